@@ -1,0 +1,1 @@
+//! The server: logs, their chains and chunks, over HTTP.

@@ -1,0 +1,1 @@
+//! What both ends of a log's wire share: ids, messages, limits, framing.

@@ -1,0 +1,1 @@
+//! An embedded datom store in one SQLite file.

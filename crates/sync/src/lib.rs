@@ -1,0 +1,1 @@
+//! Syncs a store with a log on a hub, by rebase.

@@ -1,0 +1,1 @@
+//! Seeded clock, ids and randomness, faulty links, and the whole-system simulation.
