@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use crate::error::ReadErrorKind as Kind;
+use crate::name::visible;
 use crate::number::{Number, parse_number};
 use crate::{Form, FormKind, Instant, Keyword, NameFault, Symbol};
 
@@ -30,8 +31,8 @@ pub(crate) fn is_token_byte(byte: u8) -> bool {
 pub(crate) fn shown(token: &str) -> String {
     const MOST: usize = 40;
     match token.char_indices().nth(MOST) {
-        None => token.escape_debug().to_string(),
-        Some((end, _)) => format!("{}...", token[..end].escape_debug()),
+        None => visible(token),
+        Some((end, _)) => format!("{}...", visible(&token[..end])),
     }
 }
 
