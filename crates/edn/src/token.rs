@@ -9,7 +9,7 @@ use crate::{Form, FormKind, Instant, Keyword, NameFault, Symbol};
 
 /// Whether an ASCII byte continues a token. Tokens end at whitespace, commas, brackets, strings and comments.
 pub(crate) fn is_token_byte(byte: u8) -> bool {
-    const CLASS: [bool; 256] = {
+    static CLASS: [bool; 256] = {
         let mut class = [false; 256];
         let mut byte = 0x21;
         while byte < 0x80 {
