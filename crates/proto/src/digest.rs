@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
-use uuid::{Builder, Uuid};
+use uuid::Builder;
 
 use crate::ids::{ChunkId, TrnId, parse_hex32};
 
@@ -75,20 +75,10 @@ pub fn derive_trn(parent: TrnId, chunks: &[ChunkId]) -> TrnId {
     hash.update(b"tolstoy transaction 1\n");
     hash.update(parent.as_bytes());
     hash_chunk_ids(&mut hash, chunks);
-    let [low, _]: [[u8; 16]; 2] = halves(hash.finalize().into());
-    TrnId(custom_uuid(low))
-}
-
-fn custom_uuid(bytes: [u8; 16]) -> Uuid {
-    Builder::from_custom_bytes(bytes).into_uuid()
-}
-
-fn halves(digest: [u8; 32]) -> [[u8; 16]; 2] {
-    let mut out = [[0; 16]; 2];
-    for (half, bytes) in out.iter_mut().zip(digest.chunks_exact(16)) {
-        half.copy_from_slice(bytes);
-    }
-    out
+    let digest: [u8; 32] = hash.finalize().into();
+    let mut id = [0; 16];
+    id.copy_from_slice(&digest[..16]);
+    TrnId(Builder::from_custom_bytes(id).into_uuid())
 }
 
 /// `count: u32 big-endian { len: u8 chunk-id[len] } * count`.
@@ -130,16 +120,16 @@ mod tests {
         let raw = [0x3a, 0x1f, 0x0b, 0x52, 0x6c, 0x1d, 0x4a, 0x57, 0x9f, 0x0e, 0x5d, 0x1c, 0x2b, 0x7a, 0x9e, 0x10];
         let one = ChainDigest::ZERO.extend(trn, &chunks());
         assert_eq!(one.0, spelled(&[b"tolstoy chain 1\n", &[0; 32], &raw]));
-        assert_eq!(one.to_string(), "GOLDEN_ONE");
+        assert_eq!(one.to_string(), "b93b30b12cafa24934591853b716619ec36285fba543b52cc42154f285929e78");
         let two = one.extend(trn, &[]);
-        assert_eq!(two.to_string(), "GOLDEN_TWO");
+        assert_eq!(two.to_string(), "9b16e6e4c493703a85d63322ee623526f393661374caa852341b20ddd867056d");
         assert_eq!(two.to_string().parse(), Ok(two));
     }
 
     #[test]
     fn golden_transaction_id() {
         let derived = derive_trn(TrnId::ROOT, &chunks());
-        assert_eq!(derived.to_string(), "GOLDEN_TRN");
+        assert_eq!(derived.to_string(), "19ac4808-acf3-877d-9f29-c542d9cbd3cd");
         let mut expected = spelled(&[b"tolstoy transaction 1\n", &[0; 16]]);
         expected[6] = expected[6] & 0x0f | 0x80;
         expected[8] = expected[8] & 0x3f | 0x80;

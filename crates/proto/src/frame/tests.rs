@@ -159,7 +159,7 @@ fn golden_bytes() {
     let trn = Transaction { id, seq: Seq(300), parent: TrnId::ROOT, chunks: vec!["c".parse().unwrap()] };
     encode_frame(&Frame::Transaction(trn.clone()), &mut bytes);
     let expected: &[u8] =
-        b"\0\0\0\x50\x81\xabtransaction\x84\xa2id\xc4\x100123456789abcdef\xa3seq\xcd\x01\x2c\xa6parent\
+        b"\0\0\0\x4d\x81\xabtransaction\x84\xa2id\xc4\x100123456789abcdef\xa3seq\xcd\x01\x2c\xa6parent\
         \xc4\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\xa6chunks\x91\xa1c";
     assert_eq!(bytes, expected);
 
