@@ -8,7 +8,9 @@ mod core;
 mod error;
 pub mod log;
 mod schema;
+mod similar;
 mod store;
+mod transact;
 mod types;
 
 pub use error::{Error, ErrorKind, Result};
@@ -16,4 +18,5 @@ pub use log::read::Timeline;
 pub use log::{Displaced, EntidRun, Overwrite, Reason, Transaction, Unbound};
 pub use schema::{Attribute, Cardinality, Schema, Unique};
 pub use store::Store;
+pub use transact::TxReport;
 pub use types::{Change, Datom, Double, Entid, Origin, Value, ValueType};
