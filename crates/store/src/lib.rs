@@ -9,7 +9,9 @@ mod error;
 pub mod log;
 mod rebase;
 mod schema;
+mod similar;
 mod store;
+mod transact;
 mod types;
 
 pub use error::{Error, ErrorKind, Result};
@@ -18,4 +20,5 @@ pub use log::{Displaced, EntidRun, Overwrite, Reason, Transaction, Unbound};
 pub use rebase::{DisplacedChange, Pass, Position, Rebased};
 pub use schema::{Attribute, Cardinality, Schema, Unique};
 pub use store::Store;
+pub use transact::TxReport;
 pub use types::{Change, Datom, Double, Entid, Origin, Value, ValueType};
