@@ -115,7 +115,7 @@ impl Facts {
                             new.insert(e);
                         }
                     }
-                    _ if self.last.is_some() && (e == c.e || !self.exists(e)) => {
+                    _ if self.last.is_some() && (defines(c.a) && e == c.e || !self.exists(e)) => {
                         return Err(format!("transaction {tx} changes or makes up the core entity {e}"));
                     }
                     _ => {}
@@ -256,6 +256,11 @@ impl Facts {
     pub fn iter(&self) -> impl Iterator<Item = (Entid, Entid, &Value)> {
         self.facts.keys().map(|(e, a, v)| (*e, *a, v))
     }
+}
+
+/// Whether facts of this attribute define attributes or idents.
+pub fn defines(a: Entid) -> bool {
+    a == core::IDENT || (core::VALUE_TYPE..=core::NO_HISTORY).contains(&a)
 }
 
 /// A change for people.

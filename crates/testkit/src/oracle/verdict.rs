@@ -6,7 +6,7 @@ use tolstoy_edn::Instant;
 use tolstoy_store::{Change, Displaced, Entid, Overwrite, Reason, Transaction, Value};
 use uuid::Uuid;
 
-use super::facts::{Facts, core, show};
+use super::facts::{Facts, core, defines, show};
 use super::history::{Authored, History};
 use super::names::{Meant, Name, Who, facts_of, mentioned, names};
 
@@ -370,7 +370,7 @@ pub fn justified(carrier: &Transaction, before: &Facts) -> Result<(), String> {
     let foreign = displaced.unbound.iter().any(|u| u.origin != carrier.origin.id);
     let gone = |e: Entid| e.is_user() && !before.exists(e);
     let deleted = changes.iter().filter(|c| c.added).any(|c| gone(c.e) || c.v.as_ref_entid().is_some_and(gone));
-    let schema = changes.iter().any(|c| (core::VALUE_TYPE <= c.a && c.a <= core::NO_HISTORY) || c.a == core::IDENT);
+    let schema = changes.iter().any(|c| defines(c.a));
     let unknown = changes.iter().flat_map(mentioned).next().is_some()
         && changes.iter().any(|c| !new(c.a) && before.value_type(c.a) != Some(c.v.value_type().entid()));
     let clash = changes.iter().filter(|c| c.added).any(|c| {
