@@ -377,7 +377,7 @@ impl Bench {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn the_service_does_what_the_model_says(ops in proptest::collection::vec(op(), 1..60)) {
