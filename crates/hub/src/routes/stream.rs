@@ -79,7 +79,7 @@ struct Reading {
 /// A page, and the stream where more follows.
 struct Page {
     bytes: Vec<u8>,
-    rest: Option<Reading>,
+    rest: Option<Box<Reading>>,
 }
 
 impl Reading {
@@ -87,7 +87,7 @@ impl Reading {
         let mut bytes = Vec::with_capacity(PAGE + PAGE / 4);
         let Self { pull, encoder } = &mut self;
         let end = pull.page(PAGE, &mut |frame| encoder.encode(frame, &mut bytes))?;
-        Ok(Page { bytes, rest: (end == PullEnd::More).then_some(self) })
+        Ok(Page { bytes, rest: (end == PullEnd::More).then(|| Box::new(self)) })
     }
 }
 
@@ -100,12 +100,12 @@ struct Pages {
 }
 
 enum Next {
-    Here(Bytes, Option<Reading>),
+    Here(Bytes, Option<Box<Reading>>),
     Reading(JoinHandle<Result<Page, ApiError>>),
     End,
 }
 
-fn read_next(app: &Arc<App>, reading: Reading) -> JoinHandle<Result<Page, ApiError>> {
+fn read_next(app: &Arc<App>, reading: Box<Reading>) -> JoinHandle<Result<Page, ApiError>> {
     let app = app.clone();
     tokio::spawn(async move {
         let page = super::read(&app, move |_| reading.page()).await?;

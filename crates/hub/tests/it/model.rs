@@ -16,6 +16,8 @@ use crate::common::{Pushing, check_stream, env, log};
 /// 0 is the root.
 type Trn = u8;
 type Chunk = u8;
+/// A transaction that is pushed: its chunks, and their bytes where they are sent.
+type Pushed = (Trn, Vec<(Chunk, Option<u8>)>);
 
 #[derive(Debug, Clone)]
 enum Op {
@@ -26,7 +28,7 @@ enum Op {
     Push {
         onto_head: bool,
         onto: Trn,
-        trns: Vec<(Trn, Vec<(Chunk, Option<u8>)>)>,
+        trns: Vec<Pushed>,
         stale_generation: bool,
     },
     RepeatPush,
@@ -201,7 +203,7 @@ struct ModelPush {
     generation: Option<u64>,
     onto: Trn,
     base: Vec<(Trn, Vec<Chunk>)>,
-    trns: Vec<(Trn, Vec<(Chunk, Option<u8>)>)>,
+    trns: Vec<Pushed>,
 }
 
 impl ModelPush {
