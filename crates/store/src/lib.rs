@@ -7,14 +7,17 @@ pub mod bootstrap;
 mod core;
 mod error;
 pub mod log;
+mod query;
 mod rebase;
 mod schema;
 mod store;
+mod suggest;
 mod types;
 
 pub use error::{Error, ErrorKind, Result};
 pub use log::read::Timeline;
 pub use log::{Displaced, EntidRun, Overwrite, Reason, Transaction, Unbound};
+pub use query::{Query, QueryResult, Shape};
 pub use rebase::{DisplacedChange, Pass, Position, Rebased};
 pub use schema::{Attribute, Cardinality, Schema, Unique};
 pub use store::Store;
