@@ -12,8 +12,8 @@ mod rebase;
 mod schema;
 mod similar;
 mod store;
-mod transact;
 mod suggest;
+mod transact;
 mod types;
 
 pub use error::{Error, ErrorKind, Result};

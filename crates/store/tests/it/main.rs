@@ -4,6 +4,7 @@
 
 mod common;
 mod nested;
+mod rebase;
 mod retract_entity;
 mod tempids;
 mod transact;
