@@ -1,1 +1,27 @@
-//! An embedded datom store in one SQLite file.
+//! An embedded datom store in one SQLite file: schema as data, EDN transactions, Datalog, a log with every change's
+//! origin, and the rebase primitive that synchronisers are built on.
+//!
+//! The store is synchronous and knows neither a network nor a terminal. Its file is drawn in `docs/format.md`.
+
+pub mod bootstrap;
+mod core;
+mod error;
+pub mod log;
+mod query;
+mod rebase;
+mod schema;
+mod similar;
+mod store;
+mod suggest;
+mod transact;
+mod types;
+
+pub use error::{Error, ErrorKind, Result};
+pub use log::read::Timeline;
+pub use log::{Displaced, EntidRun, Overwrite, Reason, Transaction, Unbound};
+pub use query::{Query, QueryResult, Shape};
+pub use rebase::{DisplacedChange, Pass, Position, Rebased};
+pub use schema::{Attribute, Cardinality, Schema, Unique};
+pub use store::Store;
+pub use transact::TxReport;
+pub use types::{Change, Datom, Double, Entid, Origin, Value, ValueType};

@@ -1,0 +1,162 @@
+//! The file: its tables, opening it, and values on their way in and out of SQLite.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OpenFlags, ToSql};
+use tolstoy_edn::{Instant, Keyword};
+use uuid::Uuid;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::types::{Double, Entid, Value, ValueType};
+
+/// "TOLS".
+const APPLICATION_ID: i64 = 0x544F_4C53;
+const FORMAT: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE datoms (
+  e INTEGER NOT NULL, a INTEGER NOT NULL, v NOT NULL, vt INTEGER NOT NULL,
+  tx INTEGER NOT NULL, avet INTEGER, uniq INTEGER,
+  PRIMARY KEY (e, a, v)) WITHOUT ROWID;
+CREATE INDEX aevt ON datoms (a, e, v, vt, tx);
+CREATE INDEX avet ON datoms (a, v, e, vt, tx, avet) WHERE avet = 1;
+CREATE INDEX vaet ON datoms (v, a, e, vt, tx) WHERE vt = 23;
+CREATE UNIQUE INDEX uniq ON datoms (a, v) WHERE uniq = 1;
+CREATE TABLE transactions (
+  timeline INTEGER NOT NULL, tx INTEGER NOT NULL, instant INTEGER NOT NULL,
+  origin BLOB NOT NULL, device BLOB NOT NULL, authored INTEGER NOT NULL,
+  next_entid INTEGER NOT NULL, extra BLOB,
+  PRIMARY KEY (timeline, tx)) WITHOUT ROWID;
+CREATE UNIQUE INDEX origins ON transactions (origin) WHERE timeline = 0;
+CREATE TABLE log (
+  timeline INTEGER NOT NULL, tx INTEGER NOT NULL, n INTEGER NOT NULL,
+  e INTEGER NOT NULL, a INTEGER NOT NULL, v NOT NULL, vt INTEGER NOT NULL, added INTEGER NOT NULL, was INTEGER,
+  PRIMARY KEY (timeline, tx, n)) WITHOUT ROWID;
+CREATE TABLE chain (tx INTEGER PRIMARY KEY, id BLOB NOT NULL, digest BLOB NOT NULL);
+CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+";
+
+/// What a file turned out to be.
+pub(crate) enum Found {
+    /// A store of this format.
+    Store,
+    /// An empty database, to be filled.
+    Empty,
+}
+
+/// Opens a connection to the file, which is created where `create` says so and it is missing.
+pub(crate) fn connect(path: &Path, create: bool) -> Result<Connection> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if create {
+        flags |= OpenFlags::SQLITE_OPEN_CREATE;
+    }
+    Connection::open_with_flags(path, flags).map_err(|e| {
+        let error = Error::from(e);
+        Error::new(error.kind(), format!("{}: {error}", path.display()))
+    })
+}
+
+/// Sets a connection up and checks what it is connected to. `name` is for messages.
+pub(crate) fn inspect(sql: &Connection, name: &str) -> Result<Found> {
+    sql.busy_timeout(Duration::from_secs(10))?;
+    let named = |e: rusqlite::Error| {
+        let error = Error::from(e);
+        Error::new(error.kind(), format!("{name}: {error}"))
+    };
+    let application: i64 = sql.query_row("PRAGMA application_id", [], |r| r.get(0)).map_err(named)?;
+    let format: i64 = sql.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(named)?;
+    let tables: i64 = sql.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).map_err(named)?;
+    let found = match (application, format) {
+        (0, 0) if tables == 0 => Found::Empty,
+        (APPLICATION_ID, FORMAT) => Found::Store,
+        (APPLICATION_ID, newer) if newer > FORMAT => {
+            return Err(Error::new(
+                ErrorKind::NewerFormat,
+                format!(
+                    "{name}: the store has format {newer}, this version knows formats up to {FORMAT}; update Tolstoy"
+                ),
+            ));
+        }
+        _ => return Err(Error::new(ErrorKind::NotAStore, format!("{name}: the file is not a Tolstoy store"))),
+    };
+    sql.set_prepared_statement_cache_capacity(128);
+    Ok(found)
+}
+
+/// Pragmas of a connection that is going to write.
+pub(crate) fn prepare_for_writing(sql: &Connection) -> Result<()> {
+    sql.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    sql.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;",
+    )?;
+    Ok(())
+}
+
+/// Makes the tables, inside the caller's transaction.
+pub(crate) fn create_tables(sql: &Connection) -> Result<()> {
+    sql.execute_batch(TABLES)?;
+    sql.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};"))?;
+    Ok(())
+}
+
+impl ToSql for Entid {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.get().into())
+    }
+}
+
+impl rusqlite::types::FromSql for Entid {
+    fn column_result(value: ValueRef<'_>) -> rusqlite::types::FromSqlResult<Self> {
+        value.as_i64().map(Self::new)
+    }
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let borrowed = match self {
+            Self::Ref(e) => ValueRef::Integer(e.get()),
+            Self::Long(n) => ValueRef::Integer(*n),
+            Self::Boolean(b) => ValueRef::Integer(i64::from(*b)),
+            Self::Instant(t) => ValueRef::Integer(t.as_micros()),
+            Self::Double(x) => ValueRef::Real(x.get()),
+            Self::Keyword(k) => ValueRef::Text(k.as_str().as_bytes()),
+            Self::String(s) | Self::Uri(s) => ValueRef::Text(s.as_bytes()),
+            Self::Uuid(u) => ValueRef::Blob(u.as_bytes()),
+            Self::Bytes(b) => ValueRef::Blob(b),
+        };
+        Ok(ToSqlOutput::Borrowed(borrowed))
+    }
+}
+
+/// Reads a value from its column and the entid of its type.
+///
+/// # Errors
+/// `Damaged` where the column does not hold a value of that type.
+pub(crate) fn read_value(vt: i64, v: ValueRef<'_>) -> Result<Value> {
+    let text = |v: ValueRef<'_>| -> Option<Arc<str>> { v.as_str().ok().map(Arc::from) };
+    let value = match (ValueType::from_entid(Entid::new(vt)), v) {
+        (Some(ValueType::Ref), ValueRef::Integer(n)) => Some(Value::Ref(Entid::new(n))),
+        (Some(ValueType::Long), ValueRef::Integer(n)) => Some(Value::Long(n)),
+        (Some(ValueType::Boolean), ValueRef::Integer(n)) => Some(Value::Boolean(n != 0)),
+        (Some(ValueType::Instant), ValueRef::Integer(n)) => Some(Value::Instant(Instant::from_micros(n))),
+        (Some(ValueType::Double), ValueRef::Real(x)) => Double::new(x).map(Value::Double),
+        (Some(ValueType::Keyword), v) => v.as_str().ok().and_then(Keyword::parse).map(Value::Keyword),
+        (Some(ValueType::String), v) => text(v).map(Value::String),
+        (Some(ValueType::Uri), v) => text(v).map(Value::Uri),
+        (Some(ValueType::Uuid), ValueRef::Blob(b)) => Uuid::from_slice(b).ok().map(Value::Uuid),
+        (Some(ValueType::Bytes), ValueRef::Blob(b)) => Some(Value::Bytes(b.into())),
+        _ => None,
+    };
+    value.ok_or_else(|| Error::damaged(format!("a fact's value is not of its type ({vt})")))
+}
+
+/// Reads a UUID column.
+pub(crate) fn read_uuid(v: ValueRef<'_>) -> Result<Uuid> {
+    v.as_blob()
+        .ok()
+        .and_then(|b| Uuid::from_slice(b).ok())
+        .ok_or_else(|| Error::damaged("an id in the store is not a UUID"))
+}

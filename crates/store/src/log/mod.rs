@@ -1,0 +1,126 @@
+//! The log: every transaction of main, and of the side timelines that rebases moved off main.
+
+pub mod codec;
+pub(crate) mod read;
+pub(crate) mod rewind;
+
+use tolstoy_edn::Instant;
+use uuid::Uuid;
+
+use crate::types::{Change, Datom, Entid, Origin, Value};
+
+/// Entities that a change allocated, as a run: what they were when it was authored, what they are in this log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntidRun {
+    /// The first one's number when the change was authored.
+    pub authored: Entid,
+    /// The first one's number in this log.
+    pub current: Entid,
+    /// How many there are; at least 1.
+    pub count: i64,
+}
+
+/// A cardinality-one value that both sides of a merge changed; the transaction that carries this set it to `local`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overwrite {
+    /// The entity.
+    pub e: Entid,
+    /// The attribute.
+    pub a: Entid,
+    /// The value at the root, if there was one.
+    pub base: Option<Value>,
+    /// The value that the other side gave it, unless it retracted it.
+    pub incoming: Option<Value>,
+    /// The value that stands now.
+    pub local: Value,
+}
+
+/// Why a change was displaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// A value it asserts for a unique attribute belongs to another entity.
+    Unique,
+    /// It mentions an entity whose allocation was displaced.
+    Depends,
+    /// It edits, or refers to, an entity that the other side deleted whole.
+    Deleted,
+    /// Its datoms do not fit the schema of the new base.
+    Schema,
+    /// An operation failed, or is not known.
+    Operation,
+}
+
+impl Reason {
+    /// All reasons.
+    pub const ALL: [Self; 5] = [Self::Unique, Self::Depends, Self::Deleted, Self::Schema, Self::Operation];
+
+    /// The word that stands for it in formats and reports.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unique => "unique",
+            Self::Depends => "depends",
+            Self::Deleted => "deleted",
+            Self::Schema => "schema",
+            Self::Operation => "operation",
+        }
+    }
+}
+
+/// An entity that a displaced change mentions and that this log does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Unbound {
+    /// The number that stands for it in the displaced datoms.
+    pub entid: Entid,
+    /// The change that allocated it.
+    pub origin: Uuid,
+    /// The number it had when it was authored; 0 stands for that change's own transaction entity.
+    pub authored: Entid,
+}
+
+/// A change that could not be re-applied. The transaction that holds it is its carrier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Displaced {
+    /// Why, for programs.
+    pub reason: Reason,
+    /// Why, for people.
+    pub detail: String,
+    /// The entities in `changes` that the log does not have.
+    pub unbound: Vec<Unbound>,
+    /// The change's own datoms.
+    pub changes: Vec<Change>,
+}
+
+/// One transaction of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transaction {
+    /// Its entity: 268435456 plus its place in the log.
+    pub tx: Entid,
+    /// Its `:db/txInstant`.
+    pub instant: Instant,
+    /// What names the change for ever.
+    pub origin: Origin,
+    /// The entities it allocated when it was authored.
+    pub entids: Vec<EntidRun>,
+    /// Values that it set and that both sides of a merge had changed.
+    pub overwritten: Vec<Overwrite>,
+    /// Of a carrier, what it carries.
+    pub displaced: Option<Displaced>,
+    /// Its datoms, in the log's order, its own `:db/txInstant` among them.
+    pub changes: Vec<Change>,
+}
+
+impl Transaction {
+    /// Its datoms.
+    pub fn datoms(&self) -> impl Iterator<Item = Datom> + '_ {
+        self.changes.iter().map(|change| change.clone().at(self.tx))
+    }
+
+    /// Its datoms beside its own instant.
+    pub fn facts(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(|c| !self.is_own_instant(c))
+    }
+
+    fn is_own_instant(&self, change: &Change) -> bool {
+        change.e == self.tx && change.a == crate::bootstrap::entids::TX_INSTANT
+    }
+}

@@ -1,0 +1,93 @@
+//! Taking transactions off main again: the facts become what they were before them.
+
+use std::sync::Arc;
+
+use rusqlite::OptionalExtension;
+
+use crate::core::sqlite::read_value;
+use crate::core::write::flags;
+use crate::core::{Failure, Working, read_basis};
+use crate::error::{Error, Result};
+use crate::log::read::Timeline;
+use crate::schema::Schema;
+use crate::types::{Change, Entid};
+
+impl Working<'_> {
+    /// Moves all transactions after `root` off main onto a new side timeline, and undoes them. Without such
+    /// transactions nothing happens and there is no timeline.
+    pub(crate) fn rewind(&mut self, root: Entid) -> Result<Option<Timeline>, Failure> {
+        if root >= self.basis.tx {
+            return Ok(None);
+        }
+        let mut tx = self.basis.tx;
+        while tx > root {
+            self.undo(tx)?;
+            tx = tx.plus(-1);
+        }
+        let side: i64 =
+            self.sql.query_row("SELECT coalesce(max(timeline), 0) + 1 FROM transactions", [], |r| r.get(0))?;
+        for table in ["transactions", "log"] {
+            let move_off = format!("UPDATE {table} SET timeline = ?1 WHERE timeline = 0 AND tx > ?2");
+            self.sql.prepare_cached(&move_off)?.execute((side, root))?;
+        }
+        self.sql.prepare_cached("DELETE FROM chain WHERE tx > ?1")?.execute([root])?;
+        self.basis = read_basis(self.sql)?.ok_or_else(|| Error::damaged("main has no transactions left"))?;
+        Ok(Some(Timeline(side)))
+    }
+
+    /// Undoes main's newest transaction: what it asserted goes, then what it retracted comes back.
+    fn undo(&mut self, tx: Entid) -> Result<(), Failure> {
+        let undone = self.undo_list(tx)?;
+        {
+            let mut delete = self.sql.prepare_cached("DELETE FROM datoms WHERE e = ?1 AND a = ?2 AND v = ?3")?;
+            for (change, _) in undone.iter().filter(|(c, _)| c.added) {
+                if delete.execute((change.e, change.a, &change.v))? != 1 {
+                    return Err(Error::damaged(format!("a fact that transaction {tx} asserted is missing")).into());
+                }
+            }
+        }
+        self.undo_schema(&undone)?;
+        let mut insert = self
+            .sql
+            .prepare_cached("INSERT INTO datoms (e, a, v, vt, tx, avet, uniq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+        for (change, was) in undone.iter().filter(|(c, _)| !c.added) {
+            let (avet, uniq) = flags(&self.schema, change.a);
+            insert.execute((change.e, change.a, &change.v, change.v.value_type().entid(), was, avet, uniq))?;
+        }
+        Ok(())
+    }
+
+    fn undo_list(&self, tx: Entid) -> Result<Vec<(Change, Option<Entid>)>> {
+        let mut statement =
+            self.sql.prepare_cached("SELECT e, a, v, vt, added, was FROM log WHERE timeline = 0 AND tx = ?1")?;
+        let mut rows = statement.query([tx])?;
+        let mut undone = Vec::new();
+        while let Some(row) = rows.next()? {
+            let v = read_value(row.get(3)?, row.get_ref(2)?)?;
+            undone.push((Change { e: row.get(0)?, a: row.get(1)?, v, added: row.get(4)? }, row.get(5)?));
+        }
+        Ok(undone)
+    }
+
+    fn undo_schema(&mut self, undone: &[(Change, Option<Entid>)]) -> Result<(), Failure> {
+        if !undone.iter().any(|(c, _)| Schema::concerns(c.a)) {
+            return Ok(());
+        }
+        let before = Arc::clone(&self.schema);
+        let schema = Arc::make_mut(&mut self.schema);
+        for added in [true, false] {
+            for (change, _) in undone.iter().filter(|(c, _)| c.added == added) {
+                schema.apply(&Change { added: !added, ..change.clone() });
+            }
+        }
+        self.reflag(&before)
+    }
+
+    /// The high-water mark of the user partition right after a main transaction: entities below it existed then.
+    pub(crate) fn next_entid_at(&self, tx: Entid) -> Result<Entid> {
+        let mut statement =
+            self.sql.prepare_cached("SELECT next_entid FROM transactions WHERE timeline = 0 AND tx = ?1")?;
+        let next = statement.query_row([tx], |r| r.get(0)).optional()?;
+        next.ok_or_else(|| Error::damaged(format!("main has no transaction {tx}")))
+    }
+}

@@ -1,0 +1,215 @@
+//! The store: one SQLite file, opened.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::{Connection, TransactionBehavior};
+use sha2::{Digest, Sha256};
+use tolstoy_env::Env;
+use uuid::Uuid;
+
+use crate::core::sqlite::{self, Found};
+use crate::core::{Basis, Failure, Working};
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::read::Timeline;
+use crate::log::{Transaction, codec, read};
+use crate::schema::Schema;
+use crate::types::Entid;
+
+/// An open store. One process may hold several of one file; each notices what the others wrote.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) sql: Connection,
+    pub(crate) env: Env,
+    schema: Arc<Schema>,
+    basis: Basis,
+    device: Uuid,
+    /// SQLite's counter of changes made by others, as of `schema` and `basis`.
+    version: i64,
+}
+
+impl Store {
+    /// Opens the store in a file.
+    ///
+    /// # Errors
+    /// `Storage` where the file is missing or cannot be read, `NotAStore`, `NewerFormat`.
+    pub fn open(path: &Path, env: Env) -> Result<Self> {
+        if !path.exists() {
+            return Err(Error::new(ErrorKind::Storage, format!("{}: there is no such file", path.display())));
+        }
+        let sql = sqlite::connect(path, false)?;
+        let name = path.display().to_string();
+        match sqlite::inspect(&sql, &name)? {
+            Found::Store => Self::with(sql, env),
+            Found::Empty => Err(Error::new(ErrorKind::NotAStore, format!("{name}: the file is empty, not a store"))),
+        }
+    }
+
+    /// Opens the store in a file, which is made where it is missing or empty.
+    ///
+    /// # Errors
+    /// As for [`Store::open`]; `Storage` where the file cannot be made.
+    pub fn open_or_create(path: &Path, env: Env) -> Result<Self> {
+        let sql = sqlite::connect(path, true)?;
+        match sqlite::inspect(&sql, &path.display().to_string())? {
+            Found::Store => Self::with(sql, env),
+            Found::Empty => Self::fill(sql, env),
+        }
+    }
+
+    /// A new store in memory.
+    ///
+    /// # Errors
+    /// Where the environment gives no random bytes.
+    pub fn in_memory(env: Env) -> Result<Self> {
+        let sql = Connection::open_in_memory()?;
+        sqlite::inspect(&sql, "memory")?;
+        Self::fill(sql, env)
+    }
+
+    fn fill(mut sql: Connection, env: Env) -> Result<Self> {
+        sqlite::prepare_for_writing(&sql)?;
+        let device = env.uuid()?;
+        let transaction = sql.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Another process may have filled it since it was looked at.
+        if let Found::Empty = sqlite::inspect(&transaction, "the new store")? {
+            Working::create(&transaction)?;
+            transaction.execute("INSERT INTO meta (key, value) VALUES ('device', ?1)", [device.as_bytes()])?;
+        }
+        transaction.commit()?;
+        Self::with(sql, env)
+    }
+
+    fn with(sql: Connection, env: Env) -> Result<Self> {
+        sqlite::prepare_for_writing(&sql)?;
+        let (schema, basis) = {
+            let working = Working::load(&sql)?;
+            (working.schema, working.basis)
+        };
+        let device = sql
+            .query_row("SELECT value FROM meta WHERE key = 'device'", [], |r| r.get::<_, Vec<u8>>(0))
+            .ok()
+            .and_then(|bytes| Uuid::from_slice(&bytes).ok())
+            .ok_or_else(|| Error::damaged("the store does not know its device id"))?;
+        let version = data_version(&sql)?;
+        Ok(Self { sql, env, schema, basis, device, version })
+    }
+
+    /// Runs `write` inside one SQLite transaction. What it did is kept, durably, when it succeeds; when it fails, the
+    /// file and this store are as before.
+    pub(crate) fn write<T, E>(
+        &mut self,
+        write: impl FnOnce(&mut Working<'_>, &Env, Uuid) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<Error>,
+    {
+        let sql = self.sql.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|e| E::from(e.into()))?;
+        let version = data_version(&sql).map_err(E::from)?;
+        let mut working = if version == self.version {
+            Working { sql: &sql, schema: Arc::clone(&self.schema), basis: self.basis }
+        } else {
+            Working::load(&sql).map_err(E::from)?
+        };
+        let result = write(&mut working, &self.env, self.device)?;
+        let Working { schema, basis, .. } = working;
+        sql.commit().map_err(|e| E::from(e.into()))?;
+        (self.schema, self.basis, self.version) = (schema, basis, version);
+        Ok(result)
+    }
+
+    /// Takes in what other processes have written, if they have.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn refresh(&mut self) -> Result<()> {
+        let version = data_version(&self.sql)?;
+        if version != self.version {
+            let sql = self.sql.transaction()?;
+            let Working { schema, basis, .. } = Working::load(&sql)?;
+            drop(sql);
+            (self.schema, self.basis, self.version) = (schema, basis, version);
+        }
+        Ok(())
+    }
+
+    /// The schema and the idents, as of the last write or [`Store::refresh`].
+    pub fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    /// The newest transaction on main, as of the last write or [`Store::refresh`].
+    pub fn basis(&self) -> Entid {
+        self.basis.tx
+    }
+
+    /// The id of this file as a device: the `device` of origins that begin here.
+    pub const fn device(&self) -> Uuid {
+        self.device
+    }
+
+    /// A transaction of main.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn transaction(&self, tx: Entid) -> Result<Option<Transaction>> {
+        read::transaction(&self.sql, Timeline::MAIN, tx)
+    }
+
+    /// The first `limit` transactions of a timeline after `after`, in order. `Entid::TX0` leaves out the bootstrap.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn transactions(&self, timeline: Timeline, after: Entid, limit: usize) -> Result<Vec<Transaction>> {
+        read::transactions(&self.sql, timeline, after, limit)
+    }
+
+    /// The main transaction that the change with this origin became.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn by_origin(&self, origin: Uuid) -> Result<Option<Entid>> {
+        read::by_origin(&self.sql, origin)
+    }
+
+    /// The side timelines, oldest first: what rebases moved off main.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn side_timelines(&self) -> Result<Vec<Timeline>> {
+        let mut statement =
+            self.sql.prepare("SELECT DISTINCT timeline FROM transactions WHERE timeline > 0 ORDER BY timeline")?;
+        let timelines = statement.query_map([], |r| r.get(0).map(Timeline))?.collect::<Result<_, _>>()?;
+        Ok(timelines)
+    }
+
+    /// The facts digest: SHA-256 over the current datoms, bootstrap left out. Two stores with equal digests hold the same
+    /// facts with the same entids and transaction numbers. Reads every datom.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn facts_digest(&self) -> Result<[u8; 32]> {
+        let mut hash = Sha256::new();
+        hash.update(b"tolstoy facts 1\n");
+        let mut statement = self.sql.prepare("SELECT e, a, v, vt, tx FROM datoms WHERE tx > ?1 ORDER BY e, a, v")?;
+        let mut rows = statement.query([Entid::TX0])?;
+        while let Some(row) = rows.next()? {
+            let v = sqlite::read_value(row.get(3)?, row.get_ref(2)?)?;
+            hash.update(codec::fact_bytes(row.get(0)?, row.get(1)?, &v, row.get(4)?));
+        }
+        Ok(hash.finalize().into())
+    }
+}
+
+fn data_version(sql: &Connection) -> Result<i64> {
+    Ok(sql.prepare_cached("PRAGMA data_version")?.query_row([], |r| r.get(0))?)
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Error(error) => error,
+            Failure::Refused(refusal) => Self::new(ErrorKind::Refused, refusal.explain(&Schema::default())),
+        }
+    }
+}
