@@ -18,10 +18,10 @@ pub enum NameFault {
     #[error("`/` may stand in it only once")]
     SecondSlash,
     /// This character cannot begin a name or a namespace.
-    #[error("it cannot begin with `{}`", .0.escape_debug())]
+    #[error("it cannot begin with `{}`", visible(.0.encode_utf8(&mut [0; 4])))]
     Start(char),
     /// This character cannot stand in a name.
-    #[error("`{}` cannot stand in it", .0.escape_debug())]
+    #[error("`{}` cannot stand in it", visible(.0.encode_utf8(&mut [0; 4])))]
     Character(char),
     /// `nil`, `true` and `false` are literals.
     #[error("it is a literal")]
@@ -34,6 +34,15 @@ pub(crate) fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
         || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// The text with its invisible characters as escapes, for messages.
+pub(crate) fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_invisible(c) { shown.extend(c.escape_unicode()) } else { shown.push(c) }
+    }
+    shown
 }
 
 pub(crate) fn is_whitespace(c: char) -> bool {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::name::visible;
+
 /// Why a token that begins like a number is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -32,7 +34,7 @@ pub enum NumberFault {
     #[error("only an integer can end in N")]
     FractionalInteger,
     /// `1abc`, `0x1F`.
-    #[error("`{}` cannot follow a number directly", .0.escape_debug())]
+    #[error("`{}` cannot follow a number directly", visible(.0.encode_utf8(&mut [0; 4])))]
     Junk(char),
 }
 

@@ -78,9 +78,10 @@ pub fn render_error(source_name: &str, text: &str, span: Span, message: &str) ->
     line.push(&from[marked_end..shown_end]);
     line.push(if shown_end < from.len() { "..." } else { "" });
 
-    let Line { shown, .. } = line;
+    let shown = format!("  {}", line.shown);
     let position = locate(text, span.start);
-    format!("{source_name}:{position}: {message}\n  {shown}\n  {:first_caret$}{:^<carets$}", "", "")
+    let shown = shown.trim_end();
+    format!("{source_name}:{position}: {message}\n{shown}\n  {:first_caret$}{:^<carets$}", "", "")
 }
 
 /// A line made visible, one column a character.

@@ -15,7 +15,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Forms and values are read, compared, written and dropped by recursion. This depth fits the stack of any thread.
+    /// Forms and values are read, compared, written and dropped by recursion. This depth fits the usual 2 MiB of stack of a
+    /// thread with room to spare.
     pub const DEEPEST: u32 = 512;
 }
 

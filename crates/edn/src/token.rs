@@ -3,12 +3,13 @@
 use uuid::Uuid;
 
 use crate::error::ReadErrorKind as Kind;
+use crate::name::visible;
 use crate::number::{Number, parse_number};
 use crate::{Form, FormKind, Instant, Keyword, NameFault, Symbol};
 
 /// Whether an ASCII byte continues a token. Tokens end at whitespace, commas, brackets, strings and comments.
 pub(crate) fn is_token_byte(byte: u8) -> bool {
-    const CLASS: [bool; 256] = {
+    static CLASS: [bool; 256] = {
         let mut class = [false; 256];
         let mut byte = 0x21;
         while byte < 0x80 {
@@ -30,8 +31,8 @@ pub(crate) fn is_token_byte(byte: u8) -> bool {
 pub(crate) fn shown(token: &str) -> String {
     const MOST: usize = 40;
     match token.char_indices().nth(MOST) {
-        None => token.escape_debug().to_string(),
-        Some((end, _)) => format!("{}...", token[..end].escape_debug()),
+        None => visible(token),
+        Some((end, _)) => format!("{}...", visible(&token[..end])),
     }
 }
 

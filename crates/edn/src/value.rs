@@ -231,6 +231,7 @@ from! {
     Arc<str> => String,
     Symbol => Symbol,
     Keyword => Keyword,
+    Vec<Value> => Vector,
     BTreeSet<Value> => Set,
     Instant => Instant,
     Uuid => Uuid,

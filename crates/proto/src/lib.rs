@@ -1,1 +1,23 @@
 //! What both ends of a log's wire share: ids, messages, limits, framing.
+//!
+//! The protocol is drawn in `docs/protocol.md`, its HTTP form in `docs/http.md`; this crate is their one
+//! implementation for clients and hubs. It does no I/O: bytes go in, values come out, and the other way round.
+
+mod digest;
+mod error;
+mod frame;
+mod ids;
+pub mod limits;
+pub mod media;
+pub mod paths;
+mod state;
+pub mod v0;
+
+pub use digest::{ChainDigest, derive_trn};
+pub use error::{ErrorBody, ErrorKind};
+pub use frame::{
+    Chunk, End, Form, Frame, FrameDecoder, FrameEncoder, FrameError, Push, Start, Transaction, check_chunk_ids,
+    encode_frame,
+};
+pub use ids::{BadId, ChunkId, LogId, Seq, TrnId, parse_uuid};
+pub use state::{Generation, LogState};

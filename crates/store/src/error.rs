@@ -22,6 +22,8 @@ pub enum ErrorKind {
     Storage,
     /// What is stored contradicts itself: restore it, or sync it anew.
     Damaged,
+    /// Two sides defined one attribute in ways that contradict: give one of them another name. Nothing was changed.
+    Definitions,
     /// What was asked is more than a store can hold.
     Full,
 }

@@ -17,6 +17,9 @@ pub(crate) struct Extra {
     pub(crate) displaced: Option<Displaced>,
 }
 
+/// How many entities one transaction can allocate.
+pub const MAX_ENTIDS: i64 = 1 << 24;
+
 /// The transaction's payload.
 pub fn encode(transaction: &Transaction) -> Vec<u8> {
     let mut out = Writer(Vec::with_capacity(64 + 32 * transaction.changes.len()));
@@ -321,7 +324,19 @@ impl<'b> Reader<'b> {
     }
 
     fn runs(&mut self) -> Result<Vec<EntidRun>> {
-        self.rows(3, |from| Ok(EntidRun { authored: from.entid()?, current: from.entid()?, count: from.int()? }))
+        let runs =
+            self.rows(3, |from| Ok(EntidRun { authored: from.entid()?, current: from.entid()?, count: from.int()? }))?;
+        let mut left = MAX_ENTIDS;
+        let mut next = Entid::USER0;
+        for EntidRun { authored, current, count } in &runs {
+            let fits = |first: Entid| first >= Entid::USER0 && first.plus(*count) <= Entid::TX0;
+            if !(1..=left).contains(count) || !fits(*authored) || !fits(*current) || *authored < next {
+                return Err(malformed("its runs of entities are not in order, or leave the user partition"));
+            }
+            left -= count;
+            next = authored.plus(*count);
+        }
+        Ok(runs)
     }
 
     fn no_operations(&mut self) -> Result<()> {

@@ -1,0 +1,10 @@
+//! Media types.
+
+/// Frames in MessagePack, each preceded by its length.
+pub const MSGPACK: &str = "application/vnd.tolstoy+msgpack";
+
+/// JSON: states, errors, and streams where asked for.
+pub const JSON: &str = "application/json";
+
+/// Bytes that mean nothing to the hub: a chunk.
+pub const OCTETS: &str = "application/octet-stream";

@@ -1,0 +1,67 @@
+//! Where things are, below a hub's base address.
+
+use crate::ids::{ChunkId, LogId, TrnId};
+
+/// Tells whether the hub is well.
+pub const HEALTHZ: &str = "/healthz";
+
+/// GET: the log's state. DELETE: ends its generation.
+pub fn log(log: LogId) -> String {
+    format!("/1/logs/{log}")
+}
+
+/// POST: push.
+pub fn push(log: LogId) -> String {
+    format!("/1/logs/{log}/push")
+}
+
+/// GET: pull, from the first of these that is committed there.
+pub fn pull(log: LogId, from: &[TrnId]) -> String {
+    let mut path = format!("/1/logs/{log}/pull");
+    for (i, id) in from.iter().enumerate() {
+        path.push_str(if i == 0 { "?from=" } else { "," });
+        path.push_str(&id.to_string());
+    }
+    path
+}
+
+/// GET, DELETE: the log in the 0.1 API.
+pub fn v0_base(log: LogId) -> String {
+    format!("/0.1/{log}")
+}
+
+/// GET, PUT: HEAD in the 0.1 API.
+pub fn v0_head(log: LogId) -> String {
+    format!("/0.1/{log}/head")
+}
+
+/// GET: committed transactions after `from` in the 0.1 API.
+pub fn v0_transactions(log: LogId, from: TrnId) -> String {
+    format!("/0.1/{log}/transactions?from={from}")
+}
+
+/// GET, PUT: a transaction in the 0.1 API.
+pub fn v0_transaction(log: LogId, trn: TrnId) -> String {
+    format!("/0.1/{log}/transactions/{trn}")
+}
+
+/// GET, PUT: a chunk in the 0.1 API.
+pub fn v0_chunk(log: LogId, chunk: &ChunkId) -> String {
+    format!("/0.1/{log}/chunks/{chunk}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pull_lists_its_candidates() {
+        let log: LogId = "3a1f0b52-6c1d-4a57-9f0e-5d1c2b7a9e10".parse().unwrap();
+        assert_eq!(pull(log, &[]), "/1/logs/3a1f0b52-6c1d-4a57-9f0e-5d1c2b7a9e10/pull");
+        assert_eq!(
+            pull(log, &[TrnId(log.0), TrnId::ROOT]),
+            "/1/logs/3a1f0b52-6c1d-4a57-9f0e-5d1c2b7a9e10/pull\
+             ?from=3a1f0b52-6c1d-4a57-9f0e-5d1c2b7a9e10,00000000-0000-0000-0000-000000000000"
+        );
+    }
+}

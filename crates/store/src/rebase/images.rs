@@ -1,0 +1,240 @@
+//! The one map of a merge: what each entity that local changes allocated is on the new base.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rusqlite::Connection;
+use uuid::Uuid;
+
+use crate::core::Working;
+use crate::error::Result;
+use crate::log::read::{self, Timeline};
+use crate::log::{EntidRun, Transaction};
+use crate::schema::{Schema, Unique};
+use crate::types::{Change, Entid, Value};
+
+/// Who allocated an entity that the new base does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Birth {
+    pub(super) origin: Uuid,
+    /// The number it had when it was authored; 0 for the origin's own transaction entity.
+    pub(super) authored: Entid,
+}
+
+/// What a local entity is on the new base.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Image {
+    /// This entity.
+    Is(Entid),
+    /// Nothing: the change that allocated it was displaced.
+    None(Birth),
+}
+
+/// The images of a merge's local entities.
+#[derive(Debug)]
+pub(super) struct Images {
+    root: Entid,
+    root_next: Entid,
+    map: HashMap<Entid, Image>,
+    /// Runs of entities by their first local number: how many, and who they are.
+    born: BTreeMap<Entid, (i64, Birth)>,
+}
+
+impl Images {
+    pub(super) fn new(root: Entid, root_next: Entid) -> Self {
+        Self { root, root_next, map: HashMap::new(), born: BTreeMap::new() }
+    }
+
+    /// Whether the entity existed at the root, and so is itself on both sides.
+    pub(super) fn is_old(&self, e: Entid) -> bool {
+        if e.is_tx() { e <= self.root } else { e < self.root_next }
+    }
+
+    /// The entity's image, if it is known by now.
+    pub(super) fn get(&self, e: Entid) -> Option<Image> {
+        if self.is_old(e) { Some(Image::Is(e)) } else { self.map.get(&e).copied() }
+    }
+
+    pub(super) fn set(&mut self, e: Entid, image: Image) {
+        self.map.insert(e, image);
+    }
+
+    pub(super) fn forget(&mut self, e: Entid) {
+        self.map.remove(&e);
+    }
+
+    /// Who allocated a local entity.
+    pub(super) fn birth(&self, e: Entid) -> Option<Birth> {
+        let (first, (count, birth)) = self.born.range(..=e).next_back()?;
+        let offset = e.get() - first.get();
+        (offset < *count).then(|| Birth { origin: birth.origin, authored: birth.authored.plus(offset) })
+    }
+
+    fn note_births(&mut self, transaction: &Transaction) {
+        for run in &transaction.entids {
+            if !self.is_old(run.current) && self.birth(run.current).is_none() {
+                let birth = Birth { origin: transaction.origin.id, authored: run.authored };
+                self.born.insert(run.current, (run.count, birth));
+            }
+        }
+    }
+
+    /// Main has this local change already: its entities are what they became there.
+    fn note_known(&mut self, local: &Transaction, main: &Transaction) {
+        let became: HashMap<Entid, Entid> = expand(&main.entids).collect();
+        for (authored, current) in expand(&local.entids) {
+            let image = became
+                .get(&authored)
+                .map_or(Image::None(Birth { origin: local.origin.id, authored }), |e| Image::Is(*e));
+            if !self.is_old(current) {
+                self.map.entry(current).or_insert(image);
+            }
+        }
+        let own = if main.displaced.is_some() { Image::None(own_birth(local)) } else { Image::Is(main.tx) };
+        self.map.insert(local.tx, own);
+    }
+
+    /// The runs of a re-applied change: of the entities it allocated when it was authored, those that have an image.
+    pub(super) fn runs(&self, of: &Transaction) -> Vec<EntidRun> {
+        let mut pairs: Vec<(Entid, Entid)> = expand(&of.entids)
+            .filter_map(|(authored, current)| match self.get(current) {
+                Some(Image::Is(image)) => Some((authored, image)),
+                _ => None,
+            })
+            .collect();
+        pairs.sort();
+        compress(&pairs)
+    }
+
+    /// All local entities whose number changed, by their old number.
+    pub(super) fn renamed(&self) -> Vec<(Entid, Entid)> {
+        let mut renamed: Vec<_> = self
+            .map
+            .iter()
+            .filter_map(|(from, image)| match image {
+                Image::Is(to) if to != from && !from.is_tx() => Some((*from, *to)),
+                _ => None,
+            })
+            .collect();
+        renamed.sort();
+        renamed
+    }
+
+    /// Reads all local changes once and settles what can be settled before any is re-applied: who allocated what, what
+    /// main already has by origin, and which entities are one with an entity of main because they take, anywhere in
+    /// the local changes, an identity that main has given.
+    pub(super) fn look_ahead(&mut self, working: &Working<'_>, side: Timeline, local_schema: &Schema) -> Result<()> {
+        let mut claims = Vec::new();
+        let mut batches = Batches::new(side, self.root);
+        while let Some(batch) = batches.next(working.sql)? {
+            for local in batch {
+                self.look_at(working, local, local_schema, &mut claims)?;
+            }
+        }
+        while self.unify(working, &mut claims)? {}
+        Ok(())
+    }
+
+    fn look_at(
+        &mut self,
+        working: &Working<'_>,
+        local: Transaction,
+        local_schema: &Schema,
+        claims: &mut Vec<Change>,
+    ) -> Result<()> {
+        self.note_births(&local);
+        if let Some(tx) = read::by_origin(working.sql, local.origin.id)? {
+            if let Some(main) = read::transaction(working.sql, Timeline::MAIN, tx)? {
+                self.note_known(&local, &main);
+            }
+        } else if local.displaced.is_none() {
+            let identity =
+                |schema: &Schema, a| schema.attribute(a).is_some_and(|d| d.unique() == Some(Unique::Identity));
+            let may_claim = |c: &Change| {
+                let by_schema = identity(local_schema, c.a) || self.is_old(c.a) && identity(&working.schema, c.a);
+                c.added && by_schema && !self.is_old(c.e) && !c.e.is_tx()
+            };
+            claims.extend(local.changes.into_iter().filter(may_claim));
+        }
+        Ok(())
+    }
+
+    /// One round over the claims that are left; true where it learned something, so that another may learn more.
+    fn unify(&mut self, working: &Working<'_>, claims: &mut Vec<Change>) -> Result<bool> {
+        let mut learned = false;
+        let mut left = Vec::new();
+        for claim in std::mem::take(claims) {
+            if self.get(claim.e).is_some() {
+                continue;
+            }
+            match self.claimed(working, &claim)? {
+                Some(e) => {
+                    self.set(claim.e, Image::Is(e));
+                    learned = true;
+                }
+                None => left.push(claim),
+            }
+        }
+        *claims = left;
+        Ok(learned)
+    }
+
+    fn claimed(&self, working: &Working<'_>, claim: &Change) -> Result<Option<Entid>> {
+        let Some(Image::Is(a)) = self.get(claim.a) else { return Ok(None) };
+        if working.schema.attribute(a).is_none_or(|d| d.unique() != Some(Unique::Identity)) {
+            return Ok(None);
+        }
+        match &claim.v {
+            Value::Ref(to) => match self.get(*to) {
+                Some(Image::Is(to)) => working.holder(a, &Value::Ref(to)),
+                _ => Ok(None),
+            },
+            v => working.holder(a, v),
+        }
+    }
+}
+
+/// The birth of a change's own transaction entity.
+pub(super) fn own_birth(of: &Transaction) -> Birth {
+    Birth { origin: of.origin.id, authored: Entid::new(0) }
+}
+
+/// The transactions of a side timeline, a few of them in memory at a time.
+pub(super) struct Batches {
+    timeline: Timeline,
+    after: Entid,
+}
+
+impl Batches {
+    const SIZE: usize = 64;
+
+    pub(super) fn new(timeline: Timeline, root: Entid) -> Self {
+        Self { timeline, after: root }
+    }
+
+    /// The next transactions, in order; `None` after the last.
+    pub(super) fn next(&mut self, sql: &Connection) -> Result<Option<Vec<Transaction>>> {
+        let batch = read::transactions(sql, self.timeline, self.after, Self::SIZE)?;
+        let Some(last) = batch.last() else { return Ok(None) };
+        self.after = last.tx;
+        Ok(Some(batch))
+    }
+}
+
+/// All pairs (authored, current) of runs.
+fn expand(runs: &[EntidRun]) -> impl Iterator<Item = (Entid, Entid)> + '_ {
+    runs.iter().flat_map(|run| (0..run.count).map(|n| (run.authored.plus(n), run.current.plus(n))))
+}
+
+/// The maximal runs of pairs that ascend by authored number.
+fn compress(pairs: &[(Entid, Entid)]) -> Vec<EntidRun> {
+    let mut runs: Vec<EntidRun> = Vec::new();
+    for (authored, current) in pairs {
+        match runs.last_mut() {
+            Some(run) if run.authored.plus(run.count) == *authored && run.current.plus(run.count) == *current => {
+                run.count += 1;
+            }
+            _ => runs.push(EntidRun { authored: *authored, current: *current, count: 1 }),
+        }
+    }
+    runs
+}

@@ -1,0 +1,288 @@
+//! Re-applying local changes on a new base.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use tolstoy_edn::Instant;
+
+use crate::bootstrap::entids::TX_INSTANT;
+use crate::core::{Failure, Header, Plan, Refusal, Working};
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::codec::Extra;
+use crate::log::{Displaced, Overwrite, Reason, Transaction, read};
+use crate::rebase::images::{Batches, Birth, Image, Images, own_birth};
+use crate::rebase::incoming::Seen;
+use crate::rebase::{DisplacedChange, Rebased, Side, carry};
+use crate::schema::{Schema, Unique};
+use crate::types::{Change, Entid, Value};
+
+/// Why a change is displaced.
+pub(super) struct Why {
+    pub(super) reason: Reason,
+    pub(super) detail: String,
+}
+
+/// One merge in progress.
+struct Merge<'m, 'c> {
+    working: &'m mut Working<'c>,
+    images: Images,
+    /// Cardinality-one values that came in and that no local change has replaced yet, with the value at the root.
+    changed: HashMap<(Entid, Entid), Option<Value>>,
+    /// Entities that the incoming side deleted whole.
+    deleted: HashSet<Entid>,
+    rebased: &'m mut Rebased,
+}
+
+/// A local change in terms of the new base, or why it cannot be said in them.
+enum Rewritten {
+    Changes(Vec<Change>),
+    Displaced(Why),
+}
+
+/// Re-applies the local changes of `side`, in order, on main as the incoming transactions left it.
+pub(super) fn reapply(working: &mut Working<'_>, side: Side<'_>, seen: Seen, rebased: &mut Rebased) -> Result<()> {
+    let mut images = Images::new(side.root, side.root_next);
+    images.look_ahead(working, side.timeline, side.schema)?;
+    check_definitions(working, &images, side.schema)?;
+    let Seen { changed, retracted } = seen;
+    let mut deleted = HashSet::new();
+    for e in retracted {
+        if !working.exists(e)? {
+            deleted.insert(e);
+        }
+    }
+    let mut merge = Merge { working, images, changed, deleted, rebased };
+    let mut batches = Batches::new(side.timeline, side.root);
+    while let Some(batch) = batches.next(merge.working.sql)? {
+        for local in &batch {
+            merge.one(local)?;
+        }
+    }
+    merge.rebased.renamed = merge.images.renamed();
+    Ok(())
+}
+
+/// An attribute that both sides defined above the root must mean the same to both.
+fn check_definitions(working: &Working<'_>, images: &Images, local_schema: &Schema) -> Result<()> {
+    for (local, ours) in local_schema.attributes() {
+        let Some(Image::Is(main)) = images.get(local).filter(|_| !images.is_old(local)) else { continue };
+        let Some(theirs) = working.schema.attribute(main).filter(|theirs| theirs.contradicts(ours)) else { continue };
+        let name = working.schema.name(main);
+        return Err(Error::new(
+            ErrorKind::Definitions,
+            format!(
+                "both sides defined the attribute {name}, and differently: here it is {ours}, in the log it is {theirs}; \
+                 nothing was changed"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+impl Merge<'_, '_> {
+    fn one(&mut self, local: &Transaction) -> Result<()> {
+        if read::by_origin(self.working.sql, local.origin.id)?.is_some() {
+            self.rebased.known += 1;
+            return Ok(());
+        }
+        if let Some(displaced) = &local.displaced {
+            let moved = carry::again(&self.images, displaced);
+            self.carry(local, moved)?;
+            self.rebased.carried += 1;
+            return Ok(());
+        }
+        match self.attempt(local)? {
+            None => Ok(()),
+            Some(why) => self.displace(local, why),
+        }
+    }
+
+    /// Applies the change, or undoes every trace of the attempt and says why it cannot be applied.
+    fn attempt(&mut self, local: &Transaction) -> Result<Option<Why>> {
+        let before = (Arc::clone(&self.working.schema), self.working.basis);
+        let sql = self.working.sql;
+        sql.prepare_cached("SAVEPOINT change")?.execute([])?;
+        let mut allocated = Vec::new();
+        let why = self.try_apply(local, &mut allocated)?;
+        if why.is_some() {
+            sql.prepare_cached("ROLLBACK TO change")?.execute([])?;
+            (self.working.schema, self.working.basis) = before;
+            for e in allocated {
+                self.images.forget(e);
+            }
+        }
+        sql.prepare_cached("RELEASE change")?.execute([])?;
+        Ok(why)
+    }
+
+    fn try_apply(&mut self, local: &Transaction, allocated: &mut Vec<Entid>) -> Result<Option<Why>> {
+        let fresh = self.working.basis.next;
+        self.images.set(local.tx, Image::Is(self.working.next_tx()));
+        allocated.push(local.tx);
+        let mut changes = match self.rewrite(local, allocated)? {
+            Rewritten::Changes(changes) => changes,
+            Rewritten::Displaced(why) => return Ok(Some(why)),
+        };
+        if let Some(why) = self.touches_deleted(&changes)? {
+            return Ok(Some(why));
+        }
+        let instant = self.instant(local);
+        changes.push(Change::add(self.working.next_tx(), TX_INSTANT, Value::Instant(instant)));
+        let plan = match self.working.plan(changes, fresh) {
+            Ok(plan) => plan,
+            Err(failure) => return self.why(failure).map(Some),
+        };
+        let (overwritten, replaced) = self.overwrites(&plan);
+        let facts = plan.effects.len() - 1;
+        let entids = self.images.runs(local);
+        let mut all_overwritten = self.overwritten_before(local);
+        all_overwritten.extend_from_slice(&overwritten);
+        let extra = Extra { entids, overwritten: all_overwritten, displaced: None };
+        let header = Header { instant, origin: local.origin, extra };
+        if let Err(failure) = self.working.write(&header, plan) {
+            return self.why(failure).map(Some);
+        }
+        for place in replaced {
+            self.changed.remove(&place);
+        }
+        self.rebased.overwritten.extend(overwritten);
+        if facts == 0 {
+            self.rebased.empty += 1;
+        } else {
+            self.rebased.reapplied += 1;
+        }
+        Ok(None)
+    }
+
+    /// The change's facts with every entity replaced by its image, in every position. Entities that this change
+    /// allocated and that have no image yet get one.
+    fn rewrite(&mut self, local: &Transaction, allocated: &mut Vec<Entid>) -> Result<Rewritten> {
+        let mentioned = |c: &Change| [Some(c.e), Some(c.a), c.v.as_ref_entid()].into_iter().flatten();
+        let mut unknown = BTreeSet::new();
+        for e in local.facts().flat_map(mentioned) {
+            match self.images.get(e) {
+                Some(Image::Is(_)) => {}
+                Some(Image::None(birth)) => {
+                    let detail = format!("it mentions an entity that the displaced change {} allocated", birth.origin);
+                    return Ok(Rewritten::Displaced(Why { reason: Reason::Depends, detail }));
+                }
+                None => {
+                    unknown.insert(e);
+                }
+            }
+        }
+        for e in unknown {
+            let image = self.working.allocate()?;
+            self.images.set(e, Image::Is(image));
+            allocated.push(e);
+        }
+        let image = |e: Entid| match self.images.get(e) {
+            Some(Image::Is(image)) => image,
+            _ => e,
+        };
+        let rewrite = |c: &Change| Change {
+            e: image(c.e),
+            a: image(c.a),
+            v: c.v.as_ref_entid().map_or_else(|| c.v.clone(), |to| Value::Ref(image(to))),
+            added: c.added,
+        };
+        Ok(Rewritten::Changes(local.facts().map(rewrite).collect()))
+    }
+
+    /// An assertion on, or a ref to, an entity that the other side deleted whole has no place, unless the change states
+    /// anew which entity it means.
+    fn touches_deleted(&self, changes: &[Change]) -> Result<Option<Why>> {
+        if self.deleted.is_empty() {
+            return Ok(None);
+        }
+        let identity = |a| self.working.schema.attribute(a).is_some_and(|d| d.unique() == Some(Unique::Identity));
+        let restated: HashSet<Entid> = changes.iter().filter(|c| c.added && identity(c.a)).map(|c| c.e).collect();
+        for change in changes.iter().filter(|c| c.added) {
+            for e in [Some(change.e), change.v.as_ref_entid()].into_iter().flatten() {
+                if self.deleted.contains(&e) && !restated.contains(&e) && !self.working.exists(e)? {
+                    let verb = if e == change.e { "edits" } else { "refers to" };
+                    let detail = format!("it {verb} entity {e}, which the other side deleted");
+                    return Ok(Some(Why { reason: Reason::Deleted, detail }));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Values that both sides changed and that this plan sets, and their places.
+    fn overwrites(&self, plan: &Plan) -> (Vec<Overwrite>, Vec<(Entid, Entid)>) {
+        let mut overwritten = Vec::new();
+        let mut replaced = Vec::new();
+        let mut previous: Option<&Change> = None;
+        for change in plan.effects.iter().map(|x| &x.change) {
+            let Change { e, a, v, added } = change;
+            // The log's order puts what an assertion replaces right before it.
+            let incoming = previous.replace(change).filter(|p| !p.added && (p.e, p.a) == (*e, *a)).map(|p| p.v.clone());
+            let Some(base) = self.changed.get(&(*e, *a)).filter(|_| *added) else { continue };
+            replaced.push((*e, *a));
+            if *base != incoming {
+                overwritten.push(Overwrite { e: *e, a: *a, base: base.clone(), incoming, local: v.clone() });
+            }
+        }
+        (overwritten, replaced)
+    }
+
+    /// What the change overwrote in earlier merges, in entities of the new base.
+    fn overwritten_before(&self, local: &Transaction) -> Vec<Overwrite> {
+        let is = |e: Entid| match self.images.get(e) {
+            Some(Image::Is(image)) => Some(image),
+            _ => None,
+        };
+        let value = |v: &Value| v.as_ref_entid().map_or_else(|| Some(v.clone()), |e| is(e).map(Value::Ref));
+        let moved = |o: &Overwrite| {
+            let (base, incoming) = (o.base.as_ref().and_then(value), o.incoming.as_ref().and_then(value));
+            Some(Overwrite { e: is(o.e)?, a: is(o.a)?, base, incoming, local: value(&o.local)? })
+        };
+        local.overwritten.iter().filter_map(moved).collect()
+    }
+
+    fn instant(&self, local: &Transaction) -> Instant {
+        let next = Instant::from_micros(self.working.basis.instant.as_micros().saturating_add(1));
+        local.origin.authored.max(next)
+    }
+
+    fn why(&self, failure: Failure) -> Result<Why> {
+        match failure {
+            Failure::Error(error) => Err(error),
+            Failure::Refused(refusal) => {
+                let reason = match refusal {
+                    Refusal::Unique { .. } => Reason::Unique,
+                    Refusal::NoSuchTransaction { .. } => Reason::Depends,
+                    _ => Reason::Schema,
+                };
+                Ok(Why { reason, detail: refusal.explain(&self.working.schema) })
+            }
+        }
+    }
+
+    /// Writes the carrier of a change that cannot be applied. What it allocated has no image from here on.
+    fn displace(&mut self, local: &Transaction, why: Why) -> Result<()> {
+        let Why { reason, detail } = why;
+        let displaced = carry::first(&self.images, local, reason, detail.clone());
+        for run in &local.entids {
+            for n in 0..run.count {
+                let (e, authored) = (run.current.plus(n), run.authored.plus(n));
+                if self.images.get(e).is_none() {
+                    self.images.set(e, Image::None(Birth { origin: local.origin.id, authored }));
+                }
+            }
+        }
+        let tx = self.carry(local, displaced)?;
+        self.rebased.displaced.push(DisplacedChange { tx, origin: local.origin.id, reason, detail });
+        Ok(())
+    }
+
+    fn carry(&mut self, local: &Transaction, displaced: Displaced) -> Result<Entid> {
+        self.images.set(local.tx, Image::None(own_birth(local)));
+        let instant = self.instant(local);
+        let own = Change::add(self.working.next_tx(), TX_INSTANT, Value::Instant(instant));
+        let plan = self.working.plan(vec![own], self.working.basis.next)?;
+        let extra = Extra { entids: self.images.runs(local), overwritten: Vec::new(), displaced: Some(displaced) };
+        Ok(self.working.write(&Header { instant, origin: local.origin, extra }, plan)?)
+    }
+}
