@@ -10,10 +10,9 @@ pub mod log;
 mod query;
 mod rebase;
 mod schema;
-mod similar;
 mod store;
-mod transact;
 mod suggest;
+mod transact;
 mod types;
 
 pub use error::{Error, ErrorKind, Result};

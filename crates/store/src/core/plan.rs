@@ -90,8 +90,9 @@ impl Working<'_> {
         let old = self.schema.definition(e).unwrap_or(&none);
         let new = after.definition(e).unwrap_or(&none);
         let refuse = |why: &str| {
-            let name = after.ident(e).or_else(|| self.schema.ident(e)).map(|i| format!(" ({i})")).unwrap_or_default();
-            Err(Refusal::Definition { e, why: format!("{why}{name}") }.into())
+            let name =
+                after.ident(e).or_else(|| self.schema.ident(e)).map_or_else(|| e.to_string(), ToString::to_string);
+            Err(Refusal::Definition { e, why: format!("the attribute {name} {why}") }.into())
         };
         if *new != none && !new.is_usable() {
             return refuse("needs both a :db/valueType and a :db/cardinality");

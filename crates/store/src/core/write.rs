@@ -98,7 +98,10 @@ impl Working<'_> {
             update.execute((a, avet, uniq)).map_err(|e| match e.sqlite_error_code() {
                 Some(rusqlite::ErrorCode::ConstraintViolation) => Failure::from(Refusal::Definition {
                     e: a,
-                    why: "cannot become unique: two entities have the same value".to_owned(),
+                    why: format!(
+                        "the attribute {} cannot become unique: two entities have the same value",
+                        self.schema.name(a)
+                    ),
                 }),
                 _ => e.into(),
             })?;
@@ -117,7 +120,8 @@ impl Working<'_> {
             let mut twice =
                 self.sql.prepare_cached("SELECT 1 FROM datoms WHERE a = ?1 GROUP BY e HAVING count(*) > 1 LIMIT 1")?;
             if twice.exists([a])? {
-                let why = "cannot become cardinality one: an entity has several values".to_owned();
+                let name = schema.name(a);
+                let why = format!("the attribute {name} cannot become cardinality one: an entity has several values");
                 return Err(Refusal::Definition { e: a, why }.into());
             }
         }

@@ -2,9 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod bootstrap;
 mod common;
+mod errors;
+mod files;
+mod lookup_refs;
+mod model;
 mod nested;
 mod retract_entity;
+mod reversed;
+mod schema;
 mod tempids;
 mod transact;
 mod upsert;
