@@ -9,6 +9,7 @@ mod files;
 mod lookup_refs;
 mod model;
 mod nested;
+mod rebase;
 mod retract_entity;
 mod reversed;
 mod schema;
