@@ -2,9 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod bootstrap;
 mod common;
+mod errors;
+mod files;
+mod lookup_refs;
+mod model;
 mod nested;
+mod rebase;
 mod retract_entity;
+mod reversed;
+mod schema;
 mod tempids;
 mod transact;
 mod upsert;

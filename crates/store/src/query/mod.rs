@@ -1,0 +1,77 @@
+//! Datalog queries: `docs/query.md`.
+//!
+//! A query goes one way. `parse` makes a [`Query`] of a form; `plan` looks up names, infers types, orders the joins, and
+//! makes the algebra; `sql` writes that as one statement; `rows` runs it. A new kind of clause is a variant of
+//! `ast::Clause`, its parser in `parse/clause.rs`, and a file in `plan/` with what it says about types and what sources and
+//! conditions it becomes.
+
+mod algebra;
+mod ast;
+mod parse;
+mod plan;
+mod result;
+mod rows;
+mod sql;
+#[cfg(test)]
+mod tests;
+mod types;
+
+use tolstoy_edn::{Form, Limits, Value as Edn, read_one};
+
+use crate::error::{Error, Result};
+use crate::store::Store;
+
+pub use ast::Query;
+pub use result::{QueryResult, Shape};
+
+/// A query's text has at most as many bytes. Collections are given as inputs.
+const MAX_TEXT: u32 = 1 << 20;
+
+impl Store {
+    /// Answers a query. `inputs` are the values for its `:in`, `$` left out.
+    ///
+    /// # Errors
+    /// `Input`, with a place in the text, where the text is no query, names what does not exist, or does not fit the
+    /// schema or the inputs; `Refused` where a sum overflows; `Full` where it is more than one statement can be; else
+    /// where the file cannot be read.
+    pub fn query(&self, text: &str, inputs: &[Edn]) -> Result<QueryResult> {
+        self.query_form(&read(text)?, inputs)
+    }
+
+    /// Answers a query that has been read already.
+    ///
+    /// # Errors
+    /// As for [`Store::query`].
+    pub fn query_form(&self, form: &Form, inputs: &[Edn]) -> Result<QueryResult> {
+        self.answer(&Query::parse(form)?, inputs)
+    }
+
+    /// Answers a query that has been parsed already.
+    ///
+    /// # Errors
+    /// As for [`Store::query`].
+    pub fn answer(&self, query: &Query, inputs: &[Edn]) -> Result<QueryResult> {
+        let statement = self.statement(query, inputs)?;
+        Ok(QueryResult::new(query, rows::run(&self.sql, &statement)?))
+    }
+
+    /// The SQL that answers a query and, a line for each step, how SQLite goes about it.
+    ///
+    /// # Errors
+    /// As for [`Store::query`].
+    pub fn explain(&self, text: &str, inputs: &[Edn]) -> Result<String> {
+        let statement = self.statement(&Query::parse(&read(text)?)?, inputs)?;
+        let mut lines = vec![statement.text.clone()];
+        lines.extend(rows::explain_plan(&self.sql, &statement)?);
+        Ok(lines.join("\n"))
+    }
+
+    fn statement(&self, query: &Query, inputs: &[Edn]) -> Result<sql::Statement> {
+        sql::render(&plan::plan(query, self.schema(), inputs)?)
+    }
+}
+
+fn read(text: &str) -> Result<Form> {
+    let limits = Limits { max_bytes: MAX_TEXT, ..Limits::default() };
+    read_one(text, &limits).map_err(|e| Error::input(e.span, e.kind.to_string()))
+}

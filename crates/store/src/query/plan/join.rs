@@ -1,0 +1,165 @@
+//! Joins: the order of the sources, and where each variable's value is found.
+//!
+//! SQLite knows nothing about an attribute's cardinality or uniqueness and keeps no statistics here, so it takes an
+//! attribute's whole column for as small as one entity's value of it. The order is therefore put together here, greedily,
+//! and SQLite keeps to it; which index serves each source is then plain.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tolstoy_edn::{Span, Symbol};
+
+use crate::error::{Error, Result};
+use crate::query::algebra::{Block, Comparison, Condition, Expr, Field, Index, Source, SourceId, Typed, Typing};
+use crate::query::ast::Clause;
+use crate::query::plan::given::Rows;
+use crate::query::plan::pattern::{Pattern, Slot};
+use crate::query::plan::{Bindings, Context, predicate};
+use crate::query::types::TypeSet;
+
+/// SQLite joins as many.
+const MAX_SOURCES: usize = 64;
+
+/// What is known about variables at one point of the join order.
+pub(crate) struct Known {
+    /// Variables that the sources so far give a value to.
+    pub(crate) variables: BTreeSet<Symbol>,
+    /// Variables that a predicate sets equal to a known value.
+    pub(crate) equated: BTreeSet<Symbol>,
+    /// Variables that a predicate bounds by a known value.
+    pub(crate) ranged: BTreeSet<Symbol>,
+}
+
+/// A guess about joining one source next.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step {
+    /// How many rows SQLite reads for each row so far.
+    pub(crate) cost: f64,
+    /// How many of them are left.
+    pub(crate) rows: f64,
+    pub(crate) index: Option<Index>,
+}
+
+/// A source before it has become algebra.
+pub(crate) enum Joined<'s> {
+    Pattern(Pattern<'s>),
+    Rows(Rows),
+}
+
+impl Joined<'_> {
+    fn step(&self, known: &Known) -> Step {
+        match self {
+            Self::Pattern(pattern) => pattern.step(known),
+            Self::Rows(rows) => {
+                let cost = rows.rows.len() as f64;
+                let filters = rows.columns.iter().all(|c| known.variables.contains(c));
+                Step { cost, rows: if filters { 0.5 } else { cost }, index: None }
+            }
+        }
+    }
+
+    /// The variables of this source and the columns that they stand in.
+    fn variables(&self, source: SourceId, context: &Context<'_>) -> Vec<(Symbol, Typed)> {
+        match self {
+            Self::Pattern(pattern) => {
+                let variables = pattern.slots().into_iter().filter_map(|(slot, field)| match slot {
+                    Slot::Variable(name) => Some((name.clone(), pattern.column(source, field))),
+                    _ => None,
+                });
+                variables.collect()
+            }
+            Self::Rows(rows) => {
+                let typed = rows.columns.iter().enumerate().map(|(n, name)| {
+                    let types = context.types.of(name);
+                    let typing = match types.single() {
+                        Some(value_type) => Typing::Known(value_type),
+                        None => Typing::Beside(Expr::Column(source, Field::GivenType(n)), types),
+                    };
+                    (name.clone(), Typed { value: Expr::Column(source, Field::Given(n)), typing })
+                });
+                typed.collect()
+            }
+        }
+    }
+}
+
+/// Joins patterns and given rows.
+pub(crate) fn join<'s>(
+    context: &Context<'s>,
+    patterns: Vec<Pattern<'s>>,
+    rows: Vec<Rows>,
+    clauses: &[Clause],
+    query: Span,
+) -> Result<(Block, Bindings<'s>)> {
+    let sources: Vec<_> = rows.into_iter().map(Joined::Rows).chain(patterns.into_iter().map(Joined::Pattern)).collect();
+    if sources.len() > MAX_SOURCES {
+        let message = format!("the query joins {} patterns and collections; {MAX_SOURCES} is the most", sources.len());
+        return Err(Error::input(query, message));
+    }
+    let (equated, ranged) = predicate::bounds(clauses, context);
+    let known = Known { variables: context.scalars.keys().cloned().collect(), equated, ranged };
+    let ordered = in_order(sources, known);
+    let mut block = Block::default();
+    let mut found = context.scalars.clone();
+    for (n, (source, index)) in ordered.iter().enumerate() {
+        let id = SourceId(n);
+        if let Joined::Pattern(pattern) = source {
+            block.conditions.extend(pattern.conditions(id));
+        }
+        for (name, typed) in source.variables(id, context) {
+            bind(&mut found, &mut block, context.types.of(&name), name, typed);
+        }
+        block.conditions.extend(index.map(|index| Condition::Through(id, index)));
+        let source = match source {
+            Joined::Pattern(_) => Source::Datoms,
+            Joined::Rows(rows) => Source::Rows { width: rows.columns.len(), rows: rows.rows.clone() },
+        };
+        block.sources.push((id, source));
+    }
+    let sources = ordered.into_iter().map(|(source, _)| source).collect();
+    Ok((block, Bindings { found, sources }))
+}
+
+/// The sources in the order in which they are joined: always the one that reads least next, and of these the one that
+/// leaves least, and of these the one that was written first.
+fn in_order<'s>(mut sources: Vec<Joined<'s>>, mut known: Known) -> Vec<(Joined<'s>, Option<Index>)> {
+    let mut ordered = Vec::with_capacity(sources.len());
+    loop {
+        let steps = sources.iter().map(|source| source.step(&known)).enumerate();
+        let cheapest = steps.min_by(|(_, x), (_, y)| x.cost.total_cmp(&y.cost).then(x.rows.total_cmp(&y.rows)));
+        let Some((n, step)) = cheapest else { return ordered };
+        let source = sources.remove(n);
+        match &source {
+            Joined::Rows(rows) => known.variables.extend(rows.columns.iter().cloned()),
+            Joined::Pattern(pattern) => known.variables.extend(pattern.variables().cloned()),
+        }
+        ordered.push((source, step.index));
+    }
+}
+
+/// Takes in one more place where a variable stands: the first gives it its value, each later one must equal it.
+fn bind(found: &mut BTreeMap<Symbol, Typed>, block: &mut Block, types: TypeSet, name: Symbol, place: Typed) {
+    let first = found.get(&name);
+    match (types.single(), &place.typing) {
+        (Some(value_type), Typing::Beside(beside, _)) => {
+            block.conditions.push(Condition::HasType(beside.clone(), value_type.into()));
+        }
+        (None, Typing::Beside(beside, _)) => match first.map(|f| &f.typing) {
+            Some(Typing::Beside(other, _)) => {
+                block.conditions.push(Condition::Compare(Comparison::Equal, beside.clone(), other.clone()));
+            }
+            _ if types != TypeSet::ALL => block.conditions.push(Condition::HasType(beside.clone(), types)),
+            _ => {}
+        },
+        (_, Typing::Known(_)) => {}
+    }
+    match first {
+        Some(first) => {
+            let (here, there) = (place.value, first.value.clone());
+            block.conditions.push(Condition::Compare(Comparison::Equal, here, there));
+        }
+        None => {
+            let typing = types.single().map_or(place.typing, Typing::Known);
+            found.insert(name, Typed { value: place.value, typing });
+        }
+    }
+}
