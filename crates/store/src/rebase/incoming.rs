@@ -68,6 +68,7 @@ impl Working<'_> {
             entids: transaction.entids.clone(),
             overwritten: transaction.overwritten.clone(),
             displaced: transaction.displaced.clone(),
+            said: None,
         };
         let header = Header { instant: transaction.instant, origin: transaction.origin, extra };
         self.write(&header, plan).map_err(|f| explain(self, f))
