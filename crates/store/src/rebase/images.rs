@@ -1,6 +1,6 @@
 //! The one map of a merge: what each entity that local changes allocated is on the new base.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rusqlite::Connection;
 use uuid::Uuid;
@@ -37,11 +37,13 @@ pub(super) struct Images {
     map: HashMap<Entid, Image>,
     /// Runs of entities by their first local number: how many, and who they are.
     born: BTreeMap<Entid, (i64, Birth)>,
+    /// Entities of main that entities which local changes allocate turned out to be.
+    unified: HashSet<Entid>,
 }
 
 impl Images {
     pub(super) fn new(root: Entid, root_next: Entid) -> Self {
-        Self { root, root_next, map: HashMap::new(), born: BTreeMap::new() }
+        Self { root, root_next, map: HashMap::new(), born: BTreeMap::new(), unified: HashSet::new() }
     }
 
     /// Whether the entity existed at the root, and so is itself on both sides.
@@ -60,6 +62,11 @@ impl Images {
 
     pub(super) fn forget(&mut self, e: Entid) {
         self.map.remove(&e);
+    }
+
+    /// Whether main had the entity, and local changes took it for a new one.
+    pub(super) fn is_unified(&self, image: Entid) -> bool {
+        self.unified.contains(&image)
     }
 
     /// Who allocated a local entity.
@@ -169,6 +176,7 @@ impl Images {
             match self.claimed(working, &claim)? {
                 Some(e) => {
                     self.set(claim.e, Image::Is(e));
+                    self.unified.insert(e);
                     learned = true;
                 }
                 None => left.push(claim),

@@ -26,8 +26,10 @@ pub(super) struct Why {
 struct Merge<'m, 'c> {
     working: &'m mut Working<'c>,
     images: Images,
-    /// Cardinality-one values that came in and that no local change has replaced yet, with the value at the root.
+    /// Cardinality-one values that came in, with the value at the root.
     changed: HashMap<(Entid, Entid), Option<Value>>,
+    /// Cardinality-one values that local changes have set by now.
+    replaced: HashSet<(Entid, Entid)>,
     /// Entities that the incoming side deleted whole.
     deleted: HashSet<Entid>,
     rebased: &'m mut Rebased,
@@ -51,7 +53,7 @@ pub(super) fn reapply(working: &mut Working<'_>, side: Side<'_>, seen: Seen, reb
             deleted.insert(e);
         }
     }
-    let mut merge = Merge { working, images, changed, deleted, rebased };
+    let mut merge = Merge { working, images, changed, replaced: HashSet::new(), deleted, rebased };
     let mut batches = Batches::new(side.timeline, side.root);
     while let Some(batch) = batches.next(merge.working.sql)? {
         for local in &batch {
@@ -148,9 +150,7 @@ impl Merge<'_, '_> {
         if let Err(failure) = self.working.write(&header, plan) {
             return self.why(failure).map(Some);
         }
-        for place in replaced {
-            self.changed.remove(&place);
-        }
+        self.replaced.extend(replaced);
         self.rebased.overwritten.extend(overwritten);
         if facts == 0 {
             self.rebased.empty += 1;
@@ -224,7 +224,16 @@ impl Merge<'_, '_> {
             let Change { e, a, v, added } = change;
             // The log's order puts what an assertion replaces right before it.
             let incoming = previous.replace(change).filter(|p| !p.added && (p.e, p.a) == (*e, *a)).map(|p| p.v.clone());
-            let Some(base) = self.changed.get(&(*e, *a)).filter(|_| *added) else { continue };
+            let is_one = || self.working.schema.attribute(*a).is_some_and(|d| d.is_one());
+            let base = match self.changed.get(&(*e, *a)) {
+                // The local side took it for a new entity, which had no value at the root.
+                _ if self.images.is_unified(*e) && is_one() => &None,
+                Some(base) => base,
+                None => continue,
+            };
+            if !added || self.replaced.contains(&(*e, *a)) {
+                continue;
+            }
             replaced.push((*e, *a));
             if *base != incoming {
                 overwritten.push(Overwrite { e: *e, a: *a, base: base.clone(), incoming, local: v.clone() });
