@@ -3,12 +3,13 @@
 mod coverage;
 mod device;
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tolstoy_proto::LogId;
-use tolstoy_store::{ErrorKind as StoreError, Store};
+use tolstoy_store::{Entid, ErrorKind as StoreError, Store};
 use tolstoy_sync::{ErrorKind, MemoryTransport, Outcome, SyncReport};
 use uuid::Uuid;
 
@@ -129,6 +130,8 @@ struct Book {
     dice: Dice,
     /// Syncs so far: each one has dice of its own.
     syncs: u64,
+    /// The attributes that all devices have from the log.
+    settled: BTreeSet<Entid>,
 }
 
 struct World {
@@ -157,6 +160,7 @@ impl World {
             coverage: Coverage::default(),
             dice,
             syncs: 0,
+            settled: BTreeSet::new(),
         };
         Ok(Self { net: Net { hub: Mutex::new(hub), old: Mutex::new(Vec::new()) }, devices, book, _folder: folder })
     }
@@ -167,6 +171,7 @@ impl World {
             let restores = self.book.plan.restores;
             match self.book.dice.weighted(&[50, 34, 10, restores / 10]) {
                 0 => {
+                    self.settle()?;
                     for _ in 0..self.book.dice.between(1, 4) {
                         self.devices[at].transact(&mut self.book)?;
                     }
@@ -178,6 +183,17 @@ impl World {
         }
         self.rest()?;
         self.agree()
+    }
+
+    /// Notes which attributes all devices have from the log.
+    fn settle(&mut self) -> Result<(), String> {
+        let mut settled: Option<BTreeSet<Entid>> = None;
+        for device in &self.devices {
+            let own = device.synced_attributes()?;
+            settled = Some(settled.map_or_else(|| own.clone(), |all| all.intersection(&own).copied().collect()));
+        }
+        self.book.settled = settled.unwrap_or_default();
+        Ok(())
     }
 
     /// Syncs until the link dies after some requests; then the device is closed and opened again.
@@ -293,7 +309,7 @@ fn expected(error: &tolstoy_store::Error) -> bool {
 impl Device {
     /// The user transacts something. A refusal leaves no trace.
     fn transact(&mut self, book: &mut Book) -> Result<(), String> {
-        let text = User::transaction(&mut self.dice, &self.view);
+        let text = User::transaction(&mut self.dice, &self.view, &book.settled);
         let before = self.digest()?;
         match self.store.transact_str(&text) {
             Ok(report) => {

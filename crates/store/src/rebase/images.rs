@@ -37,13 +37,30 @@ pub(super) struct Images {
     map: HashMap<Entid, Image>,
     /// Runs of entities by their first local number: how many, and who they are.
     born: BTreeMap<Entid, (i64, Birth)>,
-    /// Entities of main that entities which local changes allocate turned out to be.
+    /// Entities that local changes allocate and that turned out to be entities of main, and these.
     unified: HashSet<Entid>,
+    joined: HashSet<Entid>,
+}
+
+/// What local changes say about identities.
+#[derive(Debug, Default)]
+struct Identities {
+    /// New entities that take one, in order, each with the transaction it does so in.
+    claims: Vec<(Entid, Change)>,
+    /// Identities that are taken from an entity, each with the transactions that do so, and the entity.
+    freed: HashMap<(Entid, Value), Vec<(Entid, Entid)>>,
 }
 
 impl Images {
     pub(super) fn new(root: Entid, root_next: Entid) -> Self {
-        Self { root, root_next, map: HashMap::new(), born: BTreeMap::new(), unified: HashSet::new() }
+        Self {
+            root,
+            root_next,
+            map: HashMap::new(),
+            born: BTreeMap::new(),
+            unified: HashSet::new(),
+            joined: HashSet::new(),
+        }
     }
 
     /// Whether the entity existed at the root, and so is itself on both sides.
@@ -64,9 +81,14 @@ impl Images {
         self.map.remove(&e);
     }
 
+    /// Whether a local entity is an entity of main by an identity that both took.
+    pub(super) fn is_unified(&self, local: Entid) -> bool {
+        self.unified.contains(&local)
+    }
+
     /// Whether main had the entity, and local changes took it for a new one.
-    pub(super) fn is_unified(&self, image: Entid) -> bool {
-        self.unified.contains(&image)
+    pub(super) fn is_joined(&self, image: Entid) -> bool {
+        self.joined.contains(&image)
     }
 
     /// Who allocated a local entity.
@@ -96,7 +118,9 @@ impl Images {
                 self.map.entry(current).or_insert(image);
             }
         }
-        let own = if main.displaced.is_some() { Image::None(own_birth(local)) } else { Image::Is(main.tx) };
+        // What a change means by its own transaction is not its carrier; what later ones mean by its carrier is.
+        let displaced_there = main.displaced.is_some() && local.displaced.is_none();
+        let own = if displaced_there { Image::None(own_birth(local)) } else { Image::Is(main.tx) };
         self.map.insert(local.tx, own);
     }
 
@@ -128,16 +152,16 @@ impl Images {
 
     /// Reads all local changes once and settles what can be settled before any is re-applied: who allocated what, what
     /// main already has by origin, and which entities are one with an entity of main because they take, anywhere in
-    /// the local changes, an identity that main has given.
+    /// the local changes, an identity that main has given, and that no local change took away before.
     pub(super) fn look_ahead(&mut self, working: &Working<'_>, side: Timeline, local_schema: &Schema) -> Result<()> {
-        let mut claims = Vec::new();
+        let mut identities = Identities::default();
         let mut batches = Batches::new(side, self.root);
         while let Some(batch) = batches.next(working.sql)? {
             for local in batch {
-                self.look_at(working, local, local_schema, &mut claims)?;
+                self.look_at(working, local, local_schema, &mut identities)?;
             }
         }
-        while self.unify(working, &mut claims)? {}
+        while self.unify(working, &mut identities)? {}
         Ok(())
     }
 
@@ -146,43 +170,48 @@ impl Images {
         working: &Working<'_>,
         local: Transaction,
         local_schema: &Schema,
-        claims: &mut Vec<Change>,
+        identities: &mut Identities,
     ) -> Result<()> {
         self.note_births(&local);
+        let identity = |schema: &Schema, a| schema.attribute(a).is_some_and(|d| d.unique() == Some(Unique::Identity));
+        let names = |a| identity(local_schema, a) || self.is_old(a) && identity(&working.schema, a);
+        for change in local.facts().filter(|c| !c.added && names(c.a)) {
+            identities.freed.entry((change.a, change.v.clone())).or_default().push((local.tx, change.e));
+        }
         if let Some(tx) = read::by_origin(working.sql, local.origin.id)? {
             if let Some(main) = read::transaction(working.sql, Timeline::MAIN, tx)? {
                 self.note_known(&local, &main);
             }
         } else if local.displaced.is_none() {
-            let identity =
-                |schema: &Schema, a| schema.attribute(a).is_some_and(|d| d.unique() == Some(Unique::Identity));
-            let may_claim = |c: &Change| {
-                let by_schema = identity(local_schema, c.a) || self.is_old(c.a) && identity(&working.schema, c.a);
-                c.added && by_schema && !self.is_old(c.e) && !c.e.is_tx()
-            };
-            claims.extend(local.changes.into_iter().filter(may_claim));
+            let may_claim = |c: &Change| c.added && names(c.a) && !self.is_old(c.e) && !c.e.is_tx();
+            identities.claims.extend(local.changes.into_iter().filter(may_claim).map(|c| (local.tx, c)));
         }
         Ok(())
     }
 
     /// One round over the claims that are left; true where it learned something, so that another may learn more.
-    fn unify(&mut self, working: &Working<'_>, claims: &mut Vec<Change>) -> Result<bool> {
+    fn unify(&mut self, working: &Working<'_>, identities: &mut Identities) -> Result<bool> {
         let mut learned = false;
         let mut left = Vec::new();
-        for claim in std::mem::take(claims) {
+        for (tx, claim) in std::mem::take(&mut identities.claims) {
             if self.get(claim.e).is_some() {
                 continue;
             }
-            match self.claimed(working, &claim)? {
+            // Whom local changes took the identity from is, to their author, somebody else.
+            let freed = identities.freed.get(&(claim.a, claim.v.clone()));
+            let was =
+                |e: Entid| freed.into_iter().flatten().any(|(at, x)| *at <= tx && self.get(*x) == Some(Image::Is(e)));
+            match self.claimed(working, &claim)?.filter(|e| !was(*e)) {
                 Some(e) => {
                     self.set(claim.e, Image::Is(e));
-                    self.unified.insert(e);
+                    self.unified.insert(claim.e);
+                    self.joined.insert(e);
                     learned = true;
                 }
-                None => left.push(claim),
+                None => left.push((tx, claim)),
             }
         }
-        *claims = left;
+        identities.claims = left;
         Ok(learned)
     }
 

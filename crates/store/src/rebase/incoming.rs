@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::bootstrap::entids::TX_INSTANT;
+use crate::bootstrap::entids::{CARDINALITY, CARDINALITY_ONE, TX_INSTANT};
 use crate::core::{Failure, Header, Plan, Working};
 use crate::error::{Error, Result};
 use crate::log::codec::Extra;
@@ -16,10 +16,13 @@ pub(super) struct Seen {
     pub(super) changed: HashMap<(Entid, Entid), Option<Value>>,
     /// Entities of which they retracted something.
     pub(super) retracted: HashSet<Entid>,
+    /// Attributes that became cardinality one.
+    pub(super) narrowed: HashSet<Entid>,
 }
 
 impl Seen {
     fn take_in(&mut self, working: &Working<'_>, plan: &Plan) {
+        self.narrowed.extend(narrowed(plan));
         let schema = plan.schema.as_ref().unwrap_or(&working.schema);
         for change in plan.effects.iter().map(|x| &x.change).filter(|c| c.a != TX_INSTANT) {
             if !change.added {
@@ -31,6 +34,12 @@ impl Seen {
             }
         }
     }
+}
+
+/// The attributes that a plan makes cardinality one.
+pub(super) fn narrowed(plan: &Plan) -> impl Iterator<Item = Entid> + '_ {
+    let one = Value::Ref(CARDINALITY_ONE);
+    plan.effects.iter().map(|x| &x.change).filter(move |c| c.added && c.a == CARDINALITY && c.v == one).map(|c| c.e)
 }
 
 impl Working<'_> {

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::codec::Extra;
 use crate::log::{Displaced, Overwrite, Reason, Transaction, read};
 use crate::rebase::images::{Batches, Birth, Image, Images, own_birth};
-use crate::rebase::incoming::Seen;
+use crate::rebase::incoming::{Seen, narrowed};
 use crate::rebase::{DisplacedChange, Rebased, Side, carry};
 use crate::schema::{Schema, Unique};
 use crate::types::{Change, Entid, Value};
@@ -28,6 +28,8 @@ struct Merge<'m, 'c> {
     images: Images,
     /// Cardinality-one values that came in, with the value at the root.
     changed: HashMap<(Entid, Entid), Option<Value>>,
+    /// Attributes that became cardinality one above the root.
+    narrowed: HashSet<Entid>,
     /// Cardinality-one values that local changes have set by now.
     replaced: HashSet<(Entid, Entid)>,
     /// Entities that the incoming side deleted whole.
@@ -46,14 +48,14 @@ pub(super) fn reapply(working: &mut Working<'_>, side: Side<'_>, seen: Seen, reb
     let mut images = Images::new(side.root, side.root_next);
     images.look_ahead(working, side.timeline, side.schema)?;
     check_definitions(working, &images, side.schema)?;
-    let Seen { changed, retracted } = seen;
+    let Seen { changed, retracted, narrowed } = seen;
     let mut deleted = HashSet::new();
     for e in retracted {
         if !working.exists(e)? {
             deleted.insert(e);
         }
     }
-    let mut merge = Merge { working, images, changed, replaced: HashSet::new(), deleted, rebased };
+    let mut merge = Merge { working, images, changed, narrowed, replaced: HashSet::new(), deleted, rebased };
     let mut batches = Batches::new(side.timeline, side.root);
     while let Some(batch) = batches.next(merge.working.sql)? {
         for local in &batch {
@@ -64,10 +66,11 @@ pub(super) fn reapply(working: &mut Working<'_>, side: Side<'_>, seen: Seen, reb
     Ok(())
 }
 
-/// An attribute that both sides defined above the root must mean the same to both.
+/// An attribute that both sides defined above the root must mean the same to both. One that main has from the same change
+/// is one definition, whatever became of it since.
 fn check_definitions(working: &Working<'_>, images: &Images, local_schema: &Schema) -> Result<()> {
     for (local, ours) in local_schema.attributes() {
-        let Some(Image::Is(main)) = images.get(local).filter(|_| !images.is_old(local)) else { continue };
+        let Some(Image::Is(main)) = images.get(local).filter(|_| images.is_unified(local)) else { continue };
         let Some(theirs) = working.schema.attribute(main).filter(|theirs| theirs.contradicts(ours)) else { continue };
         let name = working.schema.name(main);
         return Err(Error::new(
@@ -89,7 +92,9 @@ impl Merge<'_, '_> {
         }
         if let Some(displaced) = &local.displaced {
             let moved = carry::again(&self.images, displaced);
-            self.carry(local, moved)?;
+            let tx = self.carry(local, moved)?;
+            // What later changes mean by its transaction is the carrier.
+            self.images.set(local.tx, Image::Is(tx));
             self.rebased.carried += 1;
             return Ok(());
         }
@@ -138,6 +143,7 @@ impl Merge<'_, '_> {
             Err(failure) => return self.why(failure).map(Some),
         };
         let (overwritten, replaced) = self.overwrites(&plan);
+        let narrowed: Vec<Entid> = narrowed(&plan).collect();
         let facts = plan.effects.len() - 1;
         let own = (self.working.next_tx(), TX_INSTANT);
         let done = plan.effects.iter().map(|x| &x.change).filter(|c| (c.e, c.a) != own);
@@ -151,6 +157,7 @@ impl Merge<'_, '_> {
             return self.why(failure).map(Some);
         }
         self.replaced.extend(replaced);
+        self.narrowed.extend(narrowed);
         self.rebased.overwritten.extend(overwritten);
         if facts == 0 {
             self.rebased.empty += 1;
@@ -226,8 +233,9 @@ impl Merge<'_, '_> {
             let incoming = previous.replace(change).filter(|p| !p.added && (p.e, p.a) == (*e, *a)).map(|p| p.v.clone());
             let is_one = || self.working.schema.attribute(*a).is_some_and(|d| d.is_one());
             let base = match self.changed.get(&(*e, *a)) {
-                // The local side took it for a new entity, which had no value at the root.
-                _ if self.images.is_unified(*e) && is_one() => &None,
+                // To one of the sides there was no one value at the root.
+                _ if self.narrowed.contains(a) => &None,
+                _ if self.images.is_joined(*e) && is_one() => &None,
                 Some(base) => base,
                 None => continue,
             };
