@@ -9,11 +9,12 @@ use std::sync::Mutex;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tolstoy_proto::LogId;
-use tolstoy_store::{Entid, ErrorKind as StoreError, Store};
+use tolstoy_store::{Entid, ErrorKind as StoreError, Store, Transaction};
 use tolstoy_sync::{ErrorKind, MemoryTransport, Outcome, SyncReport};
 use uuid::Uuid;
 
 use crate::dice::Dice;
+use crate::oracle::facts::show;
 use crate::oracle::{Facts, History, View, judge, justified};
 use crate::users::User;
 use crate::world::{Faults, Hub, Link, LinkCounts, block_on, env, options};
@@ -185,8 +186,12 @@ impl World {
         self.agree()
     }
 
-    /// Notes which attributes all devices have from the log.
+    /// Notes which attributes all devices have from the log, and so may be altered. Where backups are restored none may:
+    /// a definition that the log lost, altered since, is a different one to a device that made it too and still has it so.
     fn settle(&mut self) -> Result<(), String> {
+        if self.book.plan.restores > 0 {
+            return Ok(());
+        }
         let mut settled: Option<BTreeSet<Entid>> = None;
         for device in &self.devices {
             let own = device.synced_attributes()?;
@@ -288,6 +293,10 @@ impl World {
         if state.seq.0 + 1 != first.view.log.len() as u64 {
             return Err(format!("the log has {} transactions, the stores {}", state.seq.0, first.view.log.len() - 1));
         }
+        self.book.say("the log:");
+        for transaction in first.view.log.iter().skip(1) {
+            self.book.tell(transaction);
+        }
         let verdict = judge(&first.view.log, &self.book.history)?;
         self.book.say(format!("{verdict:?}"));
         self.book.coverage.judged(&verdict);
@@ -298,6 +307,28 @@ impl World {
 impl Book {
     fn say(&mut self, line: impl Into<String>) {
         self.trace.push(line.into());
+    }
+}
+
+impl Book {
+    /// Tells a transaction of the log.
+    fn tell(&mut self, transaction: &Transaction) {
+        let what = match &transaction.displaced {
+            Some(displaced) => format!("carrier, {}: {}", displaced.reason.word(), displaced.detail),
+            None => String::new(),
+        };
+        let Transaction { tx, origin, entids, overwritten, changes, .. } = transaction;
+        self.say(format!("  {tx} {} {what}", origin.id));
+        for run in entids {
+            self.say(format!("      {} of {} is {}", run.count, run.authored, run.current));
+        }
+        for o in overwritten {
+            self.say(format!("      overwrites [{} {}] {:?} {:?} {}", o.e, o.a, o.base, o.incoming, o.local));
+        }
+        let held = transaction.displaced.iter().flat_map(|d| &d.changes);
+        for change in changes.iter().chain(held) {
+            self.say(format!("      {}", show(change)));
+        }
     }
 }
 
@@ -313,7 +344,7 @@ impl Device {
         let before = self.digest()?;
         match self.store.transact_str(&text) {
             Ok(report) => {
-                book.say(format!("device {} transacts {text}", self.number));
+                book.say(format!("device {} transacts {text} as {}", self.number, report.origin.id));
                 for datom in &report.datoms {
                     book.say(format!(
                         "    {} {} {} {} {}",
