@@ -396,6 +396,10 @@ impl Device {
         let LinkCounts { .. } = link.counts;
         book.coverage.link(&link.counts);
         let before = std::mem::replace(&mut self.view, View::of(&self.store)?);
+        book.history.note_moved(&before, &self.view, self.store.device());
+        if book.plan.restores == 0 && !book.history.worn().is_empty() {
+            return Err(format!("device {} moved what others committed, though the log lost nothing", self.number));
+        }
         for origin in before.origins() {
             if !self.view.origins().any(|o| o == origin) {
                 return Err(format!("device {} lost the change {origin} in a sync", self.number));

@@ -142,8 +142,8 @@ impl Merge<'_, '_> {
             Ok(plan) => plan,
             Err(failure) => return self.why(failure).map(Some),
         };
-        let (overwritten, replaced) = self.overwrites(&plan);
         let narrowed: Vec<Entid> = narrowed(&plan).collect();
+        let (overwritten, replaced) = self.overwrites(&plan, &narrowed);
         let facts = plan.effects.len() - 1;
         let own = (self.working.next_tx(), TX_INSTANT);
         let done = plan.effects.iter().map(|x| &x.change).filter(|c| (c.e, c.a) != own);
@@ -223,7 +223,7 @@ impl Merge<'_, '_> {
     }
 
     /// Values that both sides changed and that this plan sets, and their places.
-    fn overwrites(&self, plan: &Plan) -> (Vec<Overwrite>, Vec<(Entid, Entid)>) {
+    fn overwrites(&self, plan: &Plan, narrowed: &[Entid]) -> (Vec<Overwrite>, Vec<(Entid, Entid)>) {
         let mut overwritten = Vec::new();
         let mut replaced = Vec::new();
         let mut previous: Option<&Change> = None;
@@ -234,7 +234,7 @@ impl Merge<'_, '_> {
             let is_one = || self.working.schema.attribute(*a).is_some_and(|d| d.is_one());
             let base = match self.changed.get(&(*e, *a)) {
                 // To one of the sides there was no one value at the root.
-                _ if self.narrowed.contains(a) => &None,
+                _ if self.narrowed.contains(a) || narrowed.contains(a) => &None,
                 _ if self.images.is_joined(*e) && is_one() => &None,
                 Some(base) => base,
                 None => continue,

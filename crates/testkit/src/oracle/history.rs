@@ -35,6 +35,7 @@ pub struct Authored {
 #[derive(Debug, Default)]
 pub struct History {
     changes: BTreeMap<Uuid, Authored>,
+    worn: BTreeSet<Uuid>,
 }
 
 impl History {
@@ -86,6 +87,25 @@ impl History {
             None => Ok(()),
             Some(_) => Err("two changes have one origin".to_owned()),
         }
+    }
+
+    /// Writes down what a sync moved on a device that is not the author's: changes that the log had lost. They are known
+    /// there as the log had them, without what was true already when they got there, and with what they replaced then.
+    pub fn note_moved(&mut self, before: &View, after: &View, device: Uuid) {
+        let same = before.log.iter().zip(&after.log).take_while(|(a, b)| a == b).count();
+        self.worn.extend(before.log.iter().skip(same).map(|t| t.origin).filter(|o| o.device != device).map(|o| o.id));
+    }
+
+    /// The changes that were moved by others than their authors.
+    pub fn worn(&self) -> &BTreeSet<Uuid> {
+        &self.worn
+    }
+
+    /// Whether a change, or one that allocated an entity in it, was moved by others than its author.
+    pub(super) fn is_worn(&self, authored: &Authored) -> bool {
+        let whos = authored.meant.iter().flat_map(|m| [Some(&m.e), Some(&m.a), m.to.as_ref()]).flatten();
+        let worn = |who: &Who| matches!(who, Who::Named(names) if names.iter().any(|n| self.worn.contains(&n.origin)));
+        self.worn.contains(&authored.origin) || whos.into_iter().any(worn)
     }
 
     /// All changes.
