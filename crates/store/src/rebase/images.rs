@@ -100,9 +100,19 @@ impl Images {
 
     fn note_births(&mut self, transaction: &Transaction) {
         for run in &transaction.entids {
-            if !self.is_old(run.current) && self.birth(run.current).is_none() {
-                let birth = Birth { origin: transaction.origin.id, authored: run.authored };
-                self.born.insert(run.current, (run.count, birth));
+            let end = run.current.plus(run.count);
+            let mut at = run.current;
+            while at < end {
+                // What is old, or was allocated before and is one with it, is passed over.
+                if self.is_old(at) || self.birth(at).is_some() {
+                    at = at.plus(1);
+                    continue;
+                }
+                let next = self.born.range(at..).next().map_or(end, |(first, _)| end.min(*first));
+                let authored = run.authored.plus(at.get() - run.current.get());
+                let birth = Birth { origin: transaction.origin.id, authored };
+                self.born.insert(at, (next.get() - at.get(), birth));
+                at = next;
             }
         }
     }

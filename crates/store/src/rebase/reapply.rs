@@ -287,6 +287,10 @@ impl Merge<'_, '_> {
     fn displace(&mut self, local: &Transaction, why: Why) -> Result<()> {
         let Why { reason, detail } = why;
         let displaced = carry::first(&self.images, local, reason, detail.clone());
+        // What it overwrote in an earlier merge stands again: whatever replaces it now must say so.
+        for Overwrite { e, a, base, .. } in self.overwritten_before(local) {
+            self.changed.entry((e, a)).or_insert(base);
+        }
         for run in &local.entids {
             for n in 0..run.count {
                 let (e, authored) = (run.current.plus(n), run.authored.plus(n));

@@ -33,6 +33,16 @@ pub enum Who {
     Named(Vec<Name>),
 }
 
+impl Who {
+    /// Whether both can be meant by one number.
+    pub fn may_be(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Named(names), Self::Named(others)) => names.iter().any(|name| others.contains(name)),
+            _ => self == other,
+        }
+    }
+}
+
 /// A store as the oracle sees it.
 #[derive(Debug, Clone)]
 pub struct View {

@@ -199,7 +199,7 @@ impl<'h> Judge<'h> {
                     Who::Named(names) => names.clone(),
                     Who::Core(e) => vec![core_name(*e)],
                 };
-                self.claims.entry((change.a, change.v)).or_default().push(Claim { names, by: authored });
+                self.claims.entry((change.a, change.v)).or_default().push(Claim { names, meant, by: authored });
             }
         }
         Ok(())
@@ -250,12 +250,7 @@ impl<'h> Judge<'h> {
                 about.insert(&meant.e);
             }
         }
-        let same = |who: &Who| match who {
-            Who::Core(_) => about.contains(who),
-            Who::Named(names) => {
-                about.iter().any(|w| matches!(w, Who::Named(own) if own.iter().any(|n| names.contains(n))))
-            }
-        };
+        let same = |who: &Who| about.iter().any(|w| w.may_be(who));
         for seen in authored.seen.iter().filter_map(|origin| self.history.get(*origin)) {
             for meant in seen.meant.iter().filter(|m| m.added && same(&m.e)) {
                 if self.image(meant)?.is_some_and(|c| (c.e, c.a, &c.v) == (gone.e, gone.a, &gone.v)) {
@@ -318,7 +313,8 @@ impl<'h> Judge<'h> {
             });
             asserted.collect::<BTreeSet<Held>>()
         };
-        let part = self.history.is_worn(authored) && asserts(&held).is_subset(&asserts(&expected));
+        let others = unbound.values().any(|name| self.history.worn().contains(&name.origin));
+        let part = (others || self.history.is_worn(authored)) && asserts(&held).is_subset(&asserts(&expected));
         if held != expected && !part {
             return Err(format!(
                 "the carrier ({}) holds {held:?} and should hold {expected:?}",
@@ -401,6 +397,7 @@ impl<'h> Judge<'h> {
 struct Claim<'h> {
     /// The entity, under all its names.
     names: Vec<Name>,
+    meant: &'h Meant,
     by: &'h Authored,
 }
 
@@ -413,8 +410,16 @@ impl Claim<'_> {
     /// Whether two statements that entities have the same identity make them one: not where the author of the later one
     /// knew the earlier one, and had taken the identity from that entity to give it to another.
     fn may_be(&self, other: &Self) -> bool {
+        let same = |x: Option<&Who>, y: Option<&Who>| match (x, y) {
+            (Some(x), Some(y)) => x.may_be(y),
+            (x, y) => x.is_none() && y.is_none(),
+        };
+        let same_identity =
+            same(Some(&self.meant.a), Some(&other.meant.a)) && same(self.meant.to.as_ref(), other.meant.to.as_ref());
         let knew = |later: &Self, earlier: &Self| {
-            later.by.seen.contains(&earlier.by.origin) && !earlier.names.iter().any(|name| later.names.contains(name))
+            same_identity
+                && later.by.seen.contains(&earlier.by.origin)
+                && !earlier.names.iter().any(|name| later.names.contains(name))
         };
         !knew(self, other) && !knew(other, self)
     }
