@@ -102,6 +102,12 @@ impl From<rusqlite::Error> for Error {
     }
 }
 
+impl From<tolstoy_edn::ReadError> for Error {
+    fn from(e: tolstoy_edn::ReadError) -> Self {
+        Self { kind: ErrorKind::Input, message: e.kind.to_string(), span: Some(e.span), source: Some(Box::new(e)) }
+    }
+}
+
 impl From<tolstoy_env::NoEntropy> for Error {
     fn from(e: tolstoy_env::NoEntropy) -> Self {
         Self { kind: ErrorKind::Storage, message: e.to_string(), span: None, source: Some(Box::new(e)) }

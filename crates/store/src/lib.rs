@@ -10,8 +10,9 @@ pub mod log;
 mod query;
 mod rebase;
 mod schema;
+mod similar;
 mod store;
-mod suggest;
+mod transact;
 mod types;
 
 pub use error::{Error, ErrorKind, Result};
@@ -21,4 +22,5 @@ pub use query::{Query, QueryResult, Shape};
 pub use rebase::{DisplacedChange, Pass, Position, Rebased};
 pub use schema::{Attribute, Cardinality, Schema, Unique};
 pub use store::Store;
+pub use transact::TxReport;
 pub use types::{Change, Datom, Double, Entid, Origin, Value, ValueType};

@@ -105,6 +105,24 @@ impl<'c> Working<'c> {
         Ok(values)
     }
 
+    /// All facts about an entity.
+    pub(crate) fn facts_about(&self, e: Entid) -> Result<Vec<(Entid, Value)>> {
+        let mut statement = self.sql.prepare_cached("SELECT a, v, vt FROM datoms WHERE e = ?1")?;
+        let mut rows = statement.query([e])?;
+        let mut facts = Vec::new();
+        while let Some(row) = rows.next()? {
+            facts.push((row.get(0)?, sqlite::read_value(row.get(2)?, row.get_ref(1)?)?));
+        }
+        Ok(facts)
+    }
+
+    /// All facts that refer to an entity, as their entity and attribute.
+    pub(crate) fn refs_to(&self, e: Entid) -> Result<Vec<(Entid, Entid)>> {
+        let mut statement = self.sql.prepare_cached("SELECT e, a FROM datoms WHERE v = ?1 AND vt = 23")?;
+        let refs = statement.query_map([e], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+        Ok(refs)
+    }
+
     /// Whether any fact is stated about the entity.
     pub(crate) fn exists(&self, e: Entid) -> Result<bool> {
         let mut statement = self.sql.prepare_cached("SELECT 1 FROM datoms WHERE e = ?1 LIMIT 1")?;

@@ -12,13 +12,11 @@ mod plan;
 mod result;
 mod rows;
 mod sql;
-#[cfg(test)]
-mod tests;
 mod types;
 
 use tolstoy_edn::{Form, Limits, Value as Edn, read_one};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::Store;
 
 pub use ast::Query;
@@ -73,5 +71,5 @@ impl Store {
 
 fn read(text: &str) -> Result<Form> {
     let limits = Limits { max_bytes: MAX_TEXT, ..Limits::default() };
-    read_one(text, &limits).map_err(|e| Error::input(e.span, e.kind.to_string()))
+    Ok(read_one(text, &limits)?)
 }

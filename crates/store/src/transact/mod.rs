@@ -1,0 +1,113 @@
+//! The transactor: EDN forms become a transaction. The forms it takes are listed in `docs/transact.md`.
+//!
+//! Forms are parsed and checked into terms ([`check`]), entities get their numbers ([`resolve`]), and then the core plans
+//! and writes, as for any other change.
+
+mod check;
+mod names;
+mod nodes;
+mod place;
+mod resolve;
+mod retract;
+pub(crate) mod scalar;
+
+use std::collections::BTreeMap;
+
+use tolstoy_edn::{Form, Instant, Limits};
+use tolstoy_env::Env;
+use uuid::Uuid;
+
+use crate::bootstrap::entids;
+use crate::core::{Header, Working};
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::EntidRun;
+use crate::log::codec::Extra;
+use crate::store::Store;
+use crate::types::{Change, Datom, Entid, Origin, Value};
+
+use check::Term;
+
+/// What a transaction did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TxReport {
+    /// The transaction's entity.
+    pub tx: Entid,
+    /// Its `:db/txInstant`.
+    pub instant: Instant,
+    /// What names the change for ever.
+    pub origin: Origin,
+    /// The entities that the tempids in the text turned out to be.
+    pub tempids: BTreeMap<String, Entid>,
+    /// What became and what ceased to be true, in the log's order, the transaction's own instant included. What was
+    /// true already is not among them.
+    pub datoms: Vec<Datom>,
+}
+
+impl Store {
+    /// Runs a transaction given as EDN text: one vector of forms.
+    ///
+    /// # Errors
+    /// As for [`Store::transact`]; `Input` also where the text is no EDN.
+    pub fn transact_str(&mut self, text: &str) -> Result<TxReport> {
+        let form = tolstoy_edn::read_one(text, &Limits::default())?;
+        self.transact(&form)
+    }
+
+    /// Runs a transaction: a vector or list of forms. Either all of it becomes fact, durably, or nothing changes.
+    ///
+    /// # Errors
+    /// `Input` where a form is malformed or names what does not exist, `Refused` where the schema or the facts forbid
+    /// it, both with the place of the form; `Busy`, `Storage`, `Full`.
+    pub fn transact(&mut self, forms: &Form) -> Result<TxReport> {
+        self.write(|working, env, device| run(working, env, device, forms))
+    }
+}
+
+fn run(working: &mut Working<'_>, env: &Env, device: Uuid, forms: &Form) -> Result<TxReport> {
+    let mut checked = check::check(working, forms)?;
+    let tx = working.next_tx();
+    let first_fresh = working.basis.next;
+    resolve::resolve(working, &mut checked)?;
+    let allocated = working.basis.next.get() - first_fresh.get();
+
+    let terms = &checked.terms;
+    let mut changes: Vec<Change> = terms.iter().map(|t| t.change.clone()).collect();
+    let instant = match stated_instant(tx, terms) {
+        Some(stated) => stated,
+        None => {
+            let instant = next_instant(working, env)?;
+            changes.push(Change::add(tx, entids::TX_INSTANT, Value::Instant(instant)));
+            instant
+        }
+    };
+    let before = std::sync::Arc::clone(&working.schema);
+    let plan = working.plan(changes, first_fresh).map_err(|f| place::explain(f, terms, &before))?;
+    let datoms = plan.effects.iter().map(|effect| effect.change.clone().at(tx)).collect();
+
+    let origin = Origin { id: env.uuid()?, device, authored: instant };
+    let run = EntidRun { authored: first_fresh, current: first_fresh, count: allocated };
+    let entids = if allocated > 0 { vec![run] } else { Vec::new() };
+    let header = Header { instant, origin, extra: Extra { entids, ..Extra::default() } };
+    let tx = working.write(&header, plan).map_err(|f| place::explain(f, terms, &before))?;
+
+    let nodes = &mut checked.nodes;
+    let tempids = nodes.tempids().into_iter().map(|(name, e)| (name.to_owned(), nodes.current(e))).collect();
+    Ok(TxReport { tx, instant, origin, tempids, datoms })
+}
+
+/// The instant that the transaction states of itself. Where it states two, the plan refuses it.
+fn stated_instant(tx: Entid, terms: &[Term]) -> Option<Instant> {
+    terms.iter().find_map(|Term { change, .. }| match &change.v {
+        Value::Instant(instant) if change.added && change.e == tx && change.a == entids::TX_INSTANT => Some(*instant),
+        _ => None,
+    })
+}
+
+/// The time now, or as soon after the transaction before as can be.
+fn next_instant(working: &Working<'_>, env: &Env) -> Result<Instant> {
+    let last = working.basis.instant.as_micros();
+    let after = last.checked_add(1).ok_or_else(|| {
+        Error::new(ErrorKind::Full, "the last transaction's instant is the last there is, so none can follow it")
+    })?;
+    Ok(env.now().max(Instant::from_micros(after)))
+}
