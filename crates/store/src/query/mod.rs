@@ -30,8 +30,8 @@ impl Store {
     ///
     /// # Errors
     /// `Input`, with a place in the text, where the text is no query, names what does not exist, or does not fit the
-    /// schema or the inputs; `Refused` where a sum overflows; `Full` where it is more than one statement can be; else
-    /// where the file cannot be read.
+    /// schema or the inputs, or is more than one statement can be; `Refused` where a sum overflows; else where the file
+    /// cannot be read.
     pub fn query(&self, text: &str, inputs: &[Edn]) -> Result<QueryResult> {
         self.query_form(&read(text)?, inputs)
     }
@@ -65,7 +65,7 @@ impl Store {
     }
 
     fn statement(&self, query: &Query, inputs: &[Edn]) -> Result<sql::Statement> {
-        sql::render(&plan::plan(query, self.schema(), inputs)?)
+        sql::render(&plan::plan(query, self.schema(), inputs)?).map_err(|e| e.at(query.span))
     }
 }
 

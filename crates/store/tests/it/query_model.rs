@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use tolstoy_edn::{Instant, Keyword, Value as Edn};
 use tolstoy_store::{Datom, Double, Entid, ErrorKind, Shape, Store, Timeline, Value};
 
@@ -336,7 +337,12 @@ fn compare(model: &Model, query: &Query) -> Option<usize> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 100,
+        rng_seed: RngSeed::Fixed(1),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn queries_answer_what_trying_all_facts_answers(
@@ -379,5 +385,5 @@ fn random_queries_find_something() {
             Some(_) => found += 1,
         }
     }
-    assert!(found > 1000, "{found} found, {empty} empty, {refused} refused");
+    assert!(found > 60 && empty > 30 && refused > 20, "{found} found, {empty} empty, {refused} refused");
 }

@@ -16,7 +16,7 @@ use crate::types::{Double, Entid, Value, ValueType};
 /// Lookup refs within lookup refs. Each is a subquery.
 const MAX_LOOKUP_DEPTH: usize = 8;
 
-/// The types that a written value can have; the first meaning of [`natural`] apart, which of them is for its place to say.
+/// The types that a written value can have. Its place says which of them it has.
 pub(crate) fn candidates(constant: &Constant) -> Result<TypeSet> {
     use ValueType as T;
     let types: &[T] = match &constant.value {
@@ -46,13 +46,18 @@ pub(crate) fn candidates(constant: &Constant) -> Result<TypeSet> {
 }
 
 /// The type that a written value has where its place allows several.
-fn natural(value: &Edn) -> Option<ValueType> {
+const fn natural(value: &Edn) -> Option<ValueType> {
     match value {
         Edn::Integer(_) => Some(ValueType::Long),
         Edn::String(_) => Some(ValueType::String),
         Edn::Keyword(_) => Some(ValueType::Keyword),
         _ => None,
     }
+}
+
+/// What type a written value has at first sight, for messages.
+pub(crate) fn at_first_sight(constant: &Constant) -> Result<TypeSet> {
+    natural(&constant.value).map_or_else(|| candidates(constant), |t| Ok(t.into()))
 }
 
 /// Attribute and value of `(lookup-ref a v)` or `[a v]`.
@@ -90,12 +95,9 @@ fn resolve_at(constant: &Constant, wanted: TypeSet, schema: &Schema, depth: usiz
     let possible = candidates(constant)?.and(wanted);
     let chosen = natural(&constant.value).filter(|t| possible.contains(*t)).or_else(|| possible.iter().next());
     let Some(chosen) = chosen else {
-        let is = natural(&constant.value).or_else(|| candidates(constant).ok()?.single());
-        let is = is.map(|t| format!(", which is {}", a(t))).unwrap_or_default();
-        return Err(Error::input(
-            constant.span,
-            format!("{wanted} is needed here, not {}{is}", short(&constant.value)),
-        ));
+        let is = at_first_sight(constant)?;
+        let message = format!("{wanted} is needed here, not {}, which is {is}", short(&constant.value));
+        return Err(Error::input(constant.span, message));
     };
     let value = match (chosen, &constant.value) {
         (ValueType::Ref, value) => return Ok((chosen, resolve_entity(constant, value, schema, depth)?)),
@@ -112,7 +114,12 @@ fn resolve_at(constant: &Constant, wanted: TypeSet, schema: &Schema, depth: usiz
         (ValueType::Instant, Edn::Instant(t)) => Some(Value::Instant(*t)),
         (ValueType::Uuid, Edn::Uuid(u)) => Some(Value::Uuid(*u)),
         (ValueType::Uri, Edn::Tagged(_, inner)) => inner.as_str().map(|s| Value::Uri(s.into())),
-        (ValueType::Bytes, Edn::Tagged(_, inner)) => inner.as_str().and_then(from_hex).map(|b| Value::Bytes(b.into())),
+        (ValueType::Bytes, Edn::Tagged(_, inner)) => {
+            let bytes = inner.as_str().and_then(from_hex).ok_or_else(|| {
+                Error::input(constant.span, "#bytes stands before a string of hex digits, two a byte")
+            })?;
+            Some(Value::Bytes(bytes.into()))
+        }
         _ => None,
     };
     let value = value.ok_or_else(|| {

@@ -29,9 +29,10 @@ use pattern::Pattern;
 pub(crate) fn plan(query: &Query, schema: &Schema, inputs: &[tolstoy_edn::Value]) -> Result<Select> {
     let given = Given::bind(query, inputs)?;
     let attributes = pattern::attributes(query, schema, &given)?;
-    let mut types = Types::of_inputs(&given)?;
+    let mut types = Types::default();
     types.infer(query, &attributes, &given)?;
     let scalars = given.resolve_scalars(schema, &mut types)?;
+    types.infer(query, &attributes, &given)?;
     let rows = given.resolve_rows(schema, &mut types)?;
     types.infer(query, &attributes, &given)?;
 

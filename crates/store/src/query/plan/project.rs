@@ -70,8 +70,10 @@ fn check_aggregate(function: Function, variable: &Variable, types: TypeSet) -> R
             error(format!("({} {variable}) needs numbers, and {variable} is {types}", function.name()))
         }
         Function::Sum | Function::Avg | Function::Min | Function::Max if types.single().is_none() => {
-            let message = "needs values of one type that is known beforehand: join it with an attribute's values";
-            error(format!("({} {variable}) {message}; {variable} is {types}", function.name()))
+            let name = function.name();
+            error(format!(
+                "({name} {variable}) needs values of one type, and {variable} is {types}: name the attribute"
+            ))
         }
         _ => Ok(()),
     }
