@@ -26,7 +26,8 @@ pub use result::{QueryResult, Shape};
 const MAX_TEXT: u32 = 1 << 20;
 
 impl Store {
-    /// Answers a query. `inputs` are the values for its `:in`, `$` left out.
+    /// Answers a query, from one snapshot of the facts. `inputs` are the values for its `:in`, `$` left out. Names mean
+    /// what they mean in [`Store::schema`].
     ///
     /// # Errors
     /// `Input`, with a place in the text, where the text is no query, names what does not exist, or does not fit the

@@ -81,7 +81,7 @@ fn malformed_queries() {
     query:1:9: there is no aggregate `cuont`; there are count, count-distinct, sum, avg, min, max and the
       [:find (cuont ?x) :where [?x]]
               ^^^^^
-    query:1:8: an aggregate has a name and one variable, such as (count ?x), or (the ?x)
+    query:1:8: an aggregate has a name and one variable, such as (count ?x)
       [:find (count) :where [?x]]
              ^^^^^^^
     query:1:15: an aggregate takes variables such as ?x, not a symbol

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use tolstoy_edn::{Instant, Keyword, Value as Edn};
+use tolstoy_edn::{Keyword, Value as Edn};
 use tolstoy_store::{Datom, Double, Entid, ErrorKind, Shape, Store, Timeline, Value};
 
 use crate::common::{entid, must, store_with};
@@ -103,12 +103,18 @@ impl Term {
     }
 }
 
+/// A variable and what it is bound to.
+#[derive(Debug)]
+enum Input {
+    Scalar(&'static str, Value),
+    Collection(&'static str, Vec<Value>),
+}
+
 #[derive(Debug)]
 struct Query {
     patterns: Vec<[Term; 4]>,
     predicates: Vec<(&'static str, Term, Term)>,
-    /// A variable and what it is bound to, a collection or, alone, a scalar.
-    input: Option<(&'static str, Vec<(Value, String)>, bool)>,
+    input: Option<Input>,
     find: Vec<&'static str>,
     clauses: Vec<String>,
 }
@@ -193,13 +199,12 @@ fn query(model: &Model, patterns: &[[u8; 5]], predicates: &[[u8; 4]], input: [u8
         }
         _ => None,
     });
-    if let Some((name, attribute)) = typed.filter(|_| kind % 3 < 2) {
-        let mut values = vec![value(&model.entities, attribute, one)];
-        if kind % 3 == 1 {
-            values.extend([value(&model.entities, attribute, other), value(&model.entities, attribute, which)]);
-        }
-        query.input = Some((name, values, kind % 3 == 1));
-    }
+    let value = |attribute, n| value(&model.entities, attribute, n).0;
+    query.input = match (kind % 3, typed) {
+        (0, Some((name, a))) => Some(Input::Scalar(name, value(a, one))),
+        (1, Some((name, a))) => Some(Input::Collection(name, vec![value(a, one), value(a, other), value(a, which)])),
+        _ => None,
+    };
     query.find = bound.iter().copied().enumerate().filter(|(n, _)| find >> n & 1 == 0).map(|(_, v)| v).collect();
     if query.find.is_empty() {
         query.find.push(bound[0]);
@@ -245,7 +250,8 @@ fn holds(operator: &str, left: &Value, right: &Value) -> bool {
 fn evaluate(model: &Model, query: &Query) -> BTreeSet<Bindings> {
     let mut all: Vec<Bindings> = match &query.input {
         None => vec![Bindings::new()],
-        Some((name, values, _)) => values.iter().map(|(v, _)| Bindings::from([(*name, v.clone())])).collect(),
+        Some(Input::Scalar(name, value)) => vec![Bindings::from([(*name, value.clone())])],
+        Some(Input::Collection(name, values)) => values.iter().map(|v| Bindings::from([(*name, v.clone())])).collect(),
     };
     for [e, a, v, tx] in &query.patterns {
         let mut next = Vec::new();
@@ -288,13 +294,9 @@ fn compare(model: &Model, query: &Query) -> Option<usize> {
     }
     let (binding, inputs) = match &query.input {
         None => (String::new(), vec![]),
-        Some((name, values, collection)) => {
-            let edn: Vec<Edn> = values.iter().map(|(v, _)| v.to_edn()).collect();
-            if *collection {
-                (format!(":in [{name} ...]"), vec![Edn::Vector(edn)])
-            } else {
-                (format!(":in {name}"), edn)
-            }
+        Some(Input::Scalar(name, value)) => (format!(":in {name}"), vec![value.to_edn()]),
+        Some(Input::Collection(name, values)) => {
+            (format!(":in [{name} ...]"), vec![Edn::Vector(values.iter().map(Value::to_edn).collect())])
         }
     };
     let wheres = query.clauses.join(" ");

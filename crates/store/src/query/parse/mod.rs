@@ -134,7 +134,7 @@ fn parse_element(form: &Form) -> Result<Element> {
     let expected = "a variable such as ?x, or an aggregate such as (count ?x)";
     let Some([function, argument]) = form.as_list() else {
         let message = match &form.kind {
-            FormKind::List(_) => format!("an aggregate has a name and one variable, such as (count ?x), or (the ?x)"),
+            FormKind::List(_) => "an aggregate has a name and one variable, such as (count ?x)".to_owned(),
             FormKind::Vector(_) => "[...] stands alone in :find, as [?x ...] or [?x ?y]".to_owned(),
             other => format!(":find takes {expected}, not {}", other.describe()),
         };

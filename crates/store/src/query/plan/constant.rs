@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::query::algebra::Expr;
 use crate::query::ast::Constant;
 use crate::query::types::{TypeSet, a};
-use crate::schema::Schema;
+use crate::schema::{Attribute, Schema};
 use crate::similar::similar;
 use crate::transact::scalar::{exact_double, from_hex};
 use crate::types::{Double, Entid, Value, ValueType};
@@ -159,7 +159,7 @@ fn resolve_entity(constant: &Constant, value: &Edn, schema: &Schema, depth: usiz
 }
 
 /// The attribute that a written value names.
-pub(crate) fn attribute<'s>(constant: &Constant, schema: &'s Schema) -> Result<(Entid, &'s crate::schema::Attribute)> {
+pub(crate) fn attribute<'s>(constant: &Constant, schema: &'s Schema) -> Result<(Entid, &'s Attribute)> {
     let entid = match &constant.value {
         Edn::Integer(n) => Some(Entid::new(*n)),
         Edn::Keyword(ident) => schema.entid(ident),

@@ -45,7 +45,7 @@ pub(crate) struct Step {
 
 /// A source before it has become algebra.
 pub(crate) enum Joined<'s> {
-    Pattern(Pattern<'s>),
+    Pattern(Box<Pattern<'s>>),
     Rows(Rows),
 }
 
@@ -89,12 +89,12 @@ impl Joined<'_> {
 /// Joins patterns and given rows.
 pub(crate) fn join<'s>(
     context: &Context<'s>,
-    patterns: Vec<Pattern<'s>>,
+    patterns: Vec<Joined<'s>>,
     rows: Vec<Rows>,
     clauses: &[Clause],
     query: Span,
 ) -> Result<(Block, Bindings<'s>)> {
-    let sources: Vec<_> = rows.into_iter().map(Joined::Rows).chain(patterns.into_iter().map(Joined::Pattern)).collect();
+    let sources: Vec<_> = rows.into_iter().map(Joined::Rows).chain(patterns).collect();
     if sources.len() > MAX_SOURCES {
         let message = format!("the query joins {} patterns and collections; {MAX_SOURCES} is the most", sources.len());
         return Err(Error::input(query, message));

@@ -19,6 +19,7 @@ use crate::schema::Schema;
 
 use given::Given;
 use infer::Types;
+use join::Joined;
 use pattern::Pattern;
 
 /// The algebra of a query for these inputs.
@@ -39,7 +40,7 @@ pub(crate) fn plan(query: &Query, schema: &Schema, inputs: &[tolstoy_edn::Value]
     let context = Context { schema, types, scalars };
     let mut patterns = Vec::new();
     for (pattern, attribute) in query.clauses.iter().filter_map(Clause::as_pattern).zip(attributes) {
-        patterns.push(Pattern::resolve(pattern, attribute, &context)?);
+        patterns.push(Joined::Pattern(Box::new(Pattern::resolve(pattern, attribute, &context)?)));
     }
     let (mut block, bindings) = join::join(&context, patterns, rows, &query.clauses, query.span)?;
     for predicate in query.clauses.iter().filter_map(Clause::as_predicate) {
@@ -59,7 +60,7 @@ pub(crate) struct Context<'s> {
 /// Where the value of each variable is found, and what the joins guarantee.
 pub(crate) struct Bindings<'s> {
     found: BTreeMap<Symbol, Typed>,
-    sources: Vec<join::Joined<'s>>,
+    sources: Vec<Joined<'s>>,
 }
 
 impl Bindings<'_> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tolstoy_edn::Symbol;
 
 use crate::error::{Error, Result};
-use crate::query::algebra::{Comparison, Condition, Typed, Typing};
+use crate::query::algebra::{Comparison, Condition, Expr, Typed, Typing};
 use crate::query::ast::{Clause, Operator, Predicate, Term};
 use crate::query::plan::constant::{at_first_sight, candidates, resolve, short};
 use crate::query::plan::given::Given;
@@ -154,7 +154,7 @@ fn comparable(left: &Typed, right: &Typed) -> Condition {
             Condition::HasType(beside.clone(), TypeSet::from(*known).comparable())
         }
         (Typing::Beside(one, _), Typing::Beside(other, _)) => {
-            let number = |beside: &crate::query::algebra::Expr| Condition::HasType(beside.clone(), TypeSet::NUMBERS);
+            let number = |beside: &Expr| Condition::HasType(beside.clone(), TypeSet::NUMBERS);
             Condition::Either(vec![
                 Condition::Compare(Comparison::Equal, one.clone(), other.clone()),
                 Condition::All(vec![number(one), number(other)]),
