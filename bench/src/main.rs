@@ -1,2 +1,36 @@
-//! Measures.
-fn main() {}
+//! Measures the store, the hub and sync, each against a floor taken in the same run, and prints the ratios.
+//!
+//! The machines that this runs on are shared and noisy, so absolute figures say little. A ratio is that of the best of
+//! several interleaved rounds: what was measured against the least that any program would have to do for it.
+//!
+//! ```sh
+//! cargo run --release -p tolstoy-bench            # everything
+//! cargo run --release -p tolstoy-bench -- query   # what has "query" in its name
+//! ```
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a measuring program, not a library")]
+#![allow(clippy::disallowed_methods, reason = "it measures real time")]
+
+mod hub;
+mod load;
+mod people;
+mod query;
+mod round;
+mod store;
+mod sync;
+
+use round::Table;
+
+fn main() {
+    let filter = std::env::args().nth(1).unwrap_or_default();
+    let mut table = Table::new(filter);
+    store::bulk(&mut table);
+    store::small(&mut table);
+    query::joins(&mut table);
+    query::range(&mut table);
+    hub::push(&mut table);
+    hub::push_alone(&mut table);
+    hub::pull(&mut table);
+    sync::no_op(&mut table);
+    sync::fast_forward(&mut table);
+    table.print();
+}

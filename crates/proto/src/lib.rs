@@ -16,7 +16,8 @@ pub mod v0;
 pub use digest::{ChainDigest, derive_trn};
 pub use error::{ErrorBody, ErrorKind};
 pub use frame::{
-    Chunk, End, Form, Frame, FrameDecoder, FrameEncoder, FrameError, Push, Start, Transaction, encode_frame,
+    Chunk, End, Form, Frame, FrameDecoder, FrameEncoder, FrameError, Push, Start, Transaction, check_chunk_ids,
+    encode_frame,
 };
 pub use ids::{BadId, ChunkId, LogId, Seq, TrnId, parse_uuid};
 pub use state::{Generation, LogState};

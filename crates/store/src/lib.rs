@@ -10,8 +10,8 @@ pub mod log;
 mod query;
 mod rebase;
 mod schema;
-mod similar;
 mod store;
+mod suggest;
 mod transact;
 mod types;
 

@@ -82,8 +82,11 @@ impl Store {
 
     fn with(sql: Connection, env: Env) -> Result<Self> {
         sqlite::prepare_for_writing(&sql)?;
+        // Before the load: what others write in between is noticed by the next look at the counter.
+        let version = data_version(&sql)?;
         let (schema, basis) = {
-            let working = Working::load(&sql)?;
+            let snapshot = sql.unchecked_transaction()?;
+            let working = Working::load(&snapshot)?;
             (working.schema, working.basis)
         };
         let device = sql
@@ -91,7 +94,6 @@ impl Store {
             .ok()
             .and_then(|bytes| Uuid::from_slice(&bytes).ok())
             .ok_or_else(|| Error::damaged("the store does not know its device id"))?;
-        let version = data_version(&sql)?;
         Ok(Self { sql, env, schema, basis, device, version })
     }
 

@@ -141,7 +141,7 @@ impl Frame {
             Self::Push(push) if push.expect.len() > MAX_CANDIDATES => {
                 Err(format!("expect has {} ids; at most {MAX_CANDIDATES} are allowed", push.expect.len()))
             }
-            Self::Transaction(trn) => trn.check(),
+            Self::Transaction(trn) => check_chunk_ids(&trn.chunks),
             Self::Chunk(chunk) if chunk.bytes.len() > MAX_CHUNK => {
                 Err(format!("the chunk has {} bytes; at most {MAX_CHUNK} are allowed", chunk.bytes.len()))
             }
@@ -150,16 +150,18 @@ impl Frame {
     }
 }
 
-impl Transaction {
-    fn check(&self) -> Result<(), String> {
-        let ids: usize = self.chunks.iter().map(|id| id.as_bytes().len()).sum();
-        if self.chunks.len() > MAX_TRANSACTION_CHUNKS || ids > MAX_TRANSACTION_CHUNK_IDS {
-            return Err(format!(
-                "the transaction names {} chunks in {ids} bytes; at most {MAX_TRANSACTION_CHUNKS} in \
-                 {MAX_TRANSACTION_CHUNK_IDS} bytes are allowed",
-                self.chunks.len()
-            ));
-        }
-        Ok(())
+/// Checks that a transaction may name these chunks: not too many, and not in too many bytes.
+///
+/// # Errors
+/// What is over which limit.
+pub fn check_chunk_ids(chunks: &[ChunkId]) -> Result<(), String> {
+    let bytes: usize = chunks.iter().map(|id| id.as_bytes().len()).sum();
+    if chunks.len() > MAX_TRANSACTION_CHUNKS || bytes > MAX_TRANSACTION_CHUNK_IDS {
+        return Err(format!(
+            "the transaction names {} chunks in {bytes} bytes; at most {MAX_TRANSACTION_CHUNKS} in \
+             {MAX_TRANSACTION_CHUNK_IDS} bytes are allowed",
+            chunks.len()
+        ));
     }
+    Ok(())
 }

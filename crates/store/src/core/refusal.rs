@@ -9,15 +9,45 @@ use crate::types::{Entid, Value, ValueType};
 /// An expected outcome, not a failure of the store: the transactor reports it, a rebase displaces the change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    UnknownAttribute { a: Entid },
-    WrongType { a: Entid, wants: ValueType, value: Value },
-    TwoValues { e: Entid, a: Entid, first: Value, second: Value },
-    AddAndRetract { e: Entid, a: Entid, v: Value },
-    Unique { e: Entid, a: Entid, v: Value, holder: Entid },
-    Core { e: Entid },
-    Definition { e: Entid, why: String },
-    Instant { why: &'static str },
-    NoSuchTransaction { e: Entid },
+    UnknownAttribute {
+        a: Entid,
+    },
+    WrongType {
+        a: Entid,
+        wants: ValueType,
+        value: Value,
+    },
+    TwoValues {
+        e: Entid,
+        a: Entid,
+        first: Value,
+        second: Value,
+    },
+    AddAndRetract {
+        e: Entid,
+        a: Entid,
+        v: Value,
+    },
+    Unique {
+        e: Entid,
+        a: Entid,
+        v: Value,
+        holder: Entid,
+    },
+    Core {
+        e: Entid,
+    },
+    /// `why` is a whole sentence: it names the attribute as the changes would have it named.
+    Definition {
+        e: Entid,
+        why: String,
+    },
+    Instant {
+        why: &'static str,
+    },
+    NoSuchTransaction {
+        e: Entid,
+    },
 }
 
 impl Refusal {
@@ -44,7 +74,7 @@ impl Refusal {
                 )
             }
             Self::Core { e } => format!("{} belongs to the core schema, which cannot be changed", name(e)),
-            Self::Definition { e, why } => format!("the attribute {} {why}", name(e)),
+            Self::Definition { why, .. } => why.clone(),
             Self::Instant { why } => (*why).to_owned(),
             Self::NoSuchTransaction { e } => format!("there is no transaction {e}"),
         }

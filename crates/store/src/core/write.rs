@@ -7,7 +7,7 @@ use tolstoy_edn::Instant;
 use crate::core::{Failure, Plan, Refusal, Working};
 use crate::log::codec::{self, Extra};
 use crate::schema::{Attribute, Cardinality, Schema};
-use crate::types::{Entid, Origin};
+use crate::types::{Change, Entid, Origin};
 
 /// What a transaction has beside its datoms.
 #[derive(Debug, Clone)]
@@ -66,9 +66,24 @@ impl Working<'_> {
         for effect in plan.effects.iter().filter(|x| x.change.added) {
             let change = &effect.change;
             let (avet, uniq) = flags(&self.schema, change.a);
-            insert.execute((change.e, change.a, &change.v, change.v.value_type().entid(), tx, avet, uniq))?;
+            let row = (change.e, change.a, &change.v, change.v.value_type().entid(), tx, avet, uniq);
+            if let Err(error) = insert.execute(row) {
+                return Err(self.taken(change, error));
+            }
         }
         Ok(())
+    }
+
+    /// Why a fact could not be inserted. The plan has checked uniqueness, except of an attribute that becomes unique in
+    /// this very transaction: until now nothing told who holds its values.
+    fn taken(&self, change: &Change, error: rusqlite::Error) -> Failure {
+        if error.sqlite_error_code() != Some(rusqlite::ErrorCode::ConstraintViolation) {
+            return error.into();
+        }
+        match self.holder(change.a, &change.v) {
+            Ok(Some(holder)) => Refusal::Unique { e: change.e, a: change.a, v: change.v.clone(), holder }.into(),
+            _ => error.into(),
+        }
     }
 
     /// Brings the index flags of existing facts in line with the schema, where it differs from the one before.
@@ -83,7 +98,10 @@ impl Working<'_> {
             update.execute((a, avet, uniq)).map_err(|e| match e.sqlite_error_code() {
                 Some(rusqlite::ErrorCode::ConstraintViolation) => Failure::from(Refusal::Definition {
                     e: a,
-                    why: "cannot become unique: two entities have the same value".to_owned(),
+                    why: format!(
+                        "the attribute {} cannot become unique: two entities have the same value",
+                        self.schema.name(a)
+                    ),
                 }),
                 _ => e.into(),
             })?;
@@ -102,7 +120,8 @@ impl Working<'_> {
             let mut twice =
                 self.sql.prepare_cached("SELECT 1 FROM datoms WHERE a = ?1 GROUP BY e HAVING count(*) > 1 LIMIT 1")?;
             if twice.exists([a])? {
-                let why = "cannot become cardinality one: an entity has several values".to_owned();
+                let name = schema.name(a);
+                let why = format!("the attribute {name} cannot become cardinality one: an entity has several values");
                 return Err(Refusal::Definition { e: a, why }.into());
             }
         }

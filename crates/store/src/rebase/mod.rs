@@ -9,14 +9,14 @@ mod images;
 mod incoming;
 mod reapply;
 
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
 use crate::core::Working;
 use crate::core::sqlite::read_uuid;
 use crate::error::{Error, Result};
 use crate::log::read::Timeline;
-use crate::log::{Overwrite, Reason, Transaction};
+use crate::log::{Overwrite, Reason, Transaction, read};
 use crate::schema::Schema;
 use crate::store::Store;
 use crate::types::Entid;
@@ -99,12 +99,7 @@ impl Store {
     /// # Errors
     /// Where the file cannot be read.
     pub fn position(&self, tx: Entid) -> Result<Option<Position>> {
-        let mut statement = self.sql.prepare_cached("SELECT id, digest FROM chain WHERE tx = ?1")?;
-        let mut rows = statement.query([tx])?;
-        let Some(row) = rows.next()? else { return Ok(None) };
-        let digest: Vec<u8> = row.get(1)?;
-        let digest = digest.try_into().map_err(|_| Error::damaged("a chain digest in the store is not 32 bytes"))?;
-        Ok(Some(Position { id: read_uuid(row.get_ref(0)?)?, digest }))
+        position(&self.sql, tx)
     }
 
     /// The newest main transaction that is known to be in the synced log.
@@ -129,6 +124,31 @@ impl Pass<'_, '_> {
     /// The newest transaction on main.
     pub fn basis(&self) -> Entid {
         self.working.basis.tx
+    }
+
+    /// The main transaction that the change with this origin became.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn by_origin(&self, origin: Uuid) -> Result<Option<Entid>> {
+        read::by_origin(self.working.sql, origin)
+    }
+
+    /// Where a main transaction stands in the synced log, if it is known to be there.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn position(&self, tx: Entid) -> Result<Option<Position>> {
+        position(self.working.sql, tx)
+    }
+
+    /// Forgets that any main transaction after `tx` is in the synced log.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn forget_positions(&mut self, tx: Entid) -> Result<()> {
+        self.working.sql.prepare_cached("DELETE FROM chain WHERE tx > ?1")?.execute([tx])?;
+        Ok(())
     }
 
     /// Notes `value` under this name, or forgets it.
@@ -186,4 +206,13 @@ impl Pass<'_, '_> {
         }
         Ok(rebased)
     }
+}
+
+fn position(sql: &Connection, tx: Entid) -> Result<Option<Position>> {
+    let mut statement = sql.prepare_cached("SELECT id, digest FROM chain WHERE tx = ?1")?;
+    let mut rows = statement.query([tx])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let digest: Vec<u8> = row.get(1)?;
+    let digest = digest.try_into().map_err(|_| Error::damaged("a chain digest in the store is not 32 bytes"))?;
+    Ok(Some(Position { id: read_uuid(row.get_ref(0)?)?, digest }))
 }

@@ -2,13 +2,21 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod bootstrap;
 mod common;
+mod errors;
+mod files;
+mod lookup_refs;
+mod model;
 mod nested;
 mod query;
 mod query_errors;
 mod query_model;
 mod query_plan;
+mod rebase;
 mod retract_entity;
+mod reversed;
+mod schema;
 mod tempids;
 mod transact;
 mod upsert;

@@ -66,7 +66,7 @@ fn malformed_queries() {
     query:1:2: nothing stands after :find
       [:find :where [?x]]
        ^^^^^
-    query:1:11: a query has no :were; it has :find, :in, :with, :where, :order and :limit
+    query:1:11: a query has no :were (did you mean :where?); it has :find, :in, :with, :where, :order and :limit
       [:find ?x :were [?x]]
                 ^^^^^
     query:1:23: the query has :find twice
@@ -78,7 +78,7 @@ fn malformed_queries() {
     query:1:8: :find takes a variable such as ?x, or an aggregate such as (count ?x), not a symbol
       [:find x :where [?x]]
              ^
-    query:1:9: there is no aggregate `cuont`; there are count, count-distinct, sum, avg, min, max and the
+    query:1:9: there is no aggregate `cuont` (did you mean count?); there are count, count-distinct, sum, avg, min, max and the
       [:find (cuont ?x) :where [?x]]
               ^^^^^
     query:1:8: an aggregate has a name and one variable, such as (count ?x)
@@ -208,7 +208,7 @@ fn names_that_do_not_exist() {
         "[:find ?x :where [?x :person/friend [:person/name \"Anna\"]]]",
         "[:find ?x :where [:nobody/here :person/friend ?x]]",
     ]), @r#"
-    query:1:22: :person/nmae is not an attribute; did you mean :person/name?
+    query:1:22: :person/nmae is not an attribute (did you mean :person/name?)
       [:find ?x :where [?x :person/nmae]]
                            ^^^^^^^^^^^^
     query:1:22: :sex/male is not an attribute
@@ -220,13 +220,13 @@ fn names_that_do_not_exist() {
     query:1:22: an attribute is a keyword such as :person/name, not "person/name"
       [:find ?x :where [?x "person/name"]]
                            ^^^^^^^^^^^^^
-    query:1:22: :person/freind is not an attribute; did you mean :person/friend?
+    query:1:22: :person/freind is not an attribute (did you mean :person/friend?)
       [:find ?x :where [?y :person/_freind ?x]]
                            ^^^^^^^^^^^^^^^
-    query:1:34: :person/sex: no entity has the ident :sex/mail; did you mean :sex/male?
+    query:1:34: :person/sex: no entity has the ident :sex/mail (did you mean :sex/male?)
       [:find ?x :where [?x :person/sex :sex/mail]]
                                        ^^^^^^^^^
-    query:1:37: :person/friend: :person/mail is not an attribute; did you mean :person/email?
+    query:1:37: :person/friend: :person/mail is not an attribute (did you mean :person/email?)
       [:find ?x :where [?x :person/friend [:person/mail "anna@x"]]]
                                           ^^^^^^^^^^^^^^^^^^^^^^^
     query:1:37: :person/friend: a lookup ref needs a unique attribute, and :person/name is none
@@ -420,7 +420,7 @@ fn inputs_that_do_not_fit() {
     query:1:49: the input ?l: a limit is an integer from 0, not -1
       [:find ?x :in ?l :where [?x :person/age] :limit ?l]
                                                       ^^
-    query:1:15: the input ?a: :person/nam is not an attribute; did you mean :person/name?
+    query:1:15: the input ?a: :person/nam is not an attribute (did you mean :person/name?)
       [:find ?x :in ?a :where [?x ?a]]
                     ^^
     "#);

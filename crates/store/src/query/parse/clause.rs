@@ -4,6 +4,7 @@ use tolstoy_edn::{Form, FormKind, Keyword};
 
 use crate::error::{Error, Result};
 use crate::query::ast::{Clause, Constant, Operator, Pattern, Predicate, Term, Variable};
+use crate::suggest::did_you_mean;
 
 const EXPECTED: &str = "a clause is a pattern such as [?x :person/name ?name] or a predicate such as [(< ?age 18)]";
 
@@ -104,7 +105,8 @@ fn parse_operator(form: &Form) -> Result<Operator> {
         return Err(Error::input(form.span, message));
     };
     Operator::ALL.into_iter().find(|o| o.name() == name.as_str()).ok_or_else(|| {
+        let hint = did_you_mean(name.as_str(), Operator::ALL.iter().map(|o| o.name()), "");
         let known = Operator::ALL.map(Operator::name).join(" ");
-        Error::input(form.span, format!("there is no predicate `{name}`; there are {known}"))
+        Error::input(form.span, format!("there is no predicate `{name}`{hint}; there are {known}"))
     })
 }

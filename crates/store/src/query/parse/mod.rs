@@ -6,6 +6,7 @@ use tolstoy_edn::{Form, FormKind, Keyword, Span};
 
 use crate::error::{Error, Result};
 use crate::query::ast::{Element, Find, FindSpec, Function, Input, Limit, Order, Query, Variable};
+use crate::suggest::did_you_mean;
 
 const SECTIONS: [&str; 6] = ["find", "in", "with", "where", "order", "limit"];
 /// Each element takes up to two of the 2,000 columns that SQLite allows.
@@ -84,7 +85,8 @@ fn check_names(sections: &[Section<'_>]) -> Result<()> {
     for (n, section) in sections.iter().enumerate() {
         let name = section.name.as_str();
         if !SECTIONS.contains(&name) {
-            let message = format!("a query has no :{name}; it has :find, :in, :with, :where, :order and :limit");
+            let hint = did_you_mean(name, SECTIONS.into_iter(), ":");
+            let message = format!("a query has no :{name}{hint}; it has :find, :in, :with, :where, :order and :limit");
             return Err(Error::input(section.span, message));
         }
         if sections.iter().take(n).any(|s| s.name == section.name) {
@@ -148,8 +150,10 @@ fn parse_element(form: &Form) -> Result<Element> {
         return Ok(Element::The(variable));
     }
     let Some(known) = Function::ALL.into_iter().find(|f| f.name() == name.as_str()) else {
-        let message =
-            format!("there is no aggregate `{name}`; there are count, count-distinct, sum, avg, min, max and the");
+        let hint = did_you_mean(name.as_str(), Function::ALL.iter().map(|f| f.name()), "");
+        let message = format!(
+            "there is no aggregate `{name}`{hint}; there are count, count-distinct, sum, avg, min, max and the"
+        );
         return Err(Error::input(function.span, message));
     };
     Ok(Element::Aggregate(known, variable))

@@ -9,7 +9,7 @@ use crate::query::algebra::Expr;
 use crate::query::ast::Constant;
 use crate::query::types::{TypeSet, a};
 use crate::schema::{Attribute, Schema};
-use crate::similar::similar;
+use crate::suggest::did_you_mean;
 use crate::transact::scalar::{exact_double, from_hex};
 use crate::types::{Double, Entid, Value, ValueType};
 
@@ -135,7 +135,7 @@ fn resolve_entity(constant: &Constant, value: &Edn, schema: &Schema, depth: usiz
             Some(entid) => Ok(Expr::Value(Value::Ref(entid))),
             None => {
                 let known = schema.idents();
-                let meant = meant(similar(ident, known.iter().map(|(k, _)| *k)));
+                let meant = did_you_mean(ident.as_str(), known.iter().map(|(k, _)| k.as_str()), ":");
                 Err(Error::input(constant.span, format!("no entity has the ident {ident}{meant}")))
             }
         },
@@ -172,13 +172,9 @@ pub(crate) fn attribute<'s>(constant: &Constant, schema: &'s Schema) -> Result<(
         return Ok((entid, attribute));
     }
     let attributes = schema.attributes();
-    let names = attributes.iter().filter_map(|(e, _)| schema.ident(*e));
-    let meant = meant(constant.value.as_keyword().and_then(|ident| similar(ident, names)));
+    let names = attributes.iter().filter_map(|(e, _)| schema.ident(*e)).map(Keyword::as_str);
+    let meant = constant.value.as_keyword().map(|ident| did_you_mean(ident.as_str(), names, ":")).unwrap_or_default();
     Err(Error::input(constant.span, format!("{} is not an attribute{meant}", constant.value)))
-}
-
-fn meant(name: Option<&Keyword>) -> String {
-    name.map(|name| format!("; did you mean {name}?")).unwrap_or_default()
 }
 
 /// A value for a message, cut where it is long.

@@ -1,0 +1,193 @@
+//! The rules of a hub, of both surfaces, over a [`Storage`]. They know nothing of HTTP.
+//!
+//! A method that reads blocks the calling thread for as long as the storage does. One that writes gives an [`Answer`]: a
+//! future for those who have a runtime, with [`Answer::wait`] for those who have none. Over a storage in memory every
+//! answer is there at once.
+
+mod pull;
+mod push;
+mod upload;
+mod v0;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::sync::oneshot;
+use tolstoy_env::Env;
+use tolstoy_proto::{Generation, LogId, LogState};
+
+pub use pull::{Pull, PullEnd, PullError};
+pub use push::PushOutcome;
+pub use upload::{BadUpload, Upload, UploadError, Uploader};
+pub use v0::{HeadOutcome, ListOutcome, PutOutcome};
+
+use crate::storage::{Life, LogRow, ReadTxn, Storage, StorageError, Tip, WriteJob, WriteTxn};
+
+/// A hub's rules over a storage. Cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    storage: Arc<dyn Storage>,
+    env: Env,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Service")
+    }
+}
+
+impl Service {
+    /// The rules over this storage. New generations take their ids from `env`.
+    pub fn new(storage: Arc<dyn Storage>, env: Env) -> Self {
+        Self { storage, env }
+    }
+
+    /// The log's state.
+    ///
+    /// # Errors
+    /// Where the storage failed.
+    pub fn info(&self, log: LogId) -> Result<LogState, StorageError> {
+        self.read(|txn| Ok(View::of(txn, log)?.state()))
+    }
+
+    /// Ends the log's generation: it is as if it never was, but that its next generation has the next number. A log
+    /// without a generation stays as it is.
+    pub fn delete(&self, log: LogId) -> Answer<()> {
+        self.write(move |txn| txn.end_life(log))
+    }
+
+    /// Goes through the writer and changes nothing: its answer says that writes are answered.
+    pub fn probe(&self) -> Answer<()> {
+        self.write(|_| Ok(()))
+    }
+
+    /// Reads in one snapshot.
+    fn read<R>(&self, mut rules: impl FnMut(&dyn ReadTxn) -> Result<R, StorageError>) -> Result<R, StorageError> {
+        let mut found = None;
+        self.storage.read(&mut |txn| {
+            found = Some(rules(txn)?);
+            Ok(())
+        })?;
+        found.ok_or(StorageError::Closed)
+    }
+
+    /// Checks and writes. The rules may run more than once; the last run counts.
+    fn write<R: Send + 'static>(
+        &self,
+        rules: impl FnMut(&mut dyn WriteTxn) -> Result<R, StorageError> + Send + 'static,
+    ) -> Answer<R> {
+        let (reply, answer) = oneshot::channel();
+        self.storage.write(Box::new(Task { rules, outcome: None, reply }));
+        Answer(answer)
+    }
+}
+
+/// A write's outcome, once it is durable.
+#[derive(Debug)]
+pub struct Answer<R>(oneshot::Receiver<Result<R, StorageError>>);
+
+impl<R> Answer<R> {
+    /// An answer that needs no write.
+    fn ready(outcome: R) -> Self {
+        let (reply, answer) = oneshot::channel();
+        // The receiver is in our hand.
+        let _ = reply.send(Ok(outcome));
+        Self(answer)
+    }
+
+    /// Waits on this thread. Not from within async code, unless the storage is in memory: there nothing has to be
+    /// waited for.
+    ///
+    /// # Errors
+    /// Where the storage failed.
+    pub fn wait(mut self) -> Result<R, StorageError> {
+        match self.0.try_recv() {
+            Ok(result) => result,
+            Err(oneshot::error::TryRecvError::Empty) => self.0.blocking_recv().unwrap_or(Err(StorageError::Closed)),
+            Err(oneshot::error::TryRecvError::Closed) => Err(StorageError::Closed),
+        }
+    }
+}
+
+impl<R> Future for Answer<R> {
+    type Output = Result<R, StorageError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // A job that was dropped unanswered met a closed storage.
+        Pin::new(&mut self.0).poll(cx).map(|result| result.unwrap_or(Err(StorageError::Closed)))
+    }
+}
+
+/// Rules, as a job of the storage.
+struct Task<R, F> {
+    rules: F,
+    outcome: Option<R>,
+    reply: oneshot::Sender<Result<R, StorageError>>,
+}
+
+impl<R, F> WriteJob for Task<R, F>
+where
+    R: Send,
+    F: FnMut(&mut dyn WriteTxn) -> Result<R, StorageError> + Send,
+{
+    fn run(&mut self, txn: &mut dyn WriteTxn) -> Result<(), StorageError> {
+        self.outcome = Some((self.rules)(txn)?);
+        Ok(())
+    }
+
+    fn done(self: Box<Self>, result: Result<(), StorageError>) {
+        let Self { outcome, reply, .. } = *self;
+        // Who asked may have gone; what was written stays written.
+        let _ = reply.send(result.and_then(|()| outcome.ok_or(StorageError::Closed)));
+    }
+}
+
+/// A log as the rules see it.
+#[derive(Debug, Clone, Copy)]
+struct View {
+    log: LogId,
+    row: LogRow,
+    tip: Tip,
+}
+
+impl View {
+    fn of<T: ReadTxn + ?Sized>(txn: &T, log: LogId) -> Result<Self, StorageError> {
+        let row = txn.log(log)?;
+        let tip = match row {
+            LogRow::Living(life, _) => txn.tip(life)?,
+            LogRow::Never | LogRow::Ended(_) => Tip::ROOT,
+        };
+        Ok(Self { log, row, tip })
+    }
+
+    fn life(&self) -> Option<Life> {
+        match self.row {
+            LogRow::Living(life, _) => Some(life),
+            LogRow::Never | LogRow::Ended(_) => None,
+        }
+    }
+
+    fn generation(&self) -> Option<Generation> {
+        match self.row {
+            LogRow::Living(_, generation) => Some(generation),
+            LogRow::Never | LogRow::Ended(_) => None,
+        }
+    }
+
+    fn state(&self) -> LogState {
+        LogState { generation: self.generation(), head: self.tip.id, seq: self.tip.seq, chain: self.tip.chain }
+    }
+
+    /// The log's life and generation; begins the next one where it has none, since it is about to be written.
+    fn living(&self, txn: &mut dyn WriteTxn, env: &Env) -> Result<(Life, Generation), StorageError> {
+        let last = match self.row {
+            LogRow::Living(life, generation) => return Ok((life, generation)),
+            LogRow::Ended(last) => last,
+            LogRow::Never => 0,
+        };
+        let id = env.uuid().map_err(|error| StorageError::Failed(error.to_string()))?;
+        let generation = Generation { id, number: last + 1 };
+        Ok((txn.begin_life(self.log, generation)?, generation))
+    }
+}

@@ -1,0 +1,176 @@
+//! The rules of `/1`'s push.
+
+use std::io;
+
+use sha2::{Digest, Sha256};
+use tolstoy_env::Env;
+use tolstoy_proto::limits::MAX_MISSING;
+use tolstoy_proto::{ChunkId, Frame, LogId, LogState, Transaction, TrnId};
+
+use super::upload::Upload;
+use super::{Answer, Service, View};
+use crate::storage::{Committed, Life, StorageError, Tip, WriteTxn};
+
+/// How a push ended. Only [`PushOutcome::Done`] means that it is in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PushOutcome {
+    /// It is committed, now or since an earlier time: the state.
+    Done(LogState),
+    /// HEAD is neither what the client expects nor what it pushes. Pull from what it has.
+    Conflict,
+    /// The log is in another generation: its state.
+    Generation(LogState),
+    /// These chunks are neither in the push nor here; the first thousand of them.
+    MissingChunks(Vec<ChunkId>),
+    /// A transaction or chunk with this id is here with other content.
+    IdTaken(String),
+    /// HEAD is what the client expects, but the chain that leads to it is not: the state.
+    ChainMismatch(LogState),
+}
+
+impl Service {
+    /// Commits the push whole, or says why not and changes nothing.
+    pub fn push(&self, log: LogId, mut upload: Upload) -> Answer<PushOutcome> {
+        let env = self.env.clone();
+        self.write(move |txn| push(txn, log, &mut upload, &env))
+    }
+}
+
+fn push(txn: &mut dyn WriteTxn, log: LogId, upload: &mut Upload, env: &Env) -> Result<PushOutcome, StorageError> {
+    let view = View::of(txn, log)?;
+    let state = view.state();
+    if let Some(refused) = check_head(&state, upload) {
+        return Ok(refused);
+    }
+    if let Some(refused) = check_chunks(txn, view.life(), upload)? {
+        return Ok(refused);
+    }
+    if let Some(life) = view.life()
+        && let Some(refused) = check_ids(txn, life, upload)?
+    {
+        return Ok(refused);
+    }
+    if upload.chain_on(state.chain).map_err(aside)? != upload.end.chain {
+        return Ok(PushOutcome::ChainMismatch(state));
+    }
+    if upload.ids.is_empty() {
+        return Ok(PushOutcome::Done(state));
+    }
+    let (life, generation) = view.living(txn, env)?;
+    let tip = commit(txn, life, view.tip, upload)?;
+    Ok(PushOutcome::Done(LogState { generation: Some(generation), head: tip.id, seq: tip.seq, chain: tip.chain }))
+}
+
+/// Whether the push may go onto HEAD; where not, its outcome.
+fn check_head(state: &LogState, upload: &Upload) -> Option<PushOutcome> {
+    if upload.push.generation.is_some() && upload.push.generation != state.generation {
+        return Some(PushOutcome::Generation(*state));
+    }
+    if state.head == upload.push.expected_head() {
+        let first = upload.last.map(|(_, last)| last.0.saturating_sub(upload.ids.len() as u64));
+        // Other places on the same HEAD: the client counts another chain than ours.
+        return first.filter(|first| *first != state.seq.0).map(|_| PushOutcome::ChainMismatch(*state));
+    }
+    let repeated = upload.last.is_some_and(|(id, _)| id == state.head) && upload.end.chain == state.chain;
+    Some(if repeated { PushOutcome::Done(*state) } else { PushOutcome::Conflict })
+}
+
+/// Whether all chunks are in the push or here, and none is here with other bytes.
+fn check_chunks(txn: &dyn WriteTxn, life: Option<Life>, upload: &Upload) -> Result<Option<PushOutcome>, StorageError> {
+    let mut missing = Vec::new();
+    for id in &upload.absent {
+        let here = life.map_or(Ok(false), |life| txn.has_chunk(life, id))?;
+        if !here {
+            missing.push(*id);
+            if missing.len() == MAX_MISSING {
+                break;
+            }
+        }
+    }
+    if !missing.is_empty() {
+        return Ok(Some(PushOutcome::MissingChunks(missing)));
+    }
+    let Some(life) = life else { return Ok(None) };
+    for (id, digest) in &upload.plain {
+        if let Some(bytes) = txn.chunk(life, id)?
+            && Sha256::digest(&bytes).as_slice() != digest
+        {
+            return Ok(Some(PushOutcome::IdTaken(format!("chunk {id} is here with other bytes"))));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether the transactions' ids are free, or pending with the same content.
+fn check_ids(txn: &dyn WriteTxn, life: Life, upload: &mut Upload) -> Result<Option<PushOutcome>, StorageError> {
+    let taken = |id: TrnId| Ok(Some(PushOutcome::IdTaken(format!("transaction {id} is here with other content"))));
+    let mut pending = Vec::new();
+    for id in &upload.ids {
+        if txn.committed(life, *id)?.is_some() {
+            return taken(*id);
+        }
+        pending.extend(txn.pending(life, *id)?);
+    }
+    if pending.is_empty() {
+        return Ok(None);
+    }
+    let mut differs = None;
+    upload
+        .replay(|frame| {
+            if let Frame::Transaction(Transaction { id, parent, chunks, .. }) = frame
+                && pending.iter().any(|p| p.id == *id && (p.parent != *parent || p.chunks != *chunks))
+            {
+                differs = Some(*id);
+            }
+            Ok::<_, io::Error>(())
+        })
+        .map_err(aside)?;
+    differs.map_or(Ok(None), taken)
+}
+
+/// Writes the push onto the tip.
+fn commit(txn: &mut dyn WriteTxn, life: Life, tip: Tip, upload: &mut Upload) -> Result<Tip, StorageError> {
+    let mut tip = tip;
+    // A transaction is written after its chunks.
+    let mut waiting: Option<Committed> = None;
+    let written = upload.replay(|frame| {
+        match frame {
+            Frame::Transaction(trn) => {
+                if let Some(whole) = waiting.take() {
+                    txn.append(life, &whole)?;
+                }
+                let chain = tip.chain.extend(trn.id, &trn.chunks);
+                let (id, seq, parent) = (trn.id, tip.seq.next(), tip.id);
+                tip = Tip { id, seq, chain };
+                waiting = Some(Committed { id, seq, parent, chunks: trn.chunks.clone(), chain });
+            }
+            Frame::Chunk(chunk) => txn.put_chunk(life, &chunk.id, &chunk.bytes)?,
+            Frame::Start(_) | Frame::Push(_) | Frame::End(_) => {}
+        }
+        Ok::<_, Aside>(())
+    });
+    written.map_err(|Aside(error)| error)?;
+    if let Some(whole) = waiting {
+        txn.append(life, &whole)?;
+    }
+    Ok(tip)
+}
+
+/// An error of the storage, or of the file that holds a long push.
+struct Aside(StorageError);
+
+impl From<io::Error> for Aside {
+    fn from(error: io::Error) -> Self {
+        Self(aside(error))
+    }
+}
+
+impl From<StorageError> for Aside {
+    fn from(error: StorageError) -> Self {
+        Self(error)
+    }
+}
+
+fn aside(error: io::Error) -> StorageError {
+    StorageError::Failed(format!("the push that was put aside cannot be read: {error}"))
+}

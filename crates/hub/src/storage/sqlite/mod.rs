@@ -1,0 +1,200 @@
+//! Logs in one SQLite file, `hub.db` in the data directory.
+//!
+//! One thread writes: it runs as many jobs as are waiting within one SQLite transaction, commits it once (one fsync), then
+//! tells them all. Readers have connections of their own and never wait for it.
+
+mod pack;
+mod readers;
+mod schema;
+mod txn;
+mod writer;
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{ReadRules, Storage, StorageError, WriteJob};
+use readers::Readers;
+use writer::Writer;
+
+/// The file's name within the data directory.
+const DATABASE: &str = "hub.db";
+
+/// A file that is locked for as long as a hub has the directory open. It stays behind, empty.
+const LOCK: &str = "hub.lock";
+
+/// How a [`SqliteStorage`] works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqliteOptions {
+    /// Connections for reading, and so reads at the same time; at least 1.
+    pub readers: usize,
+    /// Jobs that may wait for the writer; further ones are refused as [`StorageError::Busy`].
+    pub queue: usize,
+    /// Jobs that share one commit, at most.
+    pub batch: usize,
+    /// Pages that the write-ahead log takes before they are moved into the file.
+    pub checkpoint_pages: u32,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { readers: 4, queue: 4096, batch: 1024, checkpoint_pages: 4096 }
+    }
+}
+
+/// Why a data directory cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another hub has it open.
+    #[error("another hub is running on {}: stop it first, or choose another directory", .path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A later version wrote it.
+    #[error("{} has format {found}, and this version knows formats up to {known}: use a newer version", .path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// The newest known.
+        known: i64,
+    },
+    /// The file is something else.
+    #[error("{} is not a hub's database", .path.display())]
+    NotAHub {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The directory or a file in it cannot be used.
+    #[error("cannot open {}: {source}", .path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// SQLite cannot use the file.
+    #[error("cannot open {}: {message}", .path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        message: String,
+    },
+}
+
+impl OpenError {
+    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { path: path.to_owned(), source }
+    }
+
+    fn of(path: &Path, error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::NotADatabase) => Self::NotAHub { path: path.to_owned() },
+            _ => Self::Database { path: path.to_owned(), message: error.to_string() },
+        }
+    }
+}
+
+/// Keeps logs in one SQLite file.
+#[derive(Debug)]
+pub struct SqliteStorage {
+    writer: Writer,
+    readers: Readers,
+    /// While it is locked the directory is ours.
+    lock: File,
+}
+
+impl SqliteStorage {
+    /// Opens the data directory, and makes it where there is none.
+    ///
+    /// # Errors
+    /// Where the directory cannot be used, another hub has it open, or its file is no hub's or of a newer format.
+    pub fn open(directory: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
+        make_private_directory(directory).map_err(OpenError::io(directory))?;
+        let lock = lock(directory)?;
+        let path = directory.join(DATABASE);
+        let connection = open_for_writing(&path, options)?;
+        // The new file's name must survive a power loss as well as its content.
+        File::open(directory).and_then(|dir| dir.sync_all()).map_err(OpenError::io(directory))?;
+        let readers = (0..options.readers.max(1)).map(|_| open_for_reading(&path)).collect::<Result<_, _>>()?;
+        let writer = Writer::start(connection, options).map_err(OpenError::io(&path))?;
+        Ok(Self { writer, readers: Readers::new(readers), lock })
+    }
+
+    /// Does the jobs that wait, moves everything into the one file, and refuses what comes after.
+    pub fn close(&self) {
+        self.writer.close();
+        // Reads that are under way disturb no other hub.
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, "the data directory stays locked until this process ends");
+        }
+    }
+}
+
+impl Storage for SqliteStorage {
+    fn read(&self, rules: &mut ReadRules<'_>) -> Result<(), StorageError> {
+        self.readers.read(rules)
+    }
+
+    fn write(&self, job: Box<dyn WriteJob>) {
+        self.writer.submit(job);
+    }
+}
+
+/// Makes the directory so that only its owner can read what is in it.
+fn make_private_directory(directory: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
+}
+
+fn lock(directory: &Path) -> Result<File, OpenError> {
+    let path = directory.join(LOCK);
+    let file = File::options().create(true).append(true).open(&path).map_err(OpenError::io(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: directory.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
+    }
+}
+
+fn open_for_writing(path: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {
+    let failed = |error| OpenError::of(path, error);
+    let mut connection = Connection::open(path).map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    schema::prepare(&mut connection, path)?;
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+    // Each commit reaches the disk before it is acknowledged.
+    connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+    connection.pragma_update(None, "wal_autocheckpoint", options.checkpoint_pages).map_err(failed)?;
+    connection.pragma_update(None, "cache_size", -32 * 1024).map_err(failed)?;
+    Ok(connection)
+}
+
+fn open_for_reading(path: &Path) -> Result<Connection, OpenError> {
+    let failed = |error| OpenError::of(path, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    connection.pragma_update(None, "query_only", true).map_err(failed)?;
+    connection.pragma_update(None, "cache_size", -8 * 1024).map_err(failed)?;
+    Ok(connection)
+}
+
+/// What a failure of SQLite means to the service.
+fn failed(error: rusqlite::Error) -> StorageError {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DiskFull) => StorageError::Full(error.to_string()),
+        _ => StorageError::Failed(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! The one thread that writes.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use rusqlite::Connection;
+
+use super::txn::Writing;
+use super::{SqliteOptions, failed};
+use crate::storage::{StorageError, WriteJob};
+
+/// The writer as others see it: a queue, and a thread behind it.
+#[derive(Debug)]
+pub(super) struct Writer {
+    running: Mutex<Option<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    queue: SyncSender<Box<dyn WriteJob>>,
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection, options: &SqliteOptions) -> io::Result<Self> {
+        let (queue, jobs) = sync_channel(options.queue.max(1));
+        let batch = options.batch.max(1);
+        let thread =
+            thread::Builder::new().name("hub-writer".to_owned()).spawn(move || write(&connection, &jobs, batch))?;
+        Ok(Self { running: Mutex::new(Some(Running { queue, thread })) })
+    }
+
+    pub(super) fn submit(&self, job: Box<dyn WriteJob>) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = match running.as_ref().map(|running| running.queue.try_send(job)) {
+            Some(Ok(())) => None,
+            Some(Err(TrySendError::Full(job))) => Some((job, StorageError::Busy)),
+            Some(Err(TrySendError::Disconnected(job))) => Some((job, StorageError::Closed)),
+            None => None,
+        };
+        drop(running);
+        // A job that meets a closed writer is dropped, and its waiter sees that nobody will answer.
+        if let Some((job, error)) = refused {
+            job.done(Err(error));
+        }
+    }
+
+    pub(super) fn close(&self) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Running { queue, thread }) = running {
+            drop(queue);
+            // The thread catches what its jobs do wrong; should it fail all the same, its jobs' waiters were told.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Runs jobs until nobody can send any more.
+fn write(connection: &Connection, jobs: &Receiver<Box<dyn WriteJob>>, max: usize) {
+    let mut batch = Vec::with_capacity(max.min(1024));
+    while let Ok(job) = jobs.recv() {
+        batch.push(job);
+        batch.extend(jobs.try_iter().take(max - 1));
+        run(connection, &mut batch);
+    }
+    // What is not moved now is moved when the file is next opened.
+    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+        tracing::warn!(%error, "the write-ahead log stays beside the database");
+    }
+}
+
+/// Runs the jobs in one transaction, and tells them. Where that fails, each is run in its own, so that one that cannot
+/// succeed fails alone.
+fn run(connection: &Connection, batch: &mut Vec<Box<dyn WriteJob>>) {
+    let result = commit(connection, batch);
+    match &result {
+        Err(error) if batch.len() > 1 => {
+            tracing::warn!(%error, jobs = batch.len(), "a batch failed: its jobs are run one by one");
+            for mut job in batch.drain(..) {
+                let result = commit(connection, std::slice::from_mut(&mut job));
+                job.done(result);
+            }
+        }
+        _ => batch.drain(..).for_each(|job| job.done(result.clone())),
+    }
+}
+
+/// Runs the jobs in one transaction. An error leaves nothing of any of them.
+fn commit(connection: &Connection, jobs: &mut [Box<dyn WriteJob>]) -> Result<(), StorageError> {
+    let execute = |sql| connection.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(failed);
+    execute("BEGIN IMMEDIATE")?;
+    let result = jobs.iter_mut().try_for_each(|job| run_one(connection, job.as_mut())).and_then(|()| {
+        execute("COMMIT")?;
+        Ok(())
+    });
+    if result.is_err() && !connection.is_autocommit() {
+        execute("ROLLBACK")?;
+    }
+    result
+}
+
+fn run_one(connection: &Connection, job: &mut dyn WriteJob) -> Result<(), StorageError> {
+    let mut txn = Writing::new(connection);
+    catch_unwind(AssertUnwindSafe(|| job.run(&mut txn)))
+        .unwrap_or_else(|_| Err(StorageError::Failed("a write job panicked".to_owned())))
+}

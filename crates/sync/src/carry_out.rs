@@ -1,0 +1,371 @@
+//! Carrying out what the engine decides, on a store and a transport.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tolstoy_env::Env;
+use tolstoy_proto::{ErrorBody, ErrorKind, Generation, LogState, TrnId};
+use tolstoy_store::{Entid, Pass, Position, Store, log};
+use uuid::Uuid;
+
+use crate::engine::{Action, Arrived, Engine, Event, Local, Stop};
+use crate::error::{Error, Result};
+use crate::outgoing::{self, Outgoing, Place};
+use crate::report::SyncReport;
+use crate::spool::{Spool, Spooled};
+use crate::transport::{Answer, Transport, TransportError};
+
+/// How to pause: given by the caller, who owns the runtime and the time.
+pub type Sleep = Arc<dyn Fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// Told how many transactions have arrived, or were sent, so far.
+pub type Told = Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// How far a sync is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// So many transactions arrived.
+    Received(u64),
+    /// So many transactions that arrived were applied.
+    Applied {
+        /// How many.
+        done: u64,
+        /// Of how many.
+        of: u64,
+    },
+    /// So many transactions were sent.
+    Sent {
+        /// How many.
+        done: u64,
+        /// Of how many.
+        of: u64,
+    },
+}
+
+/// What a sync needs of its caller.
+#[derive(Clone)]
+pub struct Options {
+    /// Randomness, for the pauses between retries.
+    pub env: Env,
+    /// How to pause.
+    pub sleep: Sleep,
+    /// Told of progress, if anybody wants to know.
+    pub told: Option<Told>,
+    /// After how many lost races in a row to give up.
+    pub max_conflicts: u32,
+    /// How often to ask again for the rest of a stream that was cut before anything new arrived.
+    pub max_cuts: u32,
+    /// Where what comes in is put aside when it is long; in memory where there is none. The store's own folder is good.
+    pub spool_dir: Option<PathBuf>,
+}
+
+impl Options {
+    /// The usual options.
+    pub fn new(env: Env, sleep: Sleep) -> Self {
+        Self { env, sleep, told: None, max_conflicts: 10, max_cuts: 3, spool_dir: None }
+    }
+
+    fn tell(&self, progress: Progress) {
+        if let Some(told) = &self.told {
+            told(progress);
+        }
+    }
+}
+
+/// Syncs the store with the log that the transport leads to: afterwards both have what either had.
+///
+/// # Errors
+/// See [`crate::ErrorKind`]. Passes that were complete before the error stay; the store and the log are each whole.
+pub async fn sync<T: Transport>(store: &mut Store, transport: &mut T, options: &Options) -> Result<SyncReport> {
+    store.refresh()?;
+    let mut session =
+        Session { store, transport, options, engine: Engine::new(options.max_conflicts), sent: 0, stream: None };
+    let mut event = Event::Begin(session.local()?);
+    loop {
+        event = match session.engine.step(event) {
+            Action::Pull => session.pull().await?,
+            Action::Push { after } => session.push(after).await?,
+            Action::Settle { root } => session.settle(root)?,
+            Action::Apply { root } => session.apply(root)?,
+            Action::Wait(pause) => session.wait(pause).await?,
+            Action::Stop(stop) => return Err(session.stopped(stop)),
+            Action::Finish => return Ok(session.engine.into_report()),
+        };
+    }
+}
+
+struct Session<'s, T> {
+    store: &'s mut Store,
+    transport: &'s mut T,
+    options: &'s Options,
+    engine: Engine,
+    /// Transactions pushed so far.
+    sent: u64,
+    /// What arrived last and was not dealt with yet.
+    stream: Option<Stream>,
+}
+
+/// A stream that arrived whole.
+struct Stream {
+    spool: Spool,
+    /// The log's state.
+    state: LogState,
+    /// How many of its first transactions the store has too.
+    same: u64,
+}
+
+impl<T: Transport> Session<'_, T> {
+    fn local(&self) -> Result<Local> {
+        let synced = self.store.last_positioned()?.unwrap_or(Entid::TX0);
+        Ok(Local { basis: self.store.basis(), synced, generation: known_generation(self.store)? })
+    }
+
+    async fn wait(&self, at_most: Duration) -> Result<Event> {
+        let micros = self.options.env.below(u64::try_from(at_most.as_micros()).unwrap_or(u64::MAX))?;
+        (self.options.sleep)(Duration::from_micros(micros)).await;
+        Ok(Event::Waited)
+    }
+
+    fn stopped(&self, stop: Stop) -> Error {
+        match stop {
+            Stop::Contended(rounds) => Error::Contended { rounds },
+            Stop::Generation => {
+                let state = self.stream.as_ref().map_or(LogState::EMPTY, |s| s.state);
+                Error::Generation { state }
+            }
+        }
+    }
+
+    async fn pull(&mut self) -> Result<Event> {
+        let have = outgoing::have(self.store, self.local()?.synced)?;
+        let from: Vec<TrnId> = have.iter().map(|p| p.id).collect();
+        self.engine.report_mut().round_trips += 1;
+        match self.transport.pull(&from).await? {
+            Answer::Stream(body) => self.receive(body, &have, false).await,
+            other => Err(unexpected(other)),
+        }
+    }
+
+    async fn push(&mut self, after: Entid) -> Result<Event> {
+        let after = self.place(after)?;
+        let Local { generation, basis, .. } = self.local()?;
+        let Outgoing { ahead, body, places } = outgoing::outgoing(self.store, after, generation)?;
+        for (id, bytes) in ahead {
+            self.count_sent(bytes.len());
+            match self.transport.put_chunk(&id, bytes).await? {
+                Answer::Stored => {}
+                other => return Err(unexpected(other)),
+            }
+        }
+        self.count_sent(body.len());
+        match self.transport.push(body).await? {
+            Answer::Accepted(state) => {
+                self.acknowledge(after, &places, &state)?;
+                let sent = places.len() as u64;
+                self.sent += sent;
+                let left = u64::try_from(basis.get() - after.tx.get()).unwrap_or(0).saturating_sub(sent);
+                self.options.tell(Progress::Sent { done: self.sent, of: self.sent + left });
+                Ok(Event::Pushed { sent, local: self.local()? })
+            }
+            Answer::Conflict(body) => {
+                let have = outgoing::have(self.store, after.tx)?;
+                self.receive(body, &have, true).await
+            }
+            other => Err(unexpected(other)),
+        }
+    }
+
+    fn count_sent(&mut self, bytes: usize) {
+        let report = self.engine.report_mut();
+        report.round_trips += 1;
+        report.bytes_sent += bytes as u64;
+    }
+
+    /// The place of a transaction that is in the log.
+    fn place(&self, tx: Entid) -> Result<Place> {
+        Place::of(self.store, tx)?.ok_or_else(raced)
+    }
+
+    /// Notes that the log has what was pushed.
+    fn acknowledge(&mut self, after: Place, places: &[(Place, Uuid)], state: &LogState) -> Result<()> {
+        let last = places.last().map_or(after, |(place, _)| *place);
+        if state.head != last.id || state.chain != last.chain {
+            return Err(TransportError::Protocol("it accepted a push and has another HEAD".to_owned()).into());
+        }
+        self.store.pass(|pass| {
+            note_places(pass, after, places)?;
+            note_generation(pass, state.generation)
+        })
+    }
+
+    /// Spools a stream whole, asking for the rest where it is cut, and compares it with what the store has.
+    async fn receive(&mut self, body: T::Body, have: &[Place], conflict: bool) -> Result<Event> {
+        let mut spool = Spool::new(self.options.spool_dir.as_deref());
+        let mut body = body;
+        let mut cuts = 0;
+        loop {
+            let before = spool.count();
+            let tell = |n| self.options.tell(Progress::Received(n));
+            if spool.fill(&mut body, tell).await? {
+                break;
+            }
+            cuts = if spool.count() > before { 0 } else { cuts + 1 };
+            if cuts > self.options.max_cuts {
+                return Err(TransportError::Broken("the answer was cut, again and again".to_owned()).into());
+            }
+            let mut from: Vec<TrnId> = have.iter().map(|p| p.id).collect();
+            if spool.count() > 0 {
+                from = vec![spool.last()];
+            }
+            self.engine.report_mut().round_trips += 1;
+            body = match self.transport.pull(&from).await? {
+                Answer::Stream(body) => body,
+                other => return Err(unexpected(other)),
+            };
+        }
+        self.engine.report_mut().bytes_received += spool.bytes();
+        let (stream, arrived) = self.compare(spool, have, conflict)?;
+        self.stream = Some(stream);
+        Ok(Event::Arrived(arrived))
+    }
+
+    /// Finds the root: where what arrived parts from what the store has.
+    fn compare(&self, mut spool: Spool, have: &[Place], conflict: bool) -> Result<(Stream, Arrived)> {
+        let start = *spool.start().ok_or_else(|| TransportError::Protocol("the stream has no start".to_owned()))?;
+        let own = have.iter().chain([&Place::ROOT]).find(|p| p.id == start.from);
+        let from = *own.ok_or_else(|| TransportError::Protocol("it starts where nobody asked it to".to_owned()))?;
+        if start.from_chain != from.chain || start.from_seq != from.seq() {
+            return Err(Error::Damaged("the log's history is not the one that this store has of it".to_owned()));
+        }
+        let (total, mut same, mut root) = (spool.count(), 0, from);
+        for spooled in spool.read()? {
+            let id = spooled?.id;
+            let Some(ours) = self.next_place(&root)?.filter(|ours| ours.id == id) else { break };
+            same += 1;
+            root = ours;
+        }
+        let generation = start.state.generation;
+        let arrived = Arrived { generation, root: root.tx, incoming: total - same, conflict };
+        Ok((Stream { spool, state: start.state, same }, arrived))
+    }
+
+    /// Where the store's own next transaction stands, or would stand, in the log.
+    fn next_place(&self, at: &Place) -> Result<Option<Place>> {
+        if let Some(known) = Place::of(self.store, at.tx.plus(1))? {
+            return Ok(Some(known));
+        }
+        Ok(self.mint_next(at)?.map(|(place, _)| place))
+    }
+
+    fn mint_next(&self, at: &Place) -> Result<Option<(Place, Uuid)>> {
+        let next = self.store.transaction(at.tx.plus(1))?;
+        next.map(|t| outgoing::mint(at, &t).map(|m| (m.place, t.origin.id))).transpose()
+    }
+
+    /// The newest place up to `root` that was known before, and the further ones up to it, which turned out to be in
+    /// the log too.
+    fn places_up_to(&self, root: Entid) -> Result<(Place, Vec<(Place, Uuid)>)> {
+        let base = self.place(self.local()?.synced.min(root))?;
+        let mut further: Vec<(Place, Uuid)> = Vec::new();
+        let mut at = base;
+        while at.tx < root {
+            let next = self.mint_next(&at)?.ok_or_else(raced)?;
+            at = next.0;
+            further.push(next);
+        }
+        Ok((base, further))
+    }
+
+    /// Notes that the log has exactly the store's transactions up to `root`.
+    fn settle(&mut self, root: Entid) -> Result<Event> {
+        let stream = self.stream.take().ok_or_else(raced)?;
+        let (base, further) = self.places_up_to(root)?;
+        self.store.pass(|pass| {
+            note_places(pass, base, &further)?;
+            note_generation(pass, stream.state.generation)
+        })?;
+        Ok(Event::Settled(self.local()?))
+    }
+
+    /// Rebases the store onto what arrived.
+    fn apply(&mut self, root: Entid) -> Result<Event> {
+        let Stream { mut spool, state, same } = self.stream.take().ok_or_else(raced)?;
+        let (base, further) = self.places_up_to(root)?;
+        let (of, options) = (spool.count() - same, self.options);
+        let rebased = self.store.pass(|pass| {
+            note_places(pass, base, &further)?;
+            let incoming = (1..).zip(spool.read()?.skip(usize::try_from(same).unwrap_or(usize::MAX)));
+            let rebased = pass.rebase(
+                root,
+                incoming.map(|(done, spooled)| {
+                    if done % TELL_EVERY == 0 {
+                        options.tell(Progress::Applied { done, of });
+                    }
+                    decode(spooled?)
+                }),
+            )?;
+            note_generation(pass, state.generation)?;
+            Ok::<_, Error>(rebased)
+        })?;
+        Ok(Event::Applied { rebased, local: self.local()? })
+    }
+}
+
+/// Applied transactions between two words about it.
+const TELL_EVERY: u64 = 256;
+
+fn decode(spooled: Spooled) -> Result<(log::Transaction, Position)> {
+    let position = Position { id: spooled.id.0, digest: spooled.digest.0 };
+    Ok((log::codec::decode(&spooled.payload)?, position))
+}
+
+/// Notes that the log has the store's transactions up to `base` and the further ones, and none above. Another process may
+/// have synced the store meanwhile: then the places are not the ones that were looked at, and the pass fails.
+fn note_places(pass: &mut Pass<'_, '_>, base: Place, further: &[(Place, Uuid)]) -> Result<()> {
+    if base != Place::ROOT && pass.position(base.tx)? != Some(base.position()) {
+        return Err(raced());
+    }
+    pass.forget_positions(base.tx)?;
+    for (place, origin) in further {
+        if pass.by_origin(*origin)? != Some(place.tx) {
+            return Err(raced());
+        }
+        pass.set_position(place.tx, place.position())?;
+    }
+    Ok(())
+}
+
+fn note_generation(pass: &mut Pass<'_, '_>, generation: Option<Generation>) -> Result<()> {
+    let bytes = generation.map(|g| [&g.id.as_bytes()[..], &g.number.to_be_bytes()].concat());
+    Ok(pass.set_note("generation", bytes.as_deref())?)
+}
+
+fn known_generation(store: &Store) -> Result<Option<Generation>> {
+    let Some(bytes) = store.note("generation")? else { return Ok(None) };
+    let noted = bytes.split_first_chunk::<16>().and_then(|(id, number)| {
+        Some(Generation { id: Uuid::from_bytes(*id), number: u64::from_be_bytes(number.try_into().ok()?) })
+    });
+    noted.map(Some).ok_or_else(|| Error::Damaged("the store's note of the log's generation is unreadable".to_owned()))
+}
+
+fn raced() -> Error {
+    let message = "another process synced the store at the same time; try again";
+    tolstoy_store::Error::new(tolstoy_store::ErrorKind::Busy, message).into()
+}
+
+fn unexpected<B>(answer: Answer<B>) -> Error {
+    match answer {
+        Answer::Generation(state) => Error::Generation { state },
+        Answer::Refused(body) => Error::Refused(body),
+        Answer::Missing(chunks) => {
+            let message = format!("it lacks {} chunks that were sent to it", chunks.len());
+            Error::Refused(ErrorBody::new(ErrorKind::MissingChunks, message))
+        }
+        Answer::Stream(_) | Answer::Conflict(_) | Answer::Accepted(_) | Answer::Stored => {
+            TransportError::Protocol("its answer is to another question".to_owned()).into()
+        }
+    }
+}

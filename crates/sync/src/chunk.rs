@@ -1,0 +1,130 @@
+//! Native chunks: a transaction's payload, cut into pieces with a header each. Drawn in `docs/format.md`.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use tolstoy_proto::ChunkId;
+
+/// What every native chunk begins with.
+pub const MAGIC: [u8; 4] = *b"TLST";
+/// The version of the chunk's format.
+pub const VERSION: u8 = 1;
+/// Bytes of the header.
+pub const HEADER: usize = 10;
+/// Bytes of payload in a full chunk, which then has 1 MiB.
+pub const PIECE: usize = (1 << 20) - HEADER;
+/// Bytes of a payload at most.
+pub const MAX_PAYLOAD: usize = 256 << 20;
+
+/// Why chunks are not a native transaction's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadChunk {
+    /// They lack the magic: another client's, or encrypted.
+    #[error("the log is not in Tolstoy's own format")]
+    Foreign,
+    /// Their version or flags are of a newer format.
+    #[error("the log holds chunks of format {version} (flags {flags}), this version knows format 1; update Tolstoy")]
+    Newer {
+        /// The version found.
+        version: u8,
+        /// The flags found.
+        flags: u8,
+    },
+    /// The pieces are not the ones of one payload, in order, all but the last full.
+    #[error("the pieces of a transaction do not fit together: {0}")]
+    Pieces(&'static str),
+    /// The payload is longer than a chunked payload can be.
+    #[error("the transaction has more than {MAX_PAYLOAD} bytes")]
+    TooLong,
+}
+
+/// Cuts a payload into chunks.
+///
+/// # Errors
+/// [`BadChunk::TooLong`].
+pub fn cut(payload: &[u8]) -> Result<Vec<(ChunkId, Bytes)>, BadChunk> {
+    if payload.len() > MAX_PAYLOAD {
+        return Err(BadChunk::TooLong);
+    }
+    let pieces: Vec<&[u8]> = if payload.is_empty() { vec![payload] } else { payload.chunks(PIECE).collect() };
+    let count = u16::try_from(pieces.len()).map_err(|_| BadChunk::TooLong)?;
+    let chunk = |(index, piece): (u16, &[u8])| {
+        let mut bytes = BytesMut::with_capacity(HEADER + piece.len());
+        bytes.put_slice(&MAGIC);
+        bytes.put_u8(VERSION);
+        bytes.put_u8(0);
+        bytes.put_u16(index);
+        bytes.put_u16(count);
+        bytes.put_slice(piece);
+        let bytes = bytes.freeze();
+        (ChunkId::of(&bytes), bytes)
+    };
+    Ok((0..count).zip(pieces).map(chunk).collect())
+}
+
+/// Joins the chunks of one transaction to its payload.
+///
+/// # Errors
+/// Where they are not the chunks of one payload.
+pub fn join(chunks: &[Bytes]) -> Result<Vec<u8>, BadChunk> {
+    let mut payload = Vec::with_capacity(chunks.iter().map(Bytes::len).sum());
+    for (at, chunk) in chunks.iter().enumerate() {
+        let header = chunk.get(..HEADER).filter(|h| h.starts_with(&MAGIC)).ok_or(BadChunk::Foreign)?;
+        let &[_, _, _, _, version, flags, i1, i0, n1, n0] = header else { return Err(BadChunk::Foreign) };
+        if version != VERSION || flags != 0 {
+            return Err(BadChunk::Newer { version, flags });
+        }
+        if usize::from(u16::from_be_bytes([i1, i0])) != at {
+            return Err(BadChunk::Pieces("one is out of order"));
+        }
+        if usize::from(u16::from_be_bytes([n1, n0])) != chunks.len() {
+            return Err(BadChunk::Pieces("one is missing or too many"));
+        }
+        let piece = chunk.get(HEADER..).unwrap_or_default();
+        let last = at + 1 == chunks.len();
+        if piece.len() > PIECE || (!last && piece.len() < PIECE) || (last && at > 0 && piece.is_empty()) {
+            return Err(BadChunk::Pieces("one has the wrong length"));
+        }
+        if payload.len() + piece.len() > MAX_PAYLOAD {
+            return Err(BadChunk::TooLong);
+        }
+        payload.extend_from_slice(piece);
+    }
+    if chunks.is_empty() { Err(BadChunk::Foreign) } else { Ok(payload) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_payload_is_one_chunk() {
+        let chunks = cut(b"hello").unwrap();
+        assert_eq!(chunks.len(), 1);
+        assert_eq!(&chunks[0].1[..], b"TLST\x01\x00\x00\x00\x00\x01hello");
+        assert_eq!(chunks[0].0, ChunkId::of(&chunks[0].1));
+        assert_eq!(join(&[chunks[0].1.clone()]).unwrap(), b"hello");
+    }
+
+    #[test]
+    fn a_long_payload_is_cut_and_joined() {
+        for len in [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 2 * PIECE + 7] {
+            let payload: Vec<u8> = (0..len).map(|n| (n % 251) as u8).collect();
+            let chunks: Vec<Bytes> = cut(&payload).unwrap().into_iter().map(|(_, bytes)| bytes).collect();
+            assert_eq!(chunks.len(), len.div_ceil(PIECE).max(1));
+            assert!(chunks.iter().all(|c| c.len() <= 1 << 20));
+            assert_eq!(join(&chunks).unwrap(), payload);
+        }
+    }
+
+    #[test]
+    fn pieces_that_do_not_fit_are_refused() {
+        let chunks: Vec<Bytes> = cut(&vec![7; PIECE + 5]).unwrap().into_iter().map(|(_, bytes)| bytes).collect();
+        assert_eq!(join(&[]), Err(BadChunk::Foreign));
+        assert_eq!(join(&[Bytes::from_static(b"{\"e\":1}")]), Err(BadChunk::Foreign));
+        assert_eq!(join(&[chunks[1].clone(), chunks[0].clone()]), Err(BadChunk::Pieces("one is out of order")));
+        assert_eq!(join(&chunks[..1]), Err(BadChunk::Pieces("one is missing or too many")));
+        let short = [Bytes::from_static(b"TLST\x01\x00\x00\x00\x00\x02x"), chunks[1].clone()];
+        assert_eq!(join(&short), Err(BadChunk::Pieces("one has the wrong length")));
+        let newer = [Bytes::from_static(b"TLST\x02\x00\x00\x00\x00\x01x")];
+        assert_eq!(join(&newer), Err(BadChunk::Newer { version: 2, flags: 0 }));
+    }
+}

@@ -1,0 +1,318 @@
+//! What to do next: a state machine without I/O. Events go in, actions come out; `carry_out` is its only driver in this
+//! crate, and any other runtime can be one.
+//!
+//! It begins with one request: a push where the store has changes that the log lacks, else a pull. Each answer either
+//! settles the matter or leads to a step on the store and, where changes are left, to the next push. So a sync without
+//! changes, and a fast-forward either way, is one round trip; a merge is two.
+
+use std::time::Duration;
+
+use tolstoy_proto::Generation;
+use tolstoy_store::{Entid, Rebased};
+
+use crate::report::{Outcome, PassReport, SyncReport};
+
+/// Where the store stands, relative to what it knows of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Local {
+    /// The newest transaction of main.
+    pub basis: Entid,
+    /// The newest that is known to be in the log; the bootstrap where none is.
+    pub synced: Entid,
+    /// The log's generation, as known.
+    pub generation: Option<Generation>,
+}
+
+impl Local {
+    /// How many transactions the log is not known to have.
+    const fn ahead(&self) -> u64 {
+        self.basis.get().saturating_sub(self.synced.get()).unsigned_abs()
+    }
+}
+
+/// What arrived, after it was compared with what the store has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrived {
+    /// The log's generation.
+    pub generation: Option<Generation>,
+    /// The newest transaction that store and log have in common.
+    pub root: Entid,
+    /// How many transactions the log has above the root.
+    pub incoming: u64,
+    /// Whether it came instead of an acknowledgement.
+    pub conflict: bool,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The beginning.
+    Begin(Local),
+    /// The log has the transactions pushed; the store has noted it.
+    Pushed {
+        /// How many they were.
+        sent: u64,
+        /// The store now.
+        local: Local,
+    },
+    /// A stream arrived whole.
+    Arrived(Arrived),
+    /// The store was brought in line with the root, as [`Action::Settle`] demanded.
+    Settled(Local),
+    /// The store took in what arrived, as [`Action::Apply`] demanded.
+    Applied {
+        /// What happened to it.
+        rebased: Rebased,
+        /// The store now.
+        local: Local,
+    },
+    /// The pause is over.
+    Waited,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Ask for what the log has above what the store has of it. Answer with [`Event::Arrived`].
+    Pull,
+    /// Push what the store has above `after`. Answer with [`Event::Pushed`] or [`Event::Arrived`].
+    Push {
+        /// The newest transaction that the log has.
+        after: Entid,
+    },
+    /// Note that the log has exactly the store's transactions up to `root`. Answer with [`Event::Settled`].
+    Settle {
+        /// The newest common transaction.
+        root: Entid,
+    },
+    /// Rebase the store onto what arrived. Answer with [`Event::Applied`].
+    Apply {
+        /// The newest common transaction.
+        root: Entid,
+    },
+    /// Pause for a random time of at most this. Answer with [`Event::Waited`].
+    Wait(Duration),
+    /// Done; [`Engine::into_report`] has the report.
+    Finish,
+    /// Stop: the log is in another generation than the store knows.
+    Stop(Stop),
+}
+
+/// Why a sync stops unfinished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// The log was wiped or begun anew.
+    Generation,
+    /// The race for HEAD was lost this often.
+    Contended(u32),
+}
+
+/// The state machine of one sync.
+#[derive(Debug)]
+pub struct Engine {
+    report: SyncReport,
+    local: Local,
+    conflicts: u32,
+    max_conflicts: u32,
+}
+
+/// The first pause after a lost race is at most this; each further one at most twice the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(40);
+
+impl Engine {
+    /// An engine that gives up after so many lost races.
+    pub fn new(max_conflicts: u32) -> Self {
+        let local = Local { basis: Entid::TX0, synced: Entid::TX0, generation: None };
+        Self { report: SyncReport::default(), local, conflicts: 0, max_conflicts }
+    }
+
+    /// What was done, for the driver to add its counts to.
+    pub fn report_mut(&mut self) -> &mut SyncReport {
+        &mut self.report
+    }
+
+    /// What was done.
+    pub fn into_report(self) -> SyncReport {
+        self.report
+    }
+
+    /// Takes an event and says what to do next.
+    pub fn step(&mut self, event: Event) -> Action {
+        match event {
+            Event::Begin(local) => {
+                self.local = local;
+                if local.ahead() > 0 { Action::Push { after: local.synced } } else { Action::Pull }
+            }
+            Event::Pushed { sent, local } => {
+                self.local = local;
+                self.conflicts = 0;
+                self.pass(Outcome::RemoteFastForward, 0, sent, None);
+                self.push_or_finish()
+            }
+            Event::Arrived(arrived) => self.arrived(arrived),
+            Event::Settled(local) => {
+                self.local = local;
+                self.push_or_finish()
+            }
+            Event::Applied { rebased, local } => self.applied(rebased, local),
+            Event::Waited => self.push_or_finish(),
+        }
+    }
+
+    fn arrived(&mut self, arrived: Arrived) -> Action {
+        if self.local.generation.is_some() && self.local.generation != arrived.generation {
+            return Action::Stop(Stop::Generation);
+        }
+        if arrived.conflict {
+            self.conflicts += 1;
+            if self.conflicts > self.max_conflicts {
+                return Action::Stop(Stop::Contended(self.conflicts));
+            }
+        }
+        let (root, known) = (arrived.root, self.local.synced);
+        self.report.acknowledged += u64::try_from(root.get() - known.get()).unwrap_or(0);
+        self.report.resupplied += u64::try_from(known.get() - root.get()).unwrap_or(0);
+        if arrived.incoming > 0 {
+            Action::Apply { root }
+        } else if root == known && !arrived.conflict {
+            self.push_or_finish()
+        } else {
+            Action::Settle { root }
+        }
+    }
+
+    fn applied(&mut self, rebased: Rebased, local: Local) -> Action {
+        self.local = local;
+        let follow_up = local.ahead() > 0;
+        let outcome = match rebased.side {
+            None => Outcome::LocalFastForward,
+            Some(_) => Outcome::Merge { follow_up },
+        };
+        let received = rebased.applied;
+        self.pass(outcome, received, 0, Some(rebased));
+        match self.conflicts {
+            0 | 1 => self.push_or_finish(),
+            more if follow_up => Action::Wait(FIRST_PAUSE * (1 << (more - 2).min(6))),
+            _ => self.push_or_finish(),
+        }
+    }
+
+    fn push_or_finish(&mut self) -> Action {
+        if self.local.ahead() > 0 {
+            return Action::Push { after: self.local.synced };
+        }
+        if self.report.passes.is_empty() {
+            self.pass(Outcome::NoChanges, 0, 0, None);
+        }
+        Action::Finish
+    }
+
+    fn pass(&mut self, outcome: Outcome, received: u64, sent: u64, rebased: Option<Rebased>) {
+        self.report.push(PassReport { outcome, received, sent, rebased });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn local(basis: i64, synced: i64) -> Local {
+        Local { basis: Entid::TX0.plus(basis), synced: Entid::TX0.plus(synced), generation: None }
+    }
+
+    fn arrived(root: i64, incoming: u64, conflict: bool) -> Event {
+        Event::Arrived(Arrived { generation: None, root: Entid::TX0.plus(root), incoming, conflict })
+    }
+
+    fn outcomes(engine: Engine) -> Vec<Outcome> {
+        engine.into_report().passes.iter().map(|p| p.outcome).collect()
+    }
+
+    #[test]
+    fn nothing_to_do_is_one_pull() {
+        let mut engine = Engine::new(3);
+        assert_eq!(engine.step(Event::Begin(local(5, 5))), Action::Pull);
+        assert_eq!(engine.step(arrived(5, 0, false)), Action::Finish);
+        assert_eq!(outcomes(engine), [Outcome::NoChanges]);
+    }
+
+    #[test]
+    fn only_local_changes_are_one_push() {
+        let mut engine = Engine::new(3);
+        assert_eq!(engine.step(Event::Begin(local(7, 5))), Action::Push { after: Entid::TX0.plus(5) });
+        assert_eq!(engine.step(Event::Pushed { sent: 2, local: local(7, 7) }), Action::Finish);
+        assert_eq!(outcomes(engine), [Outcome::RemoteFastForward]);
+    }
+
+    #[test]
+    fn only_incoming_changes_are_one_pull() {
+        let mut engine = Engine::new(3);
+        engine.step(Event::Begin(local(5, 5)));
+        assert_eq!(engine.step(arrived(5, 2, false)), Action::Apply { root: Entid::TX0.plus(5) });
+        let rebased = Rebased { applied: 2, ..Rebased::default() };
+        assert_eq!(engine.step(Event::Applied { rebased, local: local(7, 7) }), Action::Finish);
+        assert_eq!(outcomes(engine), [Outcome::LocalFastForward]);
+    }
+
+    #[test]
+    fn both_are_a_push_a_merge_and_a_push() {
+        let mut engine = Engine::new(3);
+        engine.step(Event::Begin(local(6, 5)));
+        assert_eq!(engine.step(arrived(5, 2, true)), Action::Apply { root: Entid::TX0.plus(5) });
+        let rebased = Rebased { applied: 2, side: Some(tolstoy_store::Timeline(1)), ..Rebased::default() };
+        let push = engine.step(Event::Applied { rebased, local: local(8, 7) });
+        assert_eq!(push, Action::Push { after: Entid::TX0.plus(7) });
+        assert_eq!(engine.step(Event::Pushed { sent: 1, local: local(8, 8) }), Action::Finish);
+        assert_eq!(outcomes(engine), [Outcome::Merge { follow_up: true }, Outcome::RemoteFastForward]);
+    }
+
+    #[test]
+    fn a_lost_answer_is_noticed() {
+        let mut engine = Engine::new(3);
+        engine.step(Event::Begin(local(7, 5)));
+        assert_eq!(engine.step(arrived(7, 0, true)), Action::Settle { root: Entid::TX0.plus(7) });
+        assert_eq!(engine.step(Event::Settled(local(7, 7))), Action::Finish);
+        assert_eq!(engine.into_report().acknowledged, 2);
+    }
+
+    #[test]
+    fn a_restored_hub_is_supplied_again() {
+        let mut engine = Engine::new(3);
+        engine.step(Event::Begin(local(7, 7)));
+        assert_eq!(engine.step(arrived(4, 0, false)), Action::Settle { root: Entid::TX0.plus(4) });
+        assert_eq!(engine.step(Event::Settled(local(7, 4))), Action::Push { after: Entid::TX0.plus(4) });
+        assert_eq!(engine.step(Event::Pushed { sent: 3, local: local(7, 7) }), Action::Finish);
+        assert_eq!(engine.into_report().resupplied, 3);
+    }
+
+    #[test]
+    fn another_generation_stops_everything() {
+        let mut engine = Engine::new(3);
+        let generation = Some(Generation { id: uuid::Uuid::from_u128(1), number: 1 });
+        engine.step(Event::Begin(Local { generation, ..local(5, 5) }));
+        assert_eq!(engine.step(arrived(0, 0, false)), Action::Stop(Stop::Generation));
+    }
+
+    #[test]
+    fn lost_races_are_bounded_and_pauses_grow() {
+        let mut engine = Engine::new(4);
+        engine.step(Event::Begin(local(1, 0)));
+        let mut pauses = Vec::new();
+        for round in 1.. {
+            match engine.step(arrived(round - 1, 1, true)) {
+                Action::Apply { .. } => {}
+                Action::Stop(stop) => {
+                    assert_eq!(stop, Stop::Contended(5));
+                    break;
+                }
+                other => panic!("{other:?}"),
+            }
+            let rebased = Rebased { applied: 1, side: Some(tolstoy_store::Timeline(round)), ..Rebased::default() };
+            if let Action::Wait(pause) = engine.step(Event::Applied { rebased, local: local(round + 1, round) }) {
+                pauses.push(pause.as_millis());
+                engine.step(Event::Waited);
+            }
+        }
+        assert_eq!(pauses, [40, 80, 160]);
+    }
+}

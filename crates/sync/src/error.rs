@@ -1,0 +1,102 @@
+//! What can go wrong with a sync, in few kinds.
+
+use tolstoy_proto::{ErrorBody, LogState};
+
+use crate::transport::TransportError;
+
+/// What a caller can do about an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The hub cannot be reached, or the connection broke: try again later. What was received is not lost.
+    Offline,
+    /// Others wrote to the log each time before this store could: try again.
+    Contended,
+    /// The log is in another life than the one this store synced with: it was wiped or begun anew. Nothing was changed.
+    Generation,
+    /// The log cannot be read by this version: another format, or a newer one.
+    Format,
+    /// The log contradicts itself or this store. Nothing was changed.
+    Damaged,
+    /// The hub refused the request; the message is its own.
+    Refused,
+    /// The store failed; the source is a [`tolstoy_store::Error`].
+    Store,
+}
+
+/// A sync that did not succeed. Passes that were complete before stay.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The way to the hub failed.
+    #[error("{0}")]
+    Transport(#[from] TransportError),
+    /// The race for HEAD was lost too often.
+    #[error("others wrote to the log {rounds} times in a row before this store could; try again")]
+    Contended {
+        /// How often.
+        rounds: u32,
+    },
+    /// The log's generation is not the one that this store synced with.
+    #[error("the log on the hub was wiped or begun anew since the last sync; nothing was changed")]
+    Generation {
+        /// The log's state now.
+        state: LogState,
+    },
+    /// The log's format.
+    #[error("{0}")]
+    Format(String),
+    /// The log's content.
+    #[error("{0}")]
+    Damaged(String),
+    /// The hub's refusal.
+    #[error("the hub refused: {}", .0.message)]
+    Refused(ErrorBody),
+    /// The store.
+    #[error("{0}")]
+    Store(#[from] tolstoy_store::Error),
+    /// Spooling what comes in failed.
+    #[error("what came in could not be put aside: {0}")]
+    Spool(#[from] std::io::Error),
+}
+
+/// The result of a sync.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// What the caller can do.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Transport(TransportError::Protocol(_)) => ErrorKind::Damaged,
+            Self::Transport(_) => ErrorKind::Offline,
+            Self::Contended { .. } => ErrorKind::Contended,
+            Self::Generation { .. } => ErrorKind::Generation,
+            Self::Format(_) => ErrorKind::Format,
+            Self::Damaged(_) => ErrorKind::Damaged,
+            Self::Refused(_) => ErrorKind::Refused,
+            Self::Store(_) | Self::Spool(_) => ErrorKind::Store,
+        }
+    }
+}
+
+impl From<crate::chunk::BadChunk> for Error {
+    fn from(bad: crate::chunk::BadChunk) -> Self {
+        use crate::chunk::BadChunk as B;
+        match bad {
+            B::Foreign | B::Newer { .. } | B::TooLong => Self::Format(bad.to_string()),
+            B::Pieces(_) => Self::Damaged(bad.to_string()),
+        }
+    }
+}
+
+impl From<tolstoy_proto::FrameError> for Error {
+    fn from(e: tolstoy_proto::FrameError) -> Self {
+        Self::Transport(TransportError::Protocol(e.to_string()))
+    }
+}
+
+impl From<tolstoy_env::NoEntropy> for Error {
+    fn from(e: tolstoy_env::NoEntropy) -> Self {
+        Self::Store(e.into())
+    }
+}

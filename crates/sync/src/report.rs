@@ -1,0 +1,61 @@
+//! What a sync did.
+
+use tolstoy_store::Rebased;
+
+/// What one pass did. A pass is atomic: one transaction of the store, or one of the hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Both sides were the same already.
+    NoChanges,
+    /// Only the log had changes; the store has them now.
+    LocalFastForward,
+    /// Only the store had changes; the log has them now.
+    RemoteFastForward,
+    /// Both had changes; the store has both now. With `follow_up` the log still lacks the store's.
+    Merge {
+        /// Whether a push follows.
+        follow_up: bool,
+    },
+}
+
+/// One pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassReport {
+    /// What it did.
+    pub outcome: Outcome,
+    /// Transactions that came from the log.
+    pub received: u64,
+    /// Transactions that went to the log.
+    pub sent: u64,
+    /// Of a local fast-forward or a merge, what happened to the store.
+    pub rebased: Option<Rebased>,
+}
+
+/// A sync: one pass, or a series of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SyncReport {
+    /// The passes, in order. The last one leaves both sides the same.
+    pub passes: Vec<PassReport>,
+    /// Requests made.
+    pub round_trips: u32,
+    /// Bytes of bodies sent.
+    pub bytes_sent: u64,
+    /// Bytes of bodies received.
+    pub bytes_received: u64,
+    /// Transactions that the hub had lost, as after a restore from a backup, and that this store gave it again.
+    pub resupplied: u64,
+    /// Transactions that the log had already, since the answer to an earlier push was lost.
+    pub acknowledged: u64,
+}
+
+impl SyncReport {
+    pub(crate) fn push(&mut self, pass: PassReport) {
+        // A push that is split into several requests is one fast-forward to whoever reads the report.
+        match self.passes.last_mut() {
+            Some(last) if last.outcome == Outcome::RemoteFastForward && pass.outcome == last.outcome => {
+                last.sent += pass.sent;
+            }
+            _ => self.passes.push(pass),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The seam to a hub: how requests get there and answers back. `docs/protocol.md` says what they mean.
+
+mod http;
+mod memory;
+
+use std::future::Future;
+
+use bytes::Bytes;
+use tolstoy_proto::{ChunkId, ErrorBody, LogState, TrnId};
+
+pub use http::HttpTransport;
+pub use memory::{MemoryBody, MemoryTransport, Request};
+
+/// Carries requests about one log to a hub.
+///
+/// Requests may be repeated: all of them are idempotent. A transport does not retry by itself.
+pub trait Transport: Send {
+    /// The body of an answer that is a stream.
+    type Body: Body;
+
+    /// Asks for the transactions after the first of `from` that is committed.
+    fn pull(&mut self, from: &[TrnId]) -> impl Future<Output = Result<Answer<Self::Body>, TransportError>> + Send;
+
+    /// Pushes transactions: `body` is the frames, encoded.
+    fn push(&mut self, body: Bytes) -> impl Future<Output = Result<Answer<Self::Body>, TransportError>> + Send;
+
+    /// Uploads one chunk ahead of a push that would be too long with it.
+    fn put_chunk(
+        &mut self,
+        id: &ChunkId,
+        bytes: Bytes,
+    ) -> impl Future<Output = Result<Answer<Self::Body>, TransportError>> + Send;
+}
+
+/// The bytes of a stream, in pieces.
+pub trait Body: Send {
+    /// The next piece; `None` at the end.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, TransportError>> + Send;
+}
+
+/// What a hub answers.
+#[derive(Debug)]
+pub enum Answer<B> {
+    /// The transactions asked for.
+    Stream(B),
+    /// The push did not fit; the transactions that the client lacks.
+    Conflict(B),
+    /// The push is in the log.
+    Accepted(LogState),
+    /// The chunk is there.
+    Stored,
+    /// The log is in another generation than the client's.
+    Generation(LogState),
+    /// The hub lacks these chunks.
+    Missing(Vec<ChunkId>),
+    /// The hub refuses.
+    Refused(ErrorBody),
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TransportError {
+    /// The hub could not be reached.
+    #[error("the hub cannot be reached: {0}")]
+    Unreachable(String),
+    /// The connection broke after the request was sent: it may have been carried out, or not.
+    #[error("the connection to the hub broke: {0}")]
+    Broken(String),
+    /// What answered does not speak the protocol.
+    #[error("what answers there is not a Tolstoy hub, or not one of this version: {0}")]
+    Protocol(String),
+}
