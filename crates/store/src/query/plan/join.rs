@@ -1,8 +1,8 @@
 //! Joins: the order of the sources, and where each variable's value is found.
 //!
 //! SQLite knows nothing about an attribute's cardinality or uniqueness and keeps no statistics here, so it takes an
-//! attribute's whole column for as small as one entity's value of it. The order is therefore put together here, greedily,
-//! and SQLite keeps to it; which index serves each source is then plain.
+//! attribute's whole column for as small as one entity's value of it. The order is therefore put together here, and SQLite
+//! keeps to it; which index serves each source is then plain.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,11 @@ use crate::query::types::TypeSet;
 /// SQLite joins as many.
 const MAX_SOURCES: usize = 64;
 
+/// With more sources than this, not every one is tried as the first.
+const MAX_TRIED: usize = 8;
+
 /// What is known about variables at one point of the join order.
+#[derive(Clone)]
 pub(crate) struct Known {
     /// Variables that the sources so far give a value to.
     pub(crate) variables: BTreeSet<Symbol>,
@@ -41,7 +45,7 @@ pub(crate) struct Step {
 
 /// A source before it has become algebra.
 pub(crate) enum Joined<'s> {
-    Pattern(Pattern<'s>),
+    Pattern(Box<Pattern<'s>>),
     Rows(Rows),
 }
 
@@ -85,19 +89,19 @@ impl Joined<'_> {
 /// Joins patterns and given rows.
 pub(crate) fn join<'s>(
     context: &Context<'s>,
-    patterns: Vec<Pattern<'s>>,
+    patterns: Vec<Joined<'s>>,
     rows: Vec<Rows>,
     clauses: &[Clause],
     query: Span,
 ) -> Result<(Block, Bindings<'s>)> {
-    let sources: Vec<_> = rows.into_iter().map(Joined::Rows).chain(patterns.into_iter().map(Joined::Pattern)).collect();
+    let sources: Vec<_> = rows.into_iter().map(Joined::Rows).chain(patterns).collect();
     if sources.len() > MAX_SOURCES {
         let message = format!("the query joins {} patterns and collections; {MAX_SOURCES} is the most", sources.len());
         return Err(Error::input(query, message));
     }
     let (equated, ranged) = predicate::bounds(clauses, context);
     let known = Known { variables: context.scalars.keys().cloned().collect(), equated, ranged };
-    let ordered = in_order(sources, known);
+    let ordered = in_order(sources, &known);
     let mut block = Block::default();
     let mut found = context.scalars.clone();
     for (n, (source, index)) in ordered.iter().enumerate() {
@@ -119,20 +123,36 @@ pub(crate) fn join<'s>(
     Ok((block, Bindings { found, sources }))
 }
 
-/// The sources in the order in which they are joined: always the one that reads least next, and of these the one that
-/// leaves least, and of these the one that was written first.
-fn in_order<'s>(mut sources: Vec<Joined<'s>>, mut known: Known) -> Vec<(Joined<'s>, Option<Index>)> {
+/// The sources in the order in which they are joined, each with the index to point out.
+fn in_order<'s>(sources: Vec<Joined<'s>>, known: &Known) -> Vec<(Joined<'s>, Option<Index>)> {
+    let all = if sources.len() <= MAX_TRIED { sources.len() } else { 1 };
+    let tried = (0..all).map(|n| order(&sources, known, (sources.len() <= MAX_TRIED).then_some(n)));
+    let best = tried.min_by(|(x, _), (y, _)| x.total_cmp(y)).map(|(_, order)| order).unwrap_or_default();
+    let mut sources: Vec<_> = sources.into_iter().map(Some).collect();
+    best.into_iter().filter_map(|(n, index)| Some((sources.get_mut(n)?.take()?, index))).collect()
+}
+
+/// An order and how many rows SQLite reads in it, by our guess. After `first`, if that is given, the source that reads
+/// least is always next; of several, the one that leaves least; of these, the one that was written first.
+fn order(sources: &[Joined<'_>], known: &Known, first: Option<usize>) -> (f64, Vec<(usize, Option<Index>)>) {
+    let mut known = known.clone();
+    let mut left: Vec<usize> = (0..sources.len()).collect();
     let mut ordered = Vec::with_capacity(sources.len());
+    let (mut total, mut rows) = (0.0, 1.0);
     loop {
-        let steps = sources.iter().map(|source| source.step(&known)).enumerate();
-        let cheapest = steps.min_by(|(_, x), (_, y)| x.cost.total_cmp(&y.cost).then(x.rows.total_cmp(&y.rows)));
-        let Some((n, step)) = cheapest else { return ordered };
-        let source = sources.remove(n);
-        match &source {
+        let steps = left.iter().enumerate().filter(|(_, n)| !ordered.is_empty() || first.is_none_or(|f| f == **n));
+        let steps = steps.filter_map(|(place, n)| Some((place, *n, sources.get(*n)?)));
+        let steps = steps.map(|(place, n, source)| (place, n, source, source.step(&known)));
+        let cheapest = steps.min_by(|(.., x), (.., y)| x.cost.total_cmp(&y.cost).then(x.rows.total_cmp(&y.rows)));
+        let Some((place, n, source, step)) = cheapest else { return (total, ordered) };
+        left.remove(place);
+        total += rows * step.cost;
+        rows *= step.rows;
+        match source {
             Joined::Rows(rows) => known.variables.extend(rows.columns.iter().cloned()),
             Joined::Pattern(pattern) => known.variables.extend(pattern.variables().cloned()),
         }
-        ordered.push((source, step.index));
+        ordered.push((n, step.index));
     }
 }
 
