@@ -434,6 +434,7 @@ impl Writer {
             Condition::Through(source, index) => {
                 self.alias(*source);
                 match index {
+                    Index::Aevt => self.push(".avet IS NULL"),
                     Index::Avet => self.push(".avet = 1"),
                     Index::Unique => self.push(".uniq = 1"),
                     Index::Vaet => {

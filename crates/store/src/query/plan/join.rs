@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tolstoy_edn::{Span, Symbol};
 
 use crate::error::{Error, Result};
-use crate::query::algebra::{Block, Comparison, Condition, Expr, Field, Index, Source, SourceId, Typed, Typing};
+use crate::query::algebra::{Block, Comparison, Condition, Expr, Field, Source, SourceId, Typed, Typing};
 use crate::query::ast::Clause;
 use crate::query::plan::given::Rows;
 use crate::query::plan::pattern::{Pattern, Slot};
@@ -33,6 +33,21 @@ pub(crate) struct Known {
     pub(crate) ranged: BTreeSet<Symbol>,
 }
 
+/// A way to a pattern's facts that has to be pointed out to SQLite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Through the index of this name.
+    Aevt,
+    /// Through the index of this name.
+    Avet,
+    /// Through the index of this name.
+    Unique,
+    /// Through the index of this name.
+    Vaet,
+    /// By an attribute of which it is not known before whether it is indexed: through `aevt` or `avet`.
+    Listed,
+}
+
 /// A guess about joining one source next.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Step {
@@ -40,7 +55,7 @@ pub(crate) struct Step {
     pub(crate) cost: f64,
     /// How many of them are left.
     pub(crate) rows: f64,
-    pub(crate) index: Option<Index>,
+    pub(crate) way: Option<Way>,
 }
 
 /// A source before it has become algebra.
@@ -56,7 +71,7 @@ impl Joined<'_> {
             Self::Rows(rows) => {
                 let cost = rows.rows.len() as f64;
                 let filters = rows.columns.iter().all(|c| known.variables.contains(c));
-                Step { cost, rows: if filters { 0.5 } else { cost }, index: None }
+                Step { cost, rows: if filters { 0.5 } else { cost }, way: None }
             }
         }
     }
@@ -104,15 +119,15 @@ pub(crate) fn join<'s>(
     let ordered = in_order(sources, &known);
     let mut block = Block::default();
     let mut found = context.scalars.clone();
-    for (n, (source, index)) in ordered.iter().enumerate() {
+    for (n, (source, way)) in ordered.iter().enumerate() {
         let id = SourceId(n);
         if let Joined::Pattern(pattern) = source {
             block.conditions.extend(pattern.conditions(id));
+            block.conditions.extend(way.map(|way| pattern.along(way, id, &found)));
         }
         for (name, typed) in source.variables(id, context) {
             bind(&mut found, &mut block, context.types.of(&name), name, typed);
         }
-        block.conditions.extend(index.map(|index| Condition::Through(id, index)));
         let source = match source {
             Joined::Pattern(_) => Source::Datoms,
             Joined::Rows(rows) => Source::Rows { width: rows.columns.len(), rows: rows.rows.clone() },
@@ -123,18 +138,18 @@ pub(crate) fn join<'s>(
     Ok((block, Bindings { found, sources }))
 }
 
-/// The sources in the order in which they are joined, each with the index to point out.
-fn in_order<'s>(sources: Vec<Joined<'s>>, known: &Known) -> Vec<(Joined<'s>, Option<Index>)> {
+/// The sources in the order in which they are joined, each with the way to point out.
+fn in_order<'s>(sources: Vec<Joined<'s>>, known: &Known) -> Vec<(Joined<'s>, Option<Way>)> {
     let all = if sources.len() <= MAX_TRIED { sources.len() } else { 1 };
     let tried = (0..all).map(|n| order(&sources, known, (sources.len() <= MAX_TRIED).then_some(n)));
     let best = tried.min_by(|(x, _), (y, _)| x.total_cmp(y)).map(|(_, order)| order).unwrap_or_default();
     let mut sources: Vec<_> = sources.into_iter().map(Some).collect();
-    best.into_iter().filter_map(|(n, index)| Some((sources.get_mut(n)?.take()?, index))).collect()
+    best.into_iter().filter_map(|(n, way)| Some((sources.get_mut(n)?.take()?, way))).collect()
 }
 
 /// An order and how many rows SQLite reads in it, by our guess. After `first`, if that is given, the source that reads
 /// least is always next; of several, the one that leaves least; of these, the one that was written first.
-fn order(sources: &[Joined<'_>], known: &Known, first: Option<usize>) -> (f64, Vec<(usize, Option<Index>)>) {
+fn order(sources: &[Joined<'_>], known: &Known, first: Option<usize>) -> (f64, Vec<(usize, Option<Way>)>) {
     let mut known = known.clone();
     let mut left: Vec<usize> = (0..sources.len()).collect();
     let mut ordered = Vec::with_capacity(sources.len());
@@ -152,7 +167,7 @@ fn order(sources: &[Joined<'_>], known: &Known, first: Option<usize>) -> (f64, V
             Joined::Rows(rows) => known.variables.extend(rows.columns.iter().cloned()),
             Joined::Pattern(pattern) => known.variables.extend(pattern.variables().cloned()),
         }
-        ordered.push((n, step.index));
+        ordered.push((n, step.way));
     }
 }
 
