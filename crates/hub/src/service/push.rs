@@ -36,12 +36,7 @@ impl Service {
     }
 }
 
-fn push(
-    txn: &mut dyn WriteTxn,
-    log: LogId,
-    upload: &mut Upload,
-    env: &Env,
-) -> Result<PushOutcome, StorageError> {
+fn push(txn: &mut dyn WriteTxn, log: LogId, upload: &mut Upload, env: &Env) -> Result<PushOutcome, StorageError> {
     let view = View::of(txn, log)?;
     let state = view.state();
     if let Some(refused) = check_head(&state, upload) {
@@ -81,11 +76,7 @@ fn check_head(state: &LogState, upload: &Upload) -> Option<PushOutcome> {
 }
 
 /// Whether all chunks are in the push or here, and none is here with other bytes.
-fn check_chunks(
-    txn: &dyn WriteTxn,
-    life: Option<Life>,
-    upload: &Upload,
-) -> Result<Option<PushOutcome>, StorageError> {
+fn check_chunks(txn: &dyn WriteTxn, life: Option<Life>, upload: &Upload) -> Result<Option<PushOutcome>, StorageError> {
     let mut missing = Vec::new();
     for id in &upload.absent {
         let here = life.map_or(Ok(false), |life| txn.has_chunk(life, id))?;

@@ -146,12 +146,7 @@ impl Service {
 }
 
 /// The outcome where the id is known already: the same again is done, anything else a conflict.
-fn known(
-    txn: &dyn WriteTxn,
-    view: &View,
-    id: TrnId,
-    new: &NewTransaction,
-) -> Result<Option<PutOutcome>, StorageError> {
+fn known(txn: &dyn WriteTxn, view: &View, id: TrnId, new: &NewTransaction) -> Result<Option<PutOutcome>, StorageError> {
     let conflict = || Some(PutOutcome::Conflict(format!("transaction {id} is here with other content")));
     if id == TrnId::ROOT {
         return Ok(conflict());
@@ -168,11 +163,7 @@ fn known(
     })
 }
 
-fn first_unknown(
-    txn: &dyn WriteTxn,
-    life: Option<Life>,
-    chunks: &[ChunkId],
-) -> Result<Option<ChunkId>, StorageError> {
+fn first_unknown(txn: &dyn WriteTxn, life: Option<Life>, chunks: &[ChunkId]) -> Result<Option<ChunkId>, StorageError> {
     for id in chunks {
         if !life.map_or(Ok(false), |life| txn.has_chunk(life, id))? {
             return Ok(Some(*id));
@@ -221,12 +212,7 @@ fn branch(
 }
 
 /// The pending transactions from HEAD to this one, ascending; none where its branch grows from elsewhere.
-fn branch_to(
-    txn: &dyn WriteTxn,
-    life: Life,
-    view: &View,
-    last: TrnId,
-) -> Result<Option<Vec<Pending>>, StorageError> {
+fn branch_to(txn: &dyn WriteTxn, life: Life, view: &View, last: TrnId) -> Result<Option<Vec<Pending>>, StorageError> {
     let mut branch = Vec::new();
     let mut id = last;
     while id != view.tip.id {

@@ -276,3 +276,12 @@ impl WriteTxn for MemoryTxn<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    crate::storage_conformance!((Arc::new(MemoryStorage::new()) as Arc<dyn Storage>, ()));
+}

@@ -105,8 +105,8 @@ impl OpenError {
 pub struct SqliteStorage {
     writer: Writer,
     readers: Readers,
-    /// Dropped last: until then the directory is ours.
-    _lock: File,
+    /// While it is locked the directory is ours.
+    lock: File,
 }
 
 impl SqliteStorage {
@@ -123,12 +123,16 @@ impl SqliteStorage {
         File::open(directory).and_then(|dir| dir.sync_all()).map_err(OpenError::io(directory))?;
         let readers = (0..options.readers.max(1)).map(|_| open_for_reading(&path)).collect::<Result<_, _>>()?;
         let writer = Writer::start(connection, options).map_err(OpenError::io(&path))?;
-        Ok(Self { writer, readers: Readers::new(readers), _lock: lock })
+        Ok(Self { writer, readers: Readers::new(readers), lock })
     }
 
     /// Does the jobs that wait, moves everything into the one file, and refuses what comes after.
     pub fn close(&self) {
         self.writer.close();
+        // Reads that are under way disturb no other hub.
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, "the data directory stays locked until this process ends");
+        }
     }
 }
 
@@ -191,3 +195,6 @@ fn failed(error: rusqlite::Error) -> StorageError {
         _ => StorageError::Failed(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,9 +8,7 @@ use tolstoy_proto::{ChainDigest, ChunkId, Generation, LogId, Seq, TrnId};
 use uuid::Uuid;
 
 use super::{failed, pack};
-use crate::storage::{
-    ChunkSource, Committed, Life, LogRow, Pending, ReadTxn, StorageError, Tip, Visit, WriteTxn,
-};
+use crate::storage::{ChunkSource, Committed, Life, LogRow, Pending, ReadTxn, StorageError, Tip, Visit, WriteTxn};
 
 /// A read transaction that the connection is in.
 pub(super) struct Reading<'a>(pub(super) &'a Connection);

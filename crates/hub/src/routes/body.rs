@@ -1,0 +1,201 @@
+//! Request bodies: bounded, awaited with patience, and few large ones at a time.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode, header};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tolstoy_proto::limits::MAX_PUSH;
+use tolstoy_proto::{ErrorKind, Form, FrameDecoder};
+
+use super::App;
+use super::error::ApiError;
+use crate::service::{Upload, Uploader};
+
+/// Bytes that a request may hold without taking one of the few places for large bodies.
+pub(crate) const SMALL_BODY: usize = 256 << 10;
+
+/// Bytes beyond a limit that are read and forgotten, so that the client hears why it is refused.
+const PATIENCE: usize = 64 << 20;
+
+/// A request's places among the bodies held in memory. They are free again when it is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Places(Vec<OwnedSemaphorePermit>);
+
+impl Places {
+    async fn take(&mut self, from: &Arc<Semaphore>) -> Result<(), ApiError> {
+        let permit = from.clone().acquire_owned().await.map_err(|_| ApiError::closing())?;
+        self.0.push(permit);
+        Ok(())
+    }
+}
+
+/// A body that arrives.
+struct Incoming<'a> {
+    app: &'a App,
+    body: Body,
+    arrived: usize,
+    limit: usize,
+}
+
+impl<'a> Incoming<'a> {
+    async fn new(app: &'a App, headers: &HeaderMap, body: Body, limit: usize) -> Result<Self, ApiError> {
+        let mut incoming = Self { app, body, arrived: 0, limit };
+        let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        if length.is_some_and(|length| length > limit as u64) {
+            return Err(incoming.refuse().await);
+        }
+        Ok(incoming)
+    }
+
+    /// The next piece; none at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
+        let Some(piece) = self.piece().await? else { return Ok(None) };
+        self.arrived += piece.len();
+        if self.arrived > self.limit {
+            return Err(self.refuse().await);
+        }
+        Ok(Some(piece))
+    }
+
+    async fn piece(&mut self) -> Result<Option<Bytes>, ApiError> {
+        loop {
+            let frame = tokio::time::timeout(self.app.body_timeout, self.body.frame()).await.map_err(|_| {
+                ApiError::new(StatusCode::REQUEST_TIMEOUT, ErrorKind::Timeout, "the body took too long to arrive")
+            })?;
+            match frame {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(ApiError::bad_request(format!("the body was cut: {error}"))),
+                Some(Ok(frame)) => {
+                    if let Ok(piece) = frame.into_data() {
+                        return Ok(Some(piece));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn refuse(&mut self) -> ApiError {
+        let mut forgotten = 0;
+        while forgotten < PATIENCE {
+            match self.piece().await {
+                Ok(Some(piece)) => forgotten += piece.len(),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        ApiError::too_large(self.limit)
+    }
+}
+
+/// A whole body of at most `limit` bytes.
+pub(super) async fn whole(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<(Bytes, Places), ApiError> {
+    let mut incoming = Incoming::new(app, headers, body, limit).await?;
+    let mut places = Places::default();
+    places.take(&app.gate.small).await?;
+    let Some(first) = incoming.next().await? else { return Ok((Bytes::new(), places)) };
+    let Some(second) = incoming.next().await? else { return Ok((first, places)) };
+    let mut all = BytesMut::from(first);
+    let mut next = Some(second);
+    let mut large = false;
+    while let Some(piece) = next {
+        if !large && all.len() + piece.len() > SMALL_BODY {
+            places.take(&app.gate.large).await?;
+            large = true;
+        }
+        all.extend_from_slice(&piece);
+        next = incoming.next().await?;
+    }
+    Ok((all.freeze(), places))
+}
+
+/// A push. A short one is taken here; a long one on a thread that may block, which puts it aside.
+pub(super) async fn upload(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+    form: Form,
+) -> Result<(Upload, Places), ApiError> {
+    let limit = match form {
+        Form::MessagePack => MAX_PUSH,
+        Form::Json => MAX_PUSH / 3 * 4,
+    };
+    let mut incoming = Incoming::new(app, headers, body, limit).await?;
+    let mut places = Places::default();
+    places.take(&app.gate.small).await?;
+    let mut reading = Reading { decoder: FrameDecoder::new(form), uploader: Uploader::new(app.spool.clone()) };
+    let mut pieces = Vec::new();
+    while incoming.arrived <= SMALL_BODY {
+        match incoming.next().await? {
+            Some(piece) => pieces.push(piece),
+            None => {
+                pieces.iter().try_for_each(|piece| reading.take(piece))?;
+                return Ok((reading.finish()?, places));
+            }
+        }
+    }
+    places.take(&app.gate.large).await?;
+    let (forward, mut arriving) = mpsc::channel::<Bytes>(4);
+    let reader = tokio::task::spawn_blocking(move || {
+        pieces.iter().try_for_each(|piece| reading.take(piece))?;
+        drop(pieces);
+        while let Some(piece) = arriving.blocking_recv() {
+            reading.take(&piece)?;
+        }
+        Ok(reading)
+    });
+    let mut cut = None;
+    loop {
+        match incoming.next().await {
+            Ok(Some(piece)) => {
+                // The reader stops listening when it has met an error, which it gives below.
+                if forward.send(piece).await.is_err() {
+                    break;
+                }
+            }
+            Ok(None) => break,
+            Err(error) => {
+                cut = Some(error);
+                break;
+            }
+        }
+    }
+    drop(forward);
+    let reading: Result<Reading, ApiError> = reader.await.map_err(|error| ApiError::internal(&error))?;
+    match (reading, cut) {
+        (Err(error), _) => {
+            // What else the client sends is forgotten, so that it hears why it is refused.
+            incoming.refuse().await;
+            Err(error)
+        }
+        (Ok(_), Some(error)) => Err(error),
+        (Ok(reading), None) => Ok((reading.finish()?, places)),
+    }
+}
+
+/// A push that is read.
+struct Reading {
+    decoder: FrameDecoder,
+    uploader: Uploader,
+}
+
+impl Reading {
+    fn take(&mut self, piece: &[u8]) -> Result<(), ApiError> {
+        self.decoder.feed(piece);
+        while let Some(frame) = self.decoder.next_frame().map_err(|error| ApiError::bad_request(error.to_string()))? {
+            self.uploader.accept(frame)?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Upload, ApiError> {
+        self.decoder.finish().map_err(|error| ApiError::bad_request(error.to_string()))?;
+        Ok(self.uploader.finish()?)
+    }
+}

@@ -1,0 +1,104 @@
+//! Errors as answers.
+
+use std::fmt;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use tolstoy_proto::{ErrorBody, ErrorKind};
+
+use crate::service::{BadUpload, UploadError};
+use crate::storage::StorageError;
+
+/// An answer that says what is wrong.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    body: Box<ErrorBody>,
+}
+
+impl ApiError {
+    pub(super) fn new(status: StatusCode, kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self::with(status, ErrorBody::new(kind, message))
+    }
+
+    pub(super) fn with(status: StatusCode, body: ErrorBody) -> Self {
+        Self { status, body: Box::new(body) }
+    }
+
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, ErrorKind::BadRequest, message)
+    }
+
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, ErrorKind::NotFound, message)
+    }
+
+    pub(super) fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, ErrorKind::Conflict, message)
+    }
+
+    pub(super) fn too_large(limit: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorKind::TooLarge,
+            format!("the body is longer than {limit} bytes, the most that is taken here"),
+        )
+    }
+
+    /// The hub is going down.
+    pub(super) fn closing() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Busy, "the hub is stopping")
+    }
+
+    /// The hub's own failure: the log gets the reason, the asker does not.
+    pub(super) fn internal(reason: &dyn fmt::Display) -> Self {
+        tracing::error!(%reason, "a request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorKind::Internal, "the hub failed; its log says why")
+    }
+}
+
+impl From<StorageError> for ApiError {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Full(reason) => {
+                tracing::error!(%reason, "the disk is full");
+                Self::new(
+                    StatusCode::INSUFFICIENT_STORAGE,
+                    ErrorKind::Full,
+                    "the hub's disk is full: nothing was changed",
+                )
+            }
+            StorageError::Busy => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                ErrorKind::Busy,
+                "too many writes are waiting: try again later",
+            ),
+            StorageError::Closed => Self::closing(),
+            StorageError::Failed(reason) => Self::internal(&reason),
+        }
+    }
+}
+
+impl From<UploadError> for ApiError {
+    fn from(error: UploadError) -> Self {
+        match error {
+            UploadError::Bad(bad @ (BadUpload::Malformed(_) | BadUpload::WrongDigest(_))) => {
+                Self::bad_request(bad.to_string())
+            }
+            UploadError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                StorageError::Full(error.to_string()).into()
+            }
+            UploadError::Io(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.body)).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}

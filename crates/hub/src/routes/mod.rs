@@ -1,0 +1,104 @@
+//! The service over HTTP, as `docs/http.md` draws it. One file per surface.
+
+mod body;
+mod error;
+mod guard;
+mod ids;
+mod stream;
+mod v0;
+mod v1;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use axum::{Router, middleware};
+use serde_json::json;
+use tokio::sync::Semaphore;
+use tolstoy_proto::{ErrorKind, paths};
+
+use crate::service::Service;
+use error::ApiError;
+
+pub(crate) use body::SMALL_BODY;
+pub(crate) use guard::Guard;
+
+/// How long `/healthz` waits for the writer.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What all routes share.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) service: Service,
+    pub(crate) gate: Gate,
+    /// Where long pushes are put aside; none: they stay in memory.
+    pub(crate) spool: Option<PathBuf>,
+    /// How long a client may keep the hub waiting for the next piece of a body.
+    pub(crate) body_timeout: Duration,
+}
+
+/// How much may be held in memory at the same time. Who finds no room waits.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    /// Request bodies of at most [`SMALL_BODY`] bytes, or the beginnings of larger ones.
+    pub(crate) small: Arc<Semaphore>,
+    /// Larger request bodies.
+    pub(crate) large: Arc<Semaphore>,
+    /// Reads of the storage.
+    pub(crate) reads: Arc<Semaphore>,
+    /// Answers that are longer than a page.
+    pub(crate) streams: Arc<Semaphore>,
+}
+
+/// All routes.
+pub(crate) fn router(app: Arc<App>, guard: Guard) -> Router {
+    Router::new()
+        .route("/", get(root))
+        .route(paths::HEALTHZ, get(healthz))
+        .merge(v0::router())
+        .merge(v1::router())
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(app)
+        .layer(middleware::from_fn_with_state(guard, guard::admit))
+}
+
+async fn root() -> &'static str {
+    "This is a Tolstoy hub.\n"
+}
+
+async fn healthz(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    match tokio::time::timeout(HEALTH_TIMEOUT, app.service.probe()).await {
+        Ok(answer) => {
+            answer?;
+            Ok(Json(json!({"status": "ok"})).into_response())
+        }
+        Err(_) => Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Busy, "the writer does not answer")),
+    }
+}
+
+async fn no_such_path() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, ErrorKind::NotFound, "there is nothing at this path")
+}
+
+async fn wrong_method() -> ApiError {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        ErrorKind::MethodNotAllowed,
+        "this path does not know the request's method",
+    )
+}
+
+/// Reads the storage on a thread that may block.
+async fn read<R: Send + 'static>(
+    app: &Arc<App>,
+    read: impl FnOnce(&Service) -> R + Send + 'static,
+) -> Result<R, ApiError> {
+    let _place = app.gate.reads.acquire().await.map_err(|_| ApiError::closing())?;
+    let service = app.service.clone();
+    tokio::task::spawn_blocking(move || read(&service)).await.map_err(|error| ApiError::internal(&error))
+}

@@ -1,0 +1,139 @@
+//! `/0.1/{user}`.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tolstoy_proto::limits::MAX_CHUNK;
+use tolstoy_proto::v0::{CommittedTransaction, DEFAULT_LIMIT, Head, Listing, MAX_BODY, MAX_LIMIT, NewTransaction};
+use tolstoy_proto::{ChunkId, LogId, TrnId, check_chunk_ids, media};
+
+use super::error::ApiError;
+use super::ids::{Args, Params};
+use super::{App, body};
+use crate::service::{HeadOutcome, ListOutcome, PutOutcome};
+
+pub(super) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/0.1/{user}", get(base).delete(delete))
+        .route("/0.1/{user}/", get(base).delete(delete))
+        .route("/0.1/{user}/head", get(get_head).put(put_head))
+        .route("/0.1/{user}/transactions", get(list))
+        .route("/0.1/{user}/transactions/{trn}", get(get_transaction).put(put_transaction))
+        .route("/0.1/{user}/chunks/{chunk}", get(get_chunk).put(put_chunk))
+}
+
+async fn base(Params(_): Params<LogId>) -> StatusCode {
+    StatusCode::OK
+}
+
+async fn delete(State(app): State<Arc<App>>, Params(log): Params<LogId>) -> Result<StatusCode, ApiError> {
+    app.service.delete(log).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn get_head(State(app): State<Arc<App>>, Params(log): Params<LogId>) -> Result<Json<Head>, ApiError> {
+    let state = super::read(&app, move |service| service.info(log)).await??;
+    Ok(Json(Head { head: state.head }))
+}
+
+async fn put_head(
+    State(app): State<Arc<App>>,
+    Params(log): Params<LogId>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, ApiError> {
+    let Head { head } = json(&app, &headers, body).await?;
+    match app.service.v0_put_head(log, head).await? {
+        HeadOutcome::Done => Ok(StatusCode::NO_CONTENT),
+        HeadOutcome::Conflict(why) => Err(ApiError::conflict(why)),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct ListArgs {
+    from: Option<TrnId>,
+    limit: Option<String>,
+}
+
+async fn list(
+    State(app): State<Arc<App>>,
+    Params(log): Params<LogId>,
+    Args(args): Args<ListArgs>,
+) -> Result<Json<Listing>, ApiError> {
+    let from = args.from.unwrap_or(TrnId::ROOT);
+    let limit = args.limit.as_deref().map_or(Ok(DEFAULT_LIMIT), parse_limit)?;
+    // At most MAX_LIMIT, which every usize holds.
+    let count = usize::try_from(limit).unwrap_or(usize::MAX);
+    match super::read(&app, move |service| service.v0_list(log, from, count)).await?? {
+        ListOutcome::Listed(transactions) => Ok(Json(Listing { from, limit, transactions })),
+        ListOutcome::UnknownFrom => Err(ApiError::not_found(format!("from: no committed transaction {from}"))),
+    }
+}
+
+/// A number that is not negative, however large, taken as at most the highest limit.
+fn parse_limit(text: &str) -> Result<u64, ApiError> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(ApiError::bad_request("limit: it must be a number that is not negative"));
+    }
+    Ok(text.parse().unwrap_or(MAX_LIMIT).min(MAX_LIMIT))
+}
+
+async fn get_transaction(
+    State(app): State<Arc<App>>,
+    Params((log, id)): Params<(LogId, TrnId)>,
+) -> Result<Json<CommittedTransaction>, ApiError> {
+    let found = super::read(&app, move |service| service.v0_transaction(log, id)).await??;
+    found.map(Json).ok_or_else(|| ApiError::not_found(format!("there is no committed transaction {id}")))
+}
+
+async fn put_transaction(
+    State(app): State<Arc<App>>,
+    Params((log, id)): Params<(LogId, TrnId)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, ApiError> {
+    let new: NewTransaction = json(&app, &headers, body).await?;
+    check_chunk_ids(&new.chunks).map_err(ApiError::bad_request)?;
+    put(app.service.v0_put_transaction(log, id, new).await?)
+}
+
+async fn get_chunk(
+    State(app): State<Arc<App>>,
+    Params((log, id)): Params<(LogId, ChunkId)>,
+) -> Result<Response, ApiError> {
+    let found = super::read(&app, move |service| service.v0_chunk(log, &id)).await??;
+    let bytes = found.ok_or_else(|| ApiError::not_found(format!("there is no chunk {id}")))?;
+    Ok(([(header::CONTENT_TYPE, media::OCTETS)], bytes).into_response())
+}
+
+async fn put_chunk(
+    State(app): State<Arc<App>>,
+    Params((log, id)): Params<(LogId, ChunkId)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, ApiError> {
+    let (bytes, _places) = body::whole(&app, &headers, body, MAX_CHUNK).await?;
+    put(app.service.v0_put_chunk(log, id, bytes).await?)
+}
+
+fn put(outcome: PutOutcome) -> Result<StatusCode, ApiError> {
+    match outcome {
+        PutOutcome::Done => Ok(StatusCode::CREATED),
+        PutOutcome::UnknownChunk(id) => Err(ApiError::not_found(format!("there is no chunk {id}"))),
+        PutOutcome::WrongDigest => Err(ApiError::bad_request("the chunk's id is a SHA-256, and not that of the bytes")),
+        PutOutcome::Conflict(why) => Err(ApiError::conflict(why)),
+    }
+}
+
+/// A body in JSON, whatever its content type says: clients of this API do not always say it.
+async fn json<T: DeserializeOwned>(app: &App, headers: &HeaderMap, body: Body) -> Result<T, ApiError> {
+    let (bytes, _places) = body::whole(app, headers, body, MAX_BODY).await?;
+    serde_json::from_slice(&bytes).map_err(|error| ApiError::bad_request(format!("the body: {error}")))
+}

@@ -1,0 +1,127 @@
+//! `/1/logs/{log}`.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{get, post};
+use serde::Deserialize;
+use tolstoy_proto::limits::MAX_CANDIDATES;
+use tolstoy_proto::{ErrorBody, ErrorKind, Form, LogId, LogState, TrnId, media};
+
+use super::error::ApiError;
+use super::ids::{Args, Params};
+use super::{App, body, stream};
+use crate::service::PushOutcome;
+
+pub(super) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/1/logs/{log}", get(info).delete(delete))
+        .route("/1/logs/{log}/pull", get(pull))
+        .route("/1/logs/{log}/push", post(push))
+}
+
+async fn info(State(app): State<Arc<App>>, Params(log): Params<LogId>) -> Result<Json<LogState>, ApiError> {
+    Ok(Json(super::read(&app, move |service| service.info(log)).await??))
+}
+
+async fn delete(State(app): State<Arc<App>>, Params(log): Params<LogId>) -> Result<StatusCode, ApiError> {
+    app.service.delete(log).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Deserialize)]
+struct PullArgs {
+    from: Option<String>,
+}
+
+async fn pull(
+    State(app): State<Arc<App>>,
+    Params(log): Params<LogId>,
+    Args(args): Args<PullArgs>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let from = candidates(args.from.as_deref().unwrap_or(""))?;
+    stream::answer(&app, log, from, stream::accepted(&headers), StatusCode::OK).await
+}
+
+fn candidates(text: &str) -> Result<Vec<TrnId>, ApiError> {
+    let ids: Vec<TrnId> = text
+        .split(',')
+        .filter(|id| !id.is_empty())
+        .take(MAX_CANDIDATES + 1)
+        .map(|id| id.parse().map_err(|bad| ApiError::bad_request(format!("from: {bad}"))))
+        .collect::<Result<_, _>>()?;
+    if ids.len() > MAX_CANDIDATES {
+        return Err(ApiError::bad_request(format!("from has more than {MAX_CANDIDATES} ids")));
+    }
+    Ok(ids)
+}
+
+async fn push(
+    State(app): State<Arc<App>>,
+    Params(log): Params<LogId>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let (upload, places) = body::upload(&app, &headers, body, sent(&headers)?).await?;
+    let expect = upload.expect().to_vec();
+    let outcome = app.service.push(log, upload).await?;
+    drop(places);
+    match outcome {
+        PushOutcome::Done(state) => Ok(Json(state).into_response()),
+        PushOutcome::Conflict => {
+            stream::answer(&app, log, expect, stream::accepted(&headers), StatusCode::CONFLICT).await
+        }
+        PushOutcome::Generation(state) => Err(with_state(
+            StatusCode::PRECONDITION_FAILED,
+            ErrorKind::Generation,
+            "the log is in another generation than the push: it was deleted, or begun anew",
+            state,
+        )),
+        PushOutcome::MissingChunks(chunks) => {
+            let mut body =
+                ErrorBody::new(ErrorKind::MissingChunks, "the push names chunks that are neither in it nor here");
+            body.chunks = Some(chunks);
+            Err(ApiError::with(StatusCode::UNPROCESSABLE_ENTITY, body))
+        }
+        PushOutcome::IdTaken(why) => Err(ApiError::new(StatusCode::CONFLICT, ErrorKind::IdTaken, why)),
+        PushOutcome::ChainMismatch(state) => Err(with_state(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            ErrorKind::ChainMismatch,
+            "HEAD is what the push expects, but the chains that lead there differ",
+            state,
+        )),
+    }
+}
+
+fn with_state(status: StatusCode, kind: ErrorKind, message: &str, state: LogState) -> ApiError {
+    let mut body = ErrorBody::new(kind, message);
+    body.state = Some(state);
+    ApiError::with(status, body)
+}
+
+/// The form that the body is sent in.
+fn sent(headers: &HeaderMap) -> Result<Form, ApiError> {
+    let text = |name| headers.get(name).map(|value: &header::HeaderValue| value.to_str().unwrap_or(""));
+    let unknown =
+        |what: String| Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorKind::UnsupportedMediaType, what));
+    if let Some(coding) = text(header::CONTENT_ENCODING)
+        && !coding.eq_ignore_ascii_case("identity")
+    {
+        return unknown(format!("the content coding {coding:?} is not known here"));
+    }
+    let content_type = text(header::CONTENT_TYPE).unwrap_or("");
+    match content_type.split(';').next().unwrap_or("").trim() {
+        kind if kind.eq_ignore_ascii_case(media::MSGPACK) => Ok(Form::MessagePack),
+        kind if kind.eq_ignore_ascii_case(media::JSON) => Ok(Form::Json),
+        _ => unknown(format!(
+            "a push is {} or {}, not {content_type:?}: say which in Content-Type",
+            media::MSGPACK,
+            media::JSON
+        )),
+    }
+}

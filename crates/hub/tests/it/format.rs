@@ -1,0 +1,100 @@
+//! A file of each format that was ever written opens for ever.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::json;
+use tempfile::TempDir;
+use tolstoy_proto::{LogState, TrnId, paths};
+
+use crate::common::{Pushing, TestHub, check_stream, log, texts};
+
+fn fixture() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/hub-v1.db")
+}
+
+/// Writes what the fixture holds: a log with large, small and shared chunks, a pending transaction, a plain chunk, a
+/// deleted log, and one in its second life.
+async fn fill(hub: &TestHub) {
+    let push =
+        Pushing::onto(&LogState::EMPTY).text("one").chunks(&[&[7; 9000], b"small"]).chunks(&[b"one"]).chunks(&[]);
+    // The third transaction names a chunk that the first sent.
+    let mut push = push;
+    push.frames.remove(6);
+    let state = hub.push(log(1), &push).await.state();
+    assert_eq!(hub.put(&format!("{}/chunks/plain", paths::v0_base(log(1))), "plain").await.status, 201);
+    let body = json!({"parent": state.head, "chunks": ["plain"]}).to_string();
+    assert_eq!(hub.put(&paths::v0_transaction(log(1), TrnId(log(9).0)), body).await.status, 201);
+    for n in [2, 3, 3] {
+        let push = Pushing::onto(&LogState::EMPTY).text("gone");
+        assert_eq!(hub.push(log(n), &push).await.status, 200);
+        assert_eq!(hub.delete(&paths::log(log(n))).await.status, 204);
+    }
+    assert_eq!(hub.push(log(3), &Pushing::onto(&LogState::EMPTY).text("third life")).await.status, 200);
+}
+
+/// What a hub on the fixture, or on a file filled now, must show.
+async fn check(hub: &TestHub) {
+    let stream = hub.pull(log(1), &[]).await;
+    check_stream(&stream);
+    let large = String::from_utf8(vec![7; 9000]).unwrap();
+    assert_eq!(texts(&stream), [vec!["one".to_owned()], vec![large, "small".to_owned()], vec![], vec![]]);
+    assert_eq!(hub.state(log(2)).await, LogState::EMPTY);
+    let third = hub.state(log(3)).await;
+    assert_eq!((third.generation.unwrap().number, third.seq.0), (3, 1));
+    // It goes on: the pending transaction can be committed, the deleted log lives again.
+    let head = json!({"head": TrnId(log(9).0)}).to_string();
+    assert_eq!(hub.put(&paths::v0_head(log(1)), head).await.status, 204);
+    let stream = hub.pull(log(1), &[]).await;
+    check_stream(&stream);
+    assert_eq!(texts(&stream).last().unwrap(), &["plain"]);
+    let again = hub.push(log(2), &Pushing::onto(&LogState::EMPTY).text("again")).await.state();
+    assert_eq!(again.generation.unwrap().number, 2);
+}
+
+#[tokio::test]
+async fn format_1_opens() {
+    let directory = TempDir::new().unwrap();
+    fs::copy(fixture(), directory.path().join("hub.db")).unwrap();
+    check(&TestHub::start_in(directory).await).await;
+}
+
+/// The format is still what the fixture's is: the same requests make the same tables. Run with `REGENERATE_FIXTURES=1` to
+/// write the file, which is done once for each new format and never again.
+#[tokio::test]
+async fn what_is_written_now_is_format_1() {
+    let hub = TestHub::start().await;
+    fill(&hub).await;
+    let hub = hub.restart().await;
+    let directory = hub.directory;
+    hub.handle.stop().await.unwrap();
+    let written = directory.path().join("hub.db");
+    if std::env::var_os("REGENERATE_FIXTURES").is_some() {
+        fs::copy(&written, fixture()).unwrap();
+    }
+    assert_eq!(dump(&written), dump(&fixture()));
+    check(&TestHub::start_in(directory).await).await;
+}
+
+/// The file's format, schema and rows, as text.
+fn dump(path: &std::path::Path) -> Vec<String> {
+    let connection = rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let mut lines = Vec::new();
+    let mut query = |sql: &str| {
+        let mut statement = connection.prepare(sql).unwrap();
+        let columns = statement.column_count();
+        let mut rows = statement.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            let values: Vec<String> =
+                (0..columns).map(|i| format!("{:?}", row.get::<_, rusqlite::types::Value>(i).unwrap())).collect();
+            lines.push(values.join(" "));
+        }
+    };
+    query("PRAGMA application_id");
+    query("PRAGMA user_version");
+    query("SELECT name, sql FROM sqlite_schema ORDER BY name");
+    for table in ["log", "committed", "pending", "chunk"] {
+        query(&format!("SELECT * FROM {table} ORDER BY 1, 2, 3"));
+    }
+    lines
+}
