@@ -12,7 +12,7 @@ pub const HEADER: usize = 10;
 /// Bytes of payload in a full chunk, which then has 1 MiB.
 pub const PIECE: usize = (1 << 20) - HEADER;
 /// Bytes of a payload at most.
-pub const MAX_PAYLOAD: usize = 256 << 20;
+pub const MAX_PAYLOAD: usize = tolstoy_store::log::codec::MAX_PAYLOAD;
 
 /// Why chunks are not a native transaction's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -233,3 +233,6 @@ impl Working<'_> {
 fn groups(changes: &[Change]) -> impl Iterator<Item = &[Change]> {
     changes.chunk_by(|x, y| (x.e, x.a) == (y.e, y.a))
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,23 @@ pub(crate) struct Extra {
 /// How many entities one transaction can allocate.
 pub const MAX_ENTIDS: i64 = 1 << 24;
 
+/// The longest payload, in bytes.
+pub const MAX_PAYLOAD: usize = 256 << 20;
+
+/// No fewer bytes than these changes take in a payload.
+pub(crate) fn size_bound<'c>(changes: impl Iterator<Item = &'c Change>) -> usize {
+    // The array, two entids, the type, `added`, and the header of the value or its number.
+    const FIXED: usize = 1 + 9 + 9 + 1 + 1 + 9;
+    let bytes = |v: &Value| match v {
+        Value::Keyword(k) => k.as_str().len(),
+        Value::String(s) | Value::Uri(s) => s.len(),
+        Value::Bytes(b) => b.len(),
+        Value::Uuid(_) => 16,
+        _ => 0,
+    };
+    changes.map(|c| FIXED + bytes(&c.v)).sum()
+}
+
 /// The transaction's payload.
 pub fn encode(transaction: &Transaction) -> Vec<u8> {
     let mut out = Writer(Vec::with_capacity(64 + 32 * transaction.changes.len()));
@@ -336,6 +353,11 @@ impl<'b> Reader<'b> {
             left -= count;
             next = authored.plus(*count);
         }
+        let continues =
+            |x: &EntidRun, y: &EntidRun| (x.authored.plus(x.count), x.current.plus(x.count)) == (y.authored, y.current);
+        if runs.windows(2).any(|pair| matches!(pair, [x, y] if continues(x, y))) {
+            return Err(malformed("one run of entities is cut in two"));
+        }
         Ok(runs)
     }
 
@@ -378,3 +400,6 @@ impl<'b> Reader<'b> {
         if self.0.is_empty() { Ok(()) } else { Err(malformed("bytes are left over")) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use crate::types::{Double, Value, ValueType};
 
 /// The literal as a value of this type, which is not `Ref`; `Err` holds the reason for people, empty where the literal
 /// is simply of another type.
-pub(crate) fn scalar(value_type: ValueType, form: &Form) -> Result<Value, String> {
+pub(super) fn scalar(value_type: ValueType, form: &Form) -> Result<Value, String> {
     let other = String::new();
     Ok(match (value_type, &form.kind) {
         (ValueType::Keyword, FormKind::Keyword(k)) => Value::Keyword(k.clone()),

@@ -230,3 +230,10 @@ fn the_log_lists_transactions_in_order() {
     assert!(store.side_timelines().unwrap().is_empty());
     assert_eq!(store.transaction(Entid::TX0.plus(4)).unwrap(), None);
 }
+
+#[test]
+fn the_example_of_the_documentation_runs() {
+    let page = include_str!("../../../../docs/transact.md");
+    let example = page.split("```edn").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert_eq!(must(&mut store(), example).datoms.len(), 16);
+}
