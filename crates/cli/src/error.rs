@@ -2,9 +2,11 @@
 //! one place that knows them; `docs/cli.md` shows the table.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use tolstoy_edn::{ReadError, Span, locate, render_error};
+use tolstoy_hub::{OpenError, ServeError};
 use tolstoy_store as store;
 use tolstoy_sync as sync;
 
@@ -174,13 +176,6 @@ impl Failure {
         self
     }
 
-    /// The same failure, with this hint where it has none.
-    #[must_use]
-    pub(crate) fn or_hint(mut self, hint: impl FnOnce() -> String) -> Self {
-        self.hint.get_or_insert_with(hint);
-        self
-    }
-
     /// A failure at a place in a text.
     pub(crate) fn at(kind: Kind, source: &Source, span: Span, message: &str) -> Self {
         let mut place = locate(&source.text, span.start);
@@ -243,11 +238,12 @@ impl Failure {
         };
         match kind {
             Kind::NotAStore => failure.hint("a store is a file that tolstoy made; name another file"),
-            Kind::NewerFormat => failure.hint(concat!("this is tolstoy ", env!("CARGO_PKG_VERSION"), "; get a newer one")),
-            Kind::Busy => failure.hint("try again when the other process is done"),
-            Kind::Damaged => {
-                failure.hint("restore it from a backup, or fetch the log into a new file: `tolstoy sync NEW.db URL LOG`")
+            Kind::NewerFormat => {
+                failure.hint(concat!("this is tolstoy ", env!("CARGO_PKG_VERSION"), "; get a newer one"))
             }
+            Kind::Busy => failure.hint("try again when the other process is done"),
+            Kind::Damaged => failure
+                .hint("restore it from a backup, or fetch the log into a new file: `tolstoy sync NEW.db URL LOG`"),
             Kind::Storage => failure.hint("check that the directory exists, has room, and that you may write there"),
             Kind::Definitions => failure.hint("give one of the two another name in this store, then sync again"),
             _ => failure,
@@ -294,9 +290,46 @@ impl Failure {
             K::Forbidden => Self::new(Kind::HubRefused, message)
                 .hint("a hub on loopback answers only to localhost and 127.0.0.1; others need `tolstoy serve --open`"),
             K::Internal => Self::new(Kind::HubRefused, message).hint("the hub's own log says why"),
-            K::ChainMismatch => Self::new(Kind::Damaged, message)
-                .hint("sync the log into a new file, and compare; nothing was changed"),
+            K::ChainMismatch => {
+                Self::new(Kind::Damaged, message).hint("sync the log into a new file, and compare; nothing was changed")
+            }
             _ => Self::new(Kind::HubRefused, message),
         }
+    }
+
+    /// A hub whose data cannot be opened.
+    pub(crate) fn hub_data(error: &OpenError) -> Self {
+        let (kind, hint) = match error {
+            OpenError::InUse { .. } => (Kind::InUse, "a hub there can serve any number of logs"),
+            OpenError::Newer { .. } => {
+                (Kind::NewerFormat, concat!("this is tolstoy ", env!("CARGO_PKG_VERSION"), "; get a newer one"))
+            }
+            OpenError::NotAHub { .. } => (Kind::NotAStore, "name another directory: `tolstoy serve --data DIR`"),
+            OpenError::Io { .. } | OpenError::Database { .. } => {
+                (Kind::Storage, "check that the directory may be written, or name another: `tolstoy serve --data DIR`")
+            }
+        };
+        Self::new(kind, error.to_string()).hint(hint)
+    }
+
+    /// A hub that cannot listen.
+    pub(crate) fn listen(address: SocketAddr, error: &io::Error) -> Self {
+        let (message, hint) = match error.kind() {
+            io::ErrorKind::AddrInUse => (
+                format!("{address} is taken by another process"),
+                "another hub may run there already; `--listen 127.0.0.1:0` takes a free port",
+            ),
+            _ => (
+                format!("cannot listen on {address}: {error}"),
+                "`--listen` takes an address of this machine and a port that is free for you, such as 127.0.0.1:7410",
+            ),
+        };
+        Self::new(Kind::InUse, message).hint(hint)
+    }
+
+    /// A hub that does not serve.
+    pub(crate) fn serve(error: &ServeError) -> Self {
+        let kind = if matches!(error, ServeError::NotOpen(_)) { Kind::Usage } else { Kind::Storage };
+        Self::new(kind, error.to_string())
     }
 }

@@ -23,9 +23,8 @@ use crate::ui::Ui;
 
 fn main() -> ExitCode {
     let mut ui = Ui::new();
-    let parsed = Cli::command()
-        .try_get_matches()
-        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?.command, matches)));
+    let parsed =
+        Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?.command, matches)));
     let (command, matches) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => return misused(&error, &ui),
@@ -48,7 +47,7 @@ fn main() -> ExitCode {
 fn run(command: &Command, matches: &ArgMatches, ui: &mut Ui) -> Result<(), Failure> {
     let env = Env::system();
     match command {
-        Command::Demo(args) => commands::demo::run(args, &env, ui),
+        Command::Demo(args) => commands::demo::run(args, ui),
         Command::Repl(args) => repl::run(args, matches.subcommand_matches("repl"), &env, ui),
         Command::Transact(args) => commands::transact::run(args, &env, ui),
         Command::Query(args) => commands::query::run(args, &env, ui),

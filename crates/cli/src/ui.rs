@@ -60,6 +60,11 @@ impl Ui {
         self.err_is_tty
     }
 
+    /// Whether standard error shows colours.
+    pub(crate) fn err_is_colourful(&self) -> bool {
+        self.err_colour
+    }
+
     /// The text in this style, where standard output shows styles.
     pub(crate) fn paint(&self, style: Style, text: impl Display) -> String {
         styled(self.out_colour, style, text)

@@ -36,8 +36,9 @@ fn file(source: Source) -> Result<File, Failure> {
         if form.as_vector().is_none() {
             let what = form.kind.describe();
             let message = format!("a transaction is a vector of forms, not {what}");
-            return Err(Failure::at(Kind::Input, &source, form.span, &message)
-                .hint("a file holds one vector of forms, or several vectors, each a transaction; nothing was applied"));
+            return Err(Failure::at(Kind::Input, &source, form.span, &message).hint(
+                "a file holds one vector of forms, or several vectors, each a transaction; nothing was applied",
+            ));
         }
     }
     Ok(File { source, transactions })
@@ -60,9 +61,10 @@ pub(crate) fn files_into(db: &mut Db, files: &[File], json: bool, ui: &mut Ui) -
         file.transactions.iter().try_for_each(|form| {
             let before: u64 = done.iter().map(|d| d.transactions).sum();
             progress.tell("importing transactions", before, Some(of as u64));
-            let report = db.store.transact(form).map_err(|e| {
-                db.failure_in(&file.source, &e).hint(stopped(before, of as u64))
-            })?;
+            let report = db
+                .store
+                .transact(form)
+                .map_err(|e| db.failure_in(&file.source, &e).hint(stopped(before, of as u64)))?;
             if let Some(now) = done.last_mut() {
                 now.transactions += 1;
                 // The transaction's own instant is not counted: nobody wrote it.

@@ -100,7 +100,8 @@ impl Printer<'_> {
     }
 
     fn transaction(&mut self, transaction: &Transaction, ui: &mut Ui) -> Result<(), Failure> {
-        let is_first = std::mem::replace(&mut self.printed, self.printed + 1) == 0;
+        let is_first = self.printed == 0;
+        self.printed += 1;
         if self.json {
             ui.write(if is_first { "" } else { "," })?;
             ui.json_part(&self.entry(transaction))

@@ -5,6 +5,7 @@ pub(crate) mod import;
 pub(crate) mod log;
 pub(crate) mod query;
 pub(crate) mod schema;
+pub(crate) mod serve;
 pub(crate) mod sync;
 pub(crate) mod transact;
 

@@ -47,7 +47,9 @@ pub(crate) fn show(db: &Db, all: bool, format: Format, ui: &mut Ui) -> Result<()
             let definitions = rows.iter().filter_map(definition).collect();
             ui.line(pretty(&Edn::Vector(definitions), WIDTH))
         }
-        Format::Table if rows.is_empty() => ui.line("no attributes yet: transact a map with :db/ident, :db/valueType and :db/cardinality"),
+        Format::Table if rows.is_empty() => {
+            ui.line("no attributes yet: transact a map with :db/ident, :db/valueType and :db/cardinality")
+        }
         Format::Table => {
             let header = ["entid", "attribute", "type", "cardinality", "properties", "doc"].map(str::to_owned);
             ui.table(&header, &rows.iter().map(cells).collect::<Vec<_>>())

@@ -77,8 +77,13 @@ fn choose(db: &Db, target: &Target, env: &Env) -> Result<Remote, Failure> {
         (Some(Log::New), _) => LogId(env.uuid().map_err(|e| Failure::new(Kind::Storage, e.to_string()))?),
         (None, Some(known)) => known.log,
         (None, None) => {
-            return Err(Failure::new(Kind::NoRemote, format!("{name} has not synced yet, so it needs a URL and a log"))
-                .hint(format!("`tolstoy sync {name} http://127.0.0.1:7410 new` makes a log; give its UUID on other devices")));
+            return Err(Failure::new(
+                Kind::NoRemote,
+                format!("{name} has not synced yet, so it needs a URL and a log"),
+            )
+            .hint(format!(
+                "`tolstoy sync {name} http://127.0.0.1:7410 new` makes a log; give its UUID on other devices"
+            )));
         }
     };
     if let Some(known) = &known
@@ -231,9 +236,7 @@ fn pass(schema: &Schema, pass: &PassReport) -> Json {
 }
 
 fn rebased(schema: &Schema, r: &Rebased) -> Json {
-    let displaced = |d: &tolstoy_store::DisplacedChange| {
-        json!({"tx": d.tx.get(), "origin": d.origin.to_string(), "reason": d.reason.word(), "detail": d.detail})
-    };
+    let displaced = |d: &tolstoy_store::DisplacedChange| json!({"tx": d.tx.get(), "origin": d.origin.to_string(), "reason": d.reason.word(), "detail": d.detail});
     json!({
         "applied": r.applied,
         "applied_datoms": r.applied_datoms,

@@ -34,7 +34,12 @@ pub(super) enum Read {
 
 impl Input {
     /// The next entry. `idents` are what may be completed after a colon.
-    pub(super) fn next(&mut self, prompt: &str, idents: impl FnOnce() -> Vec<String>, ui: &Ui) -> Result<Read, Failure> {
+    pub(super) fn next(
+        &mut self,
+        prompt: &str,
+        idents: impl FnOnce() -> Vec<String>,
+        ui: &Ui,
+    ) -> Result<Read, Failure> {
         match self {
             Self::Terminal(terminal) => terminal.next(prompt, idents(), ui),
             Self::Pipe(pipe) => pipe.next(),

@@ -11,12 +11,12 @@ use tolstoy_edn::Form;
 use tolstoy_env::Env;
 use tolstoy_store::Timeline;
 
+use crate::args;
 use crate::commands::query::Format;
 use crate::commands::{Db, import, log, query, schema, sync, transact};
 use crate::error::{Failure, Kind};
 use crate::text::Source;
 use crate::ui::Ui;
-use crate::args;
 
 use command::{COMMANDS, Command};
 use input::{Input, Pipe, Read, Terminal};
@@ -139,7 +139,11 @@ impl Session<'_> {
             return self.import(Path::new(text));
         }
         let source = Source::of_argument(text)?;
-        if flag == "query" { self.query(&source, &source.text, &[])? } else { self.transact(&source, &source.form()?)? }
+        if flag == "query" {
+            self.query(&source, &source.text, &[])?
+        } else {
+            self.transact(&source, &source.form()?)?
+        }
         Ok(Next::Entry)
     }
 

@@ -8,8 +8,13 @@ use tolstoy_store::Entid;
 use super::stage::Stage;
 use crate::error::{Failure, Kind};
 
-/// Checks that two stores hold the same logs and facts, and that the facts are those expected. Gives the facts as text.
-pub(super) fn same_facts(stage: &mut Stage<'_>, db1: &str, db2: &str, expected: &[&str]) -> Result<String, Failure> {
+/// Checks that two stores hold the same logs and facts, and that the facts are those expected. Gives them as text.
+pub(super) fn same_facts(
+    stage: &mut Stage<'_>,
+    db1: &str,
+    db2: &str,
+    expected: &[&str],
+) -> Result<Vec<String>, Failure> {
     let [log1, log2] = both(stage, |db| vec!["log", "--json", db], db1, db2)?;
     if log1 != log2 {
         return Err(differ("the two stores have different logs"));
@@ -20,12 +25,13 @@ pub(super) fn same_facts(stage: &mut Stage<'_>, db1: &str, db2: &str, expected: 
         return Err(differ("the two stores have different facts"));
     }
     let idents = stage.ask(&["query", "--json", db1, "[:find ?e ?ident :where [?e :db/ident ?ident]]"])?;
-    let found = symbolic(&parse(&datoms1)?, &parse(&idents)?).ok_or_else(|| differ("the facts are not as a query gives them"))?;
+    let found = symbolic(&parse(&datoms1)?, &parse(&idents)?)
+        .ok_or_else(|| differ("the facts are not as a query gives them"))?;
     let wanted: BTreeSet<String> = expected.iter().map(|&fact| fact.to_owned()).collect();
     if found.iter().cloned().collect::<BTreeSet<_>>() != wanted || found.len() != expected.len() {
         return Err(differ(&format!("the facts should be\n{}\nand are\n{}", expected.join("\n"), found.join("\n"))));
     }
-    Ok(found.iter().map(|fact| format!("    {fact}")).collect::<Vec<_>>().join("\n"))
+    Ok(found)
 }
 
 fn differ(what: &str) -> Failure {
@@ -65,7 +71,7 @@ fn symbolic(datoms: &Json, idents: &Json) -> Option<Vec<String>> {
             rows.push((e, a, row.get(2)?));
         }
     }
-    rows.sort_by_key(|(e, a, _)| (*e, *a));
+    rows.sort_by_key(|(e, a, _)| (!idents.contains_key(e), *e, *a));
     let people: BTreeSet<i64> = rows.iter().map(|(e, ..)| *e).filter(|e| !idents.contains_key(e)).collect();
     let name = |e: i64| match idents.get(&e) {
         Some(ident) => Some((*ident).to_owned()),

@@ -72,7 +72,8 @@ impl<'u> Stage<'u> {
         self.indented(text)
     }
 
-    fn indented(&mut self, text: &str) -> Result<(), Failure> {
+    /// Text that is no prose.
+    pub(super) fn indented(&mut self, text: &str) -> Result<(), Failure> {
         for line in text.lines() {
             self.ui.line(format!("    {line}"))?;
         }
