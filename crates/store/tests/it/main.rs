@@ -4,8 +4,10 @@
 
 mod bootstrap;
 mod common;
+mod corpus;
 mod errors;
 mod files;
+mod fuzzed;
 mod lookup_refs;
 mod model;
 mod nested;
