@@ -3,6 +3,7 @@
 //! One thread writes: it runs as many jobs as are waiting within one SQLite transaction, commits it once (one fsync), then
 //! tells them all. Readers have connections of their own and never wait for it.
 
+mod end;
 mod pack;
 mod readers;
 mod schema;
@@ -168,8 +169,7 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
 
 fn open_for_writing(path: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {
     let failed = |error| OpenError::of(path, error);
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     prepare_once(&connection, path)?;
     schema::prepare(&mut connection, path)?;
