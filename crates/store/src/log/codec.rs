@@ -15,6 +15,9 @@ pub(crate) struct Extra {
     pub(crate) entids: Vec<EntidRun>,
     pub(crate) overwritten: Vec<Overwrite>,
     pub(crate) displaced: Option<Displaced>,
+    /// What a re-applied change says, without its transaction's own instant, where its datoms are something else: some of it
+    /// was true already, or replaced what came in. It is for the store alone; the next rebase re-applies all of it.
+    pub(crate) said: Option<Vec<Change>>,
 }
 
 /// How many entities one transaction can allocate.
@@ -92,21 +95,30 @@ pub(crate) fn encode_extra(extra: &Extra) -> Option<Vec<u8>> {
         return None;
     }
     let mut out = Writer(Vec::new());
-    out.array(4);
+    out.array(if extra.said.is_some() { 5 } else { 4 });
     out.runs(&extra.entids);
     out.array(0);
     out.overwrites(&extra.overwritten);
     out.displaced(extra.displaced.as_ref());
+    if let Some(said) = &extra.said {
+        out.changes(said);
+    }
     Some(out.0)
 }
 
 pub(crate) fn decode_extra(bytes: Option<&[u8]>) -> Result<Extra> {
     let Some(bytes) = bytes else { return Ok(Extra::default()) };
     let mut from = Reader(bytes);
-    from.array_of(4)?;
+    let says = match from.array()? {
+        4 => false,
+        5 => true,
+        _ => return Err(malformed("what it has beside its datoms is not four or five things")),
+    };
     let entids = from.runs()?;
     from.no_operations()?;
-    let extra = Extra { entids, overwritten: from.overwrites()?, displaced: from.displaced()? };
+    let (overwritten, displaced) = (from.overwrites()?, from.displaced()?);
+    let said = if says { Some(from.changes()?) } else { None };
+    let extra = Extra { entids, overwritten, displaced, said };
     from.end()?;
     Ok(extra)
 }
@@ -346,8 +358,10 @@ impl<'b> Reader<'b> {
         let mut left = MAX_ENTIDS;
         let mut next = Entid::USER0;
         for EntidRun { authored, current, count } in &runs {
-            let fits = |first: Entid| first >= Entid::USER0 && first.plus(*count) <= Entid::TX0;
-            if !(1..=left).contains(count) || !fits(*authored) || !fits(*current) || *authored < next {
+            // What was allocated lies in the user partition; what it turned out to be may be any entity.
+            let allocated = *authored >= next && authored.plus(*count) <= Entid::TX0;
+            let entities = current.get() > 0 && current.get().checked_add(*count).is_some();
+            if !(1..=left).contains(count) || !allocated || !entities {
                 return Err(malformed("its runs of entities are not in order, or leave the user partition"));
             }
             left -= count;

@@ -211,9 +211,14 @@ impl Batches {
         Self { timeline, after: root }
     }
 
-    /// The next transactions, in order; `None` after the last.
+    /// The next transactions, in order, each with all that its change says; `None` after the last.
     pub(super) fn next(&mut self, sql: &Connection) -> Result<Option<Vec<Transaction>>> {
-        let batch = read::transactions(sql, self.timeline, self.after, Self::SIZE)?;
+        let mut batch = read::transactions(sql, self.timeline, self.after, Self::SIZE)?;
+        for transaction in &mut batch {
+            if let Some(said) = read::said(sql, self.timeline, transaction.tx)? {
+                transaction.changes = said;
+            }
+        }
         let Some(last) = batch.last() else { return Ok(None) };
         self.after = last.tx;
         Ok(Some(batch))

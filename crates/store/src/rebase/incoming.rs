@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::bootstrap::entids::TX_INSTANT;
 use crate::core::{Failure, Header, Plan, Working};
 use crate::error::{Error, Result};
 use crate::log::codec::Extra;
@@ -20,7 +21,7 @@ pub(super) struct Seen {
 impl Seen {
     fn take_in(&mut self, working: &Working<'_>, plan: &Plan) {
         let schema = plan.schema.as_ref().unwrap_or(&working.schema);
-        for change in plan.effects.iter().map(|x| &x.change).filter(|c| !c.e.is_tx()) {
+        for change in plan.effects.iter().map(|x| &x.change).filter(|c| c.a != TX_INSTANT) {
             if !change.added {
                 self.retracted.insert(change.e);
             }
@@ -67,6 +68,7 @@ impl Working<'_> {
             entids: transaction.entids.clone(),
             overwritten: transaction.overwritten.clone(),
             displaced: transaction.displaced.clone(),
+            said: None,
         };
         let header = Header { instant: transaction.instant, origin: transaction.origin, extra };
         self.write(&header, plan).map_err(|f| explain(self, f))

@@ -126,6 +126,9 @@ impl Merge<'_, '_> {
         if let Some(why) = self.touches_deleted(&changes)? {
             return Ok(Some(why));
         }
+        changes.sort();
+        changes.dedup();
+        let said = changes.clone();
         let instant = self.instant(local);
         changes.push(Change::add(self.working.next_tx(), TX_INSTANT, Value::Instant(instant)));
         let plan = match self.working.plan(changes, fresh) {
@@ -134,10 +137,13 @@ impl Merge<'_, '_> {
         };
         let (overwritten, replaced) = self.overwrites(&plan);
         let facts = plan.effects.len() - 1;
+        let own = (self.working.next_tx(), TX_INSTANT);
+        let done = plan.effects.iter().map(|x| &x.change).filter(|c| (c.e, c.a) != own);
+        let said = if done.eq(&said) { None } else { Some(said) };
         let entids = self.images.runs(local);
         let mut all_overwritten = self.overwritten_before(local);
         all_overwritten.extend_from_slice(&overwritten);
-        let extra = Extra { entids, overwritten: all_overwritten, displaced: None };
+        let extra = Extra { entids, overwritten: all_overwritten, displaced: None, said };
         let header = Header { instant, origin: local.origin, extra };
         if let Err(failure) = self.working.write(&header, plan) {
             return self.why(failure).map(Some);
@@ -282,7 +288,7 @@ impl Merge<'_, '_> {
         let instant = self.instant(local);
         let own = Change::add(self.working.next_tx(), TX_INSTANT, Value::Instant(instant));
         let plan = self.working.plan(vec![own], self.working.basis.next)?;
-        let extra = Extra { entids: self.images.runs(local), overwritten: Vec::new(), displaced: Some(displaced) };
+        let extra = Extra { entids: self.images.runs(local), overwritten: Vec::new(), displaced: Some(displaced), said: None };
         Ok(self.working.write(&Header { instant, origin: local.origin, extra }, plan)?)
     }
 }

@@ -13,6 +13,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::{ReadRules, Storage, StorageError, WriteJob};
@@ -167,8 +168,10 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
 
 fn open_for_writing(path: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {
     let failed = |error| OpenError::of(path, error);
-    let mut connection = Connection::open(path).map_err(failed)?;
-    connection.set_prepared_statement_cache_capacity(64);
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    prepare_once(&connection, path)?;
     schema::prepare(&mut connection, path)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
     // Each commit reaches the disk before it is acknowledged.
@@ -182,10 +185,18 @@ fn open_for_reading(path: &Path) -> Result<Connection, OpenError> {
     let failed = |error| OpenError::of(path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-    connection.set_prepared_statement_cache_capacity(32);
+    prepare_once(&connection, path)?;
     connection.pragma_update(None, "query_only", true).map_err(failed)?;
     connection.pragma_update(None, "cache_size", -8 * 1024).map_err(failed)?;
     Ok(connection)
+}
+
+/// Keeps statements prepared. Without the stable plans that are asked for here, SQLite looks at the bound values and
+/// prepares a statement anew whenever they change, which costs more than most of our statements do.
+fn prepare_once(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    connection.set_prepared_statement_cache_capacity(64);
+    let stable = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true);
+    stable.map(|_| ()).map_err(|error| OpenError::of(path, error))
 }
 
 /// What a failure of SQLite means to the service.
