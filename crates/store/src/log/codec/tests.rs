@@ -119,7 +119,7 @@ fn an_extra_is_null_where_it_is_empty() {
     assert_eq!(encode_extra(&Extra::default()), None);
     assert_eq!(decode_extra(None).unwrap(), Extra::default());
     let Transaction { entids, overwritten, displaced, changes, .. } = whole();
-    for said in [None, Some(changes)] {
+    for said in [None, Some(Vec::new()), Some(changes)] {
         let extra =
             Extra { entids: entids.clone(), overwritten: overwritten.clone(), displaced: displaced.clone(), said };
         assert_eq!(decode_extra(encode_extra(&extra).as_deref()).unwrap(), extra);
