@@ -7,7 +7,7 @@ use tolstoy_store::{
 use uuid::Uuid;
 
 use crate::common::{entid, must};
-use crate::rebase::{AGE, FRIEND, Log, NAME, POSITION, SSN, device, main_of, value, with_schema};
+use crate::rebase::{AGE, FRIEND, NAME, POSITION, SSN, device, main_of, value, with_schema};
 
 /// How many entities have a name.
 fn people(store: &Store) -> i64 {
@@ -113,8 +113,7 @@ fn two_local_entities_that_had_one_name_in_turn_do_not_become_one_silently() {
     log.sync(&mut one);
     let rebased = log.sync(&mut two);
     log.settle(&mut one, &mut two);
-    let told = !rebased.overwritten.is_empty() || !rebased.displaced.is_empty();
-    assert!(people(&one) == 2 || told, "Ann, aged 5, is gone, and nothing says so: {rebased:?}");
+    assert!(people(&one) == 2 || !rebased.displaced.is_empty(), "Ann, aged 5, is gone: {rebased:?}");
 }
 
 #[test]
@@ -305,9 +304,8 @@ fn an_unbound_entity_has_one_name_in_all_carriers() {
     let backup = log.0.clone();
     // Of the two entities that two allocates the first is one's, so that a run of the re-applied change spans both.
     must(&mut one, r#"[{:name "Anna"}]"#);
-    let vera = must(&mut two, r#"[{:name "Vera"}]"#);
+    must(&mut two, r#"[{:name "Vera"}]"#);
     let authored = must(&mut two, r#"[{:db/id "a" :name "Anna"} {:db/id "b" :name "Boris" :ssn 7}]"#);
-    drop(vera);
     log.sync(&mut one);
     log.sync(&mut two);
     must(&mut two, r#"[[:db/add [:name "Boris"] :age 3]]"#);
@@ -333,11 +331,10 @@ fn an_unbound_entity_has_one_name_in_all_carriers() {
 fn an_unbound_entity_has_one_name_in_all_carriers_where_its_run_begins_with_anothers() {
     let (mut log, mut one, mut two) = with_schema();
     let backup = log.0.clone();
-    must(&mut one, r#"[{:name "Anna"}]"#);
-    must(&mut two, r#"[{:name "Petr"} {:name "Pavel"}]"#);
+    // Anna is the newest entity on main, so that what two allocates beside her follows her number.
+    must(&mut one, r#"[{:name "Zed"} {:name "Anna"}]"#);
     let authored = must(&mut two, r#"[{:db/id "a" :name "Anna"} {:db/id "b" :name "Boris" :ssn 7}]"#);
     log.sync(&mut one);
-    // Anna is one's last entity; Petr and Pavel come in between, so settle their numbers first.
     log.sync(&mut two);
     let run = main_of(&two).into_iter().find(|t| t.origin == authored.origin).unwrap().entids;
     must(&mut two, r#"[[:db/add [:name "Boris"] :age 3]]"#);
