@@ -16,6 +16,7 @@ mod query_errors;
 mod query_model;
 mod query_plan;
 mod rebase;
+mod rebase_attack;
 mod retract_entity;
 mod reversed;
 mod schema;
