@@ -35,7 +35,7 @@ pub(super) struct Images {
     root: Entid,
     root_next: Entid,
     map: HashMap<Entid, Image>,
-    /// Those that both sides made, each for itself, and that an identity shows to be one.
+    /// Entities of main that entities which local changes allocate turned out to be: both sides made them, each for itself.
     unified: HashSet<Entid>,
 }
 
@@ -71,9 +71,9 @@ impl Images {
         self.map.remove(&e);
     }
 
-    /// Whether both sides made the entity, each for itself.
-    pub(super) fn is_unified(&self, e: Entid) -> bool {
-        self.unified.contains(&e)
+    /// Whether both sides made the entity of main, each for itself.
+    pub(super) fn is_unified(&self, image: Entid) -> bool {
+        self.unified.contains(&image)
     }
 
     /// Main has this local change already: its entities are what they became there.
@@ -176,7 +176,7 @@ impl Images {
             match self.claimed(working, &claim)? {
                 Some(e) => {
                     self.set(claim.e, Image::Is(e));
-                    self.unified.insert(claim.e);
+                    self.unified.insert(e);
                     learned = true;
                 }
                 None => left.push(claim),

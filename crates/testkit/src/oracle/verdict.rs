@@ -221,10 +221,10 @@ impl<'h> Judge<'h> {
         for gone in facts_of(t).filter(|c| !c.added && after.is_one(c.a) && !expected.contains(*c)) {
             let set_by = before.asserted(gone.e, gone.a, &gone.v).and_then(|tx| self.origin_of.get(&tx));
             let other = set_by.and_then(|origin| self.history.get(*origin));
-            let Some(other) = other.filter(|o| o.device != t.origin.device && !authored.seen.contains(&o.origin))
-            else {
+            let Some(other) = other.filter(|o| o.device != t.origin.device) else { continue };
+            if self.knew(authored, gone)? {
                 continue;
-            };
+            }
             let listed = t.overwritten.iter().any(|o| {
                 (o.e, o.a, &o.incoming) == (gone.e, gone.a, &Some(gone.v.clone()))
                     && expected.contains(&Change::add(o.e, o.a, o.local.clone()))
@@ -239,6 +239,30 @@ impl<'h> Judge<'h> {
             self.verdict.overwritten += 1;
         }
         Ok(())
+    }
+
+    /// Whether the author of a change had the fact that it replaced, about what the author took for the entity.
+    fn knew(&self, authored: &Authored, gone: &Change) -> Result<bool, String> {
+        let mut about = BTreeSet::new();
+        for meant in authored.meant.iter().filter(|m| m.added) {
+            if self.entity(&meant.e)? == Some(gone.e) && self.entity(&meant.a)? == Some(gone.a) {
+                about.insert(&meant.e);
+            }
+        }
+        let same = |who: &Who| match who {
+            Who::Core(_) => about.contains(who),
+            Who::Named(names) => {
+                about.iter().any(|w| matches!(w, Who::Named(own) if own.iter().any(|n| names.contains(n))))
+            }
+        };
+        for seen in authored.seen.iter().filter_map(|origin| self.history.get(*origin)) {
+            for meant in seen.meant.iter().filter(|m| m.added && same(&m.e)) {
+                if self.image(meant)?.is_some_and(|c| (c.e, c.a, &c.v) == (gone.e, gone.a, &gone.v)) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// A carrier holds the change's own datoms, all of them, in the log's entities or, where it has none, in names.
