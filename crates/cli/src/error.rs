@@ -151,6 +151,16 @@ Exit codes:
     7  others are writing: try again
   130  interrupted";
 
+/// The text without the numbers that the operating system gives its errors: the words before them say the same.
+fn without_numbers(message: &str) -> String {
+    let mut pieces = message.split(" (os error ");
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        text.push_str(piece.split_once(')').map_or(piece, |(_, rest)| rest));
+    }
+    text
+}
+
 /// A command that did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -167,7 +177,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), picture: None, hint: None, told: false }
+        Self { kind, message: without_numbers(&message.into()), picture: None, hint: None, told: false }
     }
 
     #[must_use]
@@ -192,8 +202,10 @@ impl Failure {
 
     /// A file or a stream that is not a store, and failed.
     pub(crate) fn io(what: &str, error: &io::Error) -> Self {
-        let kind = if error.kind() == io::ErrorKind::NotFound { Kind::Missing } else { Kind::Storage };
-        Self::new(kind, format!("{what}: {error}"))
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::new(Kind::Missing, format!("{what}: there is no such file")),
+            _ => Self::new(Kind::Storage, format!("{what}: {error}")),
+        }
     }
 
     /// Output that cannot be written.

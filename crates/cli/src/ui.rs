@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Write};
 
 use clap::builder::styling::{AnsiColor, Effects, Style};
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use serde::Serialize;
 
 use crate::error::Failure;
@@ -21,6 +21,9 @@ pub(crate) const WARN: Style = AnsiColor::Yellow.on_default();
 pub(crate) const BOLD: Style = Style::new().effects(Effects::BOLD);
 /// What is said beside the matter.
 pub(crate) const DIM: Style = Style::new().effects(Effects::DIMMED);
+
+/// A table is a heading, a line, and rows.
+const LINES: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// Where output goes, and what it may look like there.
 pub(crate) struct Ui {
@@ -94,8 +97,11 @@ impl Ui {
     /// A table as wide as the terminal at most; columns of numbers are aligned to the right.
     pub(crate) fn table(&mut self, header: &[String], rows: &[Vec<String>]) -> Result<(), Failure> {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_header(header.iter().map(|name| self.paint(BOLD, name)));
+        table.load_style(LINES).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_header(header.iter().map(|name| {
+            let cell = Cell::new(name);
+            if self.out_colour { cell.add_attribute(Attribute::Bold) } else { cell }
+        }));
         table.add_rows(rows.iter().cloned());
         for (i, column) in table.column_iter_mut().enumerate() {
             let number = |row: &Vec<String>| row.get(i).is_some_and(|cell| cell.parse::<f64>().is_ok());
@@ -103,7 +109,7 @@ impl Ui {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        self.line(table)
+        self.line(table.trim_fmt())
     }
 
     /// Makes what was written visible.
