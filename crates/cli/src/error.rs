@@ -282,8 +282,7 @@ impl Failure {
                     K::Contended => (Kind::Contended, "nothing is lost: sync again later"),
                     K::Generation => (
                         Kind::Generation,
-                        "to take the new log, sync it into a new file; to publish this store's facts, give the hub a new log: \
-                         `tolstoy sync COPY.db URL new` on a store with no history on a hub",
+                        "to have the new log, sync it into a new file; this store keeps the facts it has",
                     ),
                     K::Format => (Kind::Format, "a newer tolstoy may read it; nothing was changed"),
                     _ => (Kind::Damaged, "nothing was changed; sync the log into a new file and compare"),
@@ -343,5 +342,29 @@ impl Failure {
     pub(crate) fn serve(error: &ServeError) -> Self {
         let kind = if matches!(error, ServeError::NotOpen(_)) { Kind::Usage } else { Kind::Storage };
         Self::new(kind, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_documents_list_every_kind_and_code() {
+        let table = include_str!("../../../docs/cli.md");
+        for kind in Kind::ALL {
+            let code = kind.exit_code();
+            let row = table.lines().find(|line| line.starts_with(&format!("| {code} |"))).unwrap();
+            assert!(row.contains(&format!("`{}`", kind.word())), "{kind:?} is not in {row}");
+            assert!(EXIT_CODES.lines().any(|line| line.trim_start().starts_with(&format!("{code}  "))), "{code}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_the_operating_system_are_left_out() {
+        assert_eq!(without_numbers("x: refused (os error 111), gone (os error 2)"), "x: refused, gone");
+        assert_eq!(without_numbers("plain (text)"), "plain (text)");
     }
 }

@@ -26,10 +26,35 @@ fn two_devices_come_to_the_same_facts() {
     room.ok(&["sync", "people.db"]);
 
     let ran = room.run(&["sync", "phone.db"]);
-    insta::assert_snapshot!(room.tidy(&ran.to_string()), @"");
+    insta::assert_snapshot!(room.tidy(&ran.to_string()), @r#"
+    merge: 1 transaction came from the log; of this store's own, 1 re-applied on top, 2 displaced
+      displaced (unique): transaction 268435461: :person/email "i@example.org" is unique and belongs to entity 65540, so entity 65542 cannot take it
+      displaced (depends): transaction 268435462: it mentions an entity that the displaced change UUID allocated
+      both changed 65540 :person/age: was 30, theirs 31, now 32
+    remote fast-forward: 3 transactions went to the log
+    log UUID at http://127.0.0.1:PORT, 2 round trips, N bytes
+    exit 0
+    "#);
     assert!(room.ok(&["sync", "people.db"]).starts_with("local fast-forward: 3 transactions"));
     assert_eq!(room.contents("phone.db"), room.contents("people.db"));
-    insta::assert_snapshot!(room.tidy(&room.ok(&["log", "people.db", "-n", "3"])), @"");
+    insta::assert_snapshot!(room.tidy(&room.ok(&["log", "people.db", "-n", "3"])), @r#"
+    transaction 268435460 at INSTANT
+      origin UUID of device UUID
+      - 65540 :person/age 31
+      + 65540 :person/age 32
+      overwrote 65540 :person/age: was 30, theirs 31, now 32
+
+    transaction 268435461 at INSTANT
+      origin UUID of device UUID
+      displaced (unique): :person/email "i@example.org" is unique and belongs to entity 65540, so entity 65542 cannot take it
+      + -1 :person/name  "Vera"
+      + -1 :person/email "i@example.org"
+
+    transaction 268435462 at INSTANT
+      origin UUID of device UUID
+      displaced (depends): it mentions an entity that the displaced change UUID allocated
+      + -1 :person/age 3
+    "#);
     assert_eq!(room.json(&["log", "--json", "phone.db", "--timeline", "1"]).as_array().unwrap().len(), 3);
     for db in ["people.db", "phone.db"] {
         assert!(room.ok(&["sync", db]).starts_with("no changes: "));
@@ -61,7 +86,12 @@ fn a_new_log_is_named_for_the_other_devices() {
     let room = Room::with_people();
     let hub = room.hub();
     let ran = room.run(&["sync", "people.db", &hub.url, "new"]);
-    insta::assert_snapshot!(room.tidy(&ran.to_string()), @"");
+    insta::assert_snapshot!(room.tidy(&ran.to_string()), @r#"
+    remote fast-forward: 2 transactions went to the log
+    log UUID at http://127.0.0.1:PORT, 1 round trip, N bytes
+    new log; on another device: tolstoy sync DB http://127.0.0.1:PORT UUID
+    exit 0
+    "#);
     let report = room.json(&["sync", "--json", "people.db"]);
     let log = report["log"].as_str().unwrap();
     assert!(ran.err.contains(&format!("tolstoy sync DB {} {log}", hub.url)), "{ran}");

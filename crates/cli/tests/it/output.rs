@@ -67,10 +67,21 @@ fn a_transaction_is_reported() {
     let room = Room::with_people();
     let transaction = r#"[{:db/id "new" :person/name "Vera" :person/friend (lookup-ref :person/name "Ivan")}
                           {:person/name "Ivan" :person/age 31}]"#;
-    insta::assert_snapshot!(room.tidy(&room.ok(&["transact", "people.db", transaction])), @"");
-    insta::assert_snapshot!(room.tidy(&room.ok(&["transact", "people.db", transaction])), @"");
-    let report = room.json(&["transact", "--json", "people.db", "[{:db/id \"a\" :person/name \"Anna\"}]"]);
-    insta::assert_snapshot!(room.tidy(&report.to_string()), @"");
+    insta::assert_snapshot!(room.tidy(&room.ok(&["transact", "people.db", transaction])), @r#"
+    transaction 268435459 at INSTANT
+      "new" is 65542
+      - 65540 :person/age    30
+      + 65540 :person/age    31
+      + 65542 :person/name   "Vera"
+      + 65542 :person/friend 65540
+    "#);
+    insta::assert_snapshot!(room.tidy(&room.ok(&["transact", "people.db", transaction])), @r#"
+    transaction 268435460 at INSTANT
+      "new" is 65542
+      all of it was true already
+    "#);
+    let report = room.ok(&["transact", "--json", "people.db", "[{:db/id \"a\" :person/name \"Anna\"}]"]);
+    insta::assert_snapshot!(room.tidy(&report), @r#"{"tx":268435461,"instant":"INSTANT","origin":"UUID","tempids":{"a":65543},"datoms":[[65543,":person/name","Anna",268435461,true],[268435461,":db/txInstant","INSTANT",268435461,true]]}"#);
 }
 
 #[test]
@@ -78,7 +89,24 @@ fn a_log_is_told_oldest_first() {
     let room = Room::with_people();
     room.ok(&["transact", "people.db", "[{:person/name \"Ivan\" :person/age 31}]"]);
     room.ok(&["transact", "people.db", "[{:person/name \"Ivan\" :person/age 31}]"]);
-    insta::assert_snapshot!(room.tidy(&room.ok(&["log", "people.db", "--limit", "3"])), @"");
+    insta::assert_snapshot!(room.tidy(&room.ok(&["log", "people.db", "--limit", "3"])), @r#"
+    transaction 268435458 at INSTANT
+      origin UUID of device UUID
+      + 65540 :person/name   "Ivan"
+      + 65540 :person/email  "ivan@example.org"
+      + 65540 :person/age    30
+      + 65541 :person/name   "Olga"
+      + 65541 :person/friend 65540
+
+    transaction 268435459 at INSTANT
+      origin UUID of device UUID
+      - 65540 :person/age 30
+      + 65540 :person/age 31
+
+    transaction 268435460 at INSTANT
+      origin UUID of device UUID
+      nothing new: all of it was true already
+    "#);
     let log = room.json(&["log", "people.db", "--json"]);
     let transactions = log.as_array().unwrap();
     assert_eq!(transactions.len(), 4);
@@ -92,7 +120,19 @@ fn a_log_is_told_oldest_first() {
 fn a_schema_defines_itself_in_another_store() {
     let room = Room::with_people();
     let schema = room.ok(&["schema", "people.db"]);
-    insta::assert_snapshot!(schema, @"");
+    insta::assert_snapshot!(schema, @r#"
+    [{:db/ident :person/name
+      :db/valueType :db.type/string
+      :db/cardinality :db.cardinality/one
+      :db/unique :db.unique/identity
+      :db/doc "what they are called"}
+     {:db/ident :person/email
+      :db/valueType :db.type/string
+      :db/cardinality :db.cardinality/one
+      :db/unique :db.unique/value}
+     {:db/ident :person/age :db/valueType :db.type/long :db/cardinality :db.cardinality/one}
+     {:db/ident :person/friend :db/valueType :db.type/ref :db/cardinality :db.cardinality/many}]
+    "#);
     let ran = room.run_with(&["transact", "other.db", "-"], &schema);
     assert_eq!((ran.code, ran.err.as_str()), (0, "created other.db\n"));
     let schema = room.json(&["schema", "--json", "people.db"]);
@@ -134,7 +174,12 @@ fn queries_come_from_files_and_standard_input_too() {
     assert_eq!(room.ok(&["query", "people.db", "@query.edn", "30"]), "\"Ivan\"\n");
     assert_eq!(room.run_with(&["query", "people.db", "-", "30"], query).out, "\"Ivan\"\n");
     room.write("query.edn", &query.replace(":person/name", ":person/nmae"));
-    insta::assert_snapshot!(room.run(&["query", "people.db", "@query.edn", "30"]), @"");
+    insta::assert_snapshot!(room.run(&["query", "people.db", "@query.edn", "30"]), @r#"
+    error: query.edn:5:13: :person/nmae is not an attribute (did you mean :person/name?)
+              [?p :person/nmae ?n]]
+                  ^^^^^^^^^^^^
+    exit 3
+    "#);
     assert!(room.ok(&["query", "--explain", "people.db", query, "30"]).starts_with("SELECT "));
 }
 

@@ -183,14 +183,7 @@ pub(crate) fn tidy(text: &str) -> String {
     let text = words(text, |c| c.is_ascii_hexdigit() || c == '-', |w| uuid(w).then(|| "UUID".to_owned()));
     let text =
         words(&text, |c| c.is_ascii_alphanumeric() || "-:.".contains(c), |w| instant(w).then(|| "INSTANT".to_owned()));
-    let text = words(
-        &text,
-        |c| c.is_ascii_digit() || ".:".contains(c),
-        |w| {
-            let port = w.strip_prefix("127.0.0.1:")?;
-            port.parse::<u16>().is_ok().then(|| "127.0.0.1:PORT".to_owned())
-        },
-    );
+    let text = ports(&text);
     let mut out = Vec::new();
     for line in text.split('\n') {
         let words: Vec<&str> = line.split(' ').collect();
@@ -201,6 +194,19 @@ pub(crate) fn tidy(text: &str) -> String {
         out.push(replaced.collect::<Vec<_>>().join(" "));
     }
     out.join("\n")
+}
+
+/// Replaces the ports that the system chose.
+fn ports(text: &str) -> String {
+    let mut pieces = text.split("127.0.0.1:");
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let digits = piece.find(|c: char| !c.is_ascii_digit()).unwrap_or(piece.len());
+        let (port, rest) = piece.split_at(digits);
+        let chosen = port.parse::<u16>().is_ok_and(|port| port >= 10000);
+        out.push_str(&format!("127.0.0.1:{}{rest}", if chosen { "PORT" } else { port }));
+    }
+    out
 }
 
 /// Replaces words, which are as long as all their characters are of one kind.
