@@ -299,7 +299,14 @@ impl Device {
             Ok(report) => {
                 book.say(format!("device {} transacts {text}", self.number));
                 for datom in &report.datoms {
-                    book.say(format!("    {} {} {} {} {}", if datom.added { '+' } else { '-' }, datom.e, datom.a, datom.v, datom.tx));
+                    book.say(format!(
+                        "    {} {} {} {} {}",
+                        if datom.added { '+' } else { '-' },
+                        datom.e,
+                        datom.a,
+                        datom.v,
+                        datom.tx
+                    ));
                 }
                 book.coverage.transactions += 1;
                 book.history.note(&mut self.view, &self.store, &report, &text)

@@ -198,7 +198,9 @@ impl<'u> User<'u> {
         let from = if self.dice.chance(500) { recent } else { all };
         let any = self.facts().high();
         match self.dice.weighted(&[70, 14, 4, 4]) {
-            1 => self.lookup().unwrap_or_else(|| self.dice.pick(&from).map_or_else(|| ":db/doc".to_owned(), ToString::to_string)),
+            1 => self
+                .lookup()
+                .unwrap_or_else(|| self.dice.pick(&from).map_or_else(|| ":db/doc".to_owned(), ToString::to_string)),
             // Perhaps an entity without facts. Attributes get no facts but those that define them: two of them that
             // became one would be two definitions of one, which stops a sync.
             2 if any.is_user() => {
@@ -223,7 +225,8 @@ impl<'u> User<'u> {
 
     fn lookup(&mut self) -> Option<String> {
         let a = self.attribute(|facts, a| facts.unique(a).is_some())?;
-        let held: Vec<String> = self.facts().iter().filter(|(_, at, _)| *at == a).map(|(_, _, v)| v.to_string()).collect();
+        let held: Vec<String> =
+            self.facts().iter().filter(|(_, at, _)| *at == a).map(|(_, _, v)| v.to_string()).collect();
         let v = self.dice.pick(&held)?.clone();
         let name = self.name(a);
         Some(if self.dice.chance(500) { format!("[{name} {v}]") } else { format!("(lookup-ref {name} {v})") })
@@ -330,7 +333,8 @@ impl<'u> User<'u> {
             let at = self.dice.index(DESIGNS.len());
             let Some(Design { name, value_type, many, more }) = DESIGNS.get(at) else { continue };
             let many = if *many { "many" } else { "one" };
-            let doc = if self.dice.chance(300) { format!(" :db/doc \"d{}\"", self.dice.below(3)) } else { String::new() };
+            let doc =
+                if self.dice.chance(300) { format!(" :db/doc \"d{}\"", self.dice.below(3)) } else { String::new() };
             self.push(&format!(
                 "{{:db/ident :{name} :db/valueType :db.type/{value_type} :db/cardinality :db.cardinality/{many} {more}{doc}}}"
             ));

@@ -288,7 +288,8 @@ impl Merge<'_, '_> {
         let instant = self.instant(local);
         let own = Change::add(self.working.next_tx(), TX_INSTANT, Value::Instant(instant));
         let plan = self.working.plan(vec![own], self.working.basis.next)?;
-        let extra = Extra { entids: self.images.runs(local), overwritten: Vec::new(), displaced: Some(displaced), said: None };
+        let extra =
+            Extra { entids: self.images.runs(local), overwritten: Vec::new(), displaced: Some(displaced), said: None };
         Ok(self.working.write(&Header { instant, origin: local.origin, extra }, plan)?)
     }
 }

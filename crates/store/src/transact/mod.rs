@@ -9,7 +9,7 @@ mod nodes;
 mod place;
 mod resolve;
 mod retract;
-mod scalar;
+pub(crate) mod scalar;
 
 use std::collections::BTreeMap;
 

@@ -124,7 +124,10 @@ impl Facts {
         }
         for (e, n) in new.iter().zip(1..) {
             if *e != self.high.plus(n) {
-                return Err(format!("transaction {tx} mentions {e}, which nobody allocated; the highest was {}", self.high));
+                return Err(format!(
+                    "transaction {tx} mentions {e}, which nobody allocated; the highest was {}",
+                    self.high
+                ));
             }
         }
         self.high = new.last().copied().unwrap_or(self.high);
@@ -248,7 +251,13 @@ impl Facts {
 
     /// All facts, as the store lists them.
     pub fn datoms(&self) -> Vec<Datom> {
-        let datom = |((e, a, v), tx): (&(Entid, Entid, Value), &Entid)| Datom { e: *e, a: *a, v: v.clone(), tx: *tx, added: true };
+        let datom = |((e, a, v), tx): (&(Entid, Entid, Value), &Entid)| Datom {
+            e: *e,
+            a: *a,
+            v: v.clone(),
+            tx: *tx,
+            added: true,
+        };
         self.facts.iter().map(datom).collect()
     }
 

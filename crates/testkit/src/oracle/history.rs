@@ -58,9 +58,14 @@ impl History {
         let high = view.facts.high();
         let seen = view.origins().collect();
         let changes: Vec<Change> = facts_of(&transaction).cloned().collect();
-        let allocated: BTreeSet<Entid> =
-            changes.iter().flat_map(|c| [Some(c.e), c.v.as_ref_entid()]).flatten().filter(|e| e.is_user() && *e > high).collect();
-        let said: BTreeSet<Entid> = transaction.entids.iter().flat_map(|r| (0..r.count).map(|n| r.authored.plus(n))).collect();
+        let allocated: BTreeSet<Entid> = changes
+            .iter()
+            .flat_map(|c| [Some(c.e), c.v.as_ref_entid()])
+            .flatten()
+            .filter(|e| e.is_user() && *e > high)
+            .collect();
+        let said: BTreeSet<Entid> =
+            transaction.entids.iter().flat_map(|r| (0..r.count).map(|n| r.authored.plus(n))).collect();
         if said != allocated || transaction.entids.iter().any(|r| r.authored != r.current) {
             return Err(format!("a new change allocated {allocated:?}, and says that it was {said:?}"));
         }
@@ -95,8 +100,9 @@ impl History {
 
     /// Whether a change allocated the entity with this name.
     pub fn knows(&self, name: &Name) -> bool {
-        self.get(name.origin)
-            .is_some_and(|c| [Name::OWN, Name::CARRIER].contains(&name.authored) || c.allocated.contains(&name.authored))
+        self.get(name.origin).is_some_and(|c| {
+            [Name::OWN, Name::CARRIER].contains(&name.authored) || c.allocated.contains(&name.authored)
+        })
     }
 }
 

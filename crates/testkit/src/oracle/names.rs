@@ -62,7 +62,9 @@ impl View {
         if datoms != expected {
             let strange = datoms.iter().find(|d| !expected.contains(d));
             let missing = expected.iter().find(|d| !datoms.contains(d));
-            return Err(format!("the store does not hold what its log adds up to: {missing:?} is missing, {strange:?} too many"));
+            return Err(format!(
+                "the store does not hold what its log adds up to: {missing:?} is missing, {strange:?} too many"
+            ));
         }
         Ok(view)
     }

@@ -221,7 +221,8 @@ impl<'h> Judge<'h> {
         for gone in facts_of(t).filter(|c| !c.added && after.is_one(c.a) && !expected.contains(*c)) {
             let set_by = before.asserted(gone.e, gone.a, &gone.v).and_then(|tx| self.origin_of.get(&tx));
             let other = set_by.and_then(|origin| self.history.get(*origin));
-            let Some(other) = other.filter(|o| o.device != t.origin.device && !authored.seen.contains(&o.origin)) else {
+            let Some(other) = other.filter(|o| o.device != t.origin.device && !authored.seen.contains(&o.origin))
+            else {
                 continue;
             };
             let listed = t.overwritten.iter().any(|o| {
@@ -229,7 +230,11 @@ impl<'h> Judge<'h> {
                     && expected.contains(&Change::add(o.e, o.a, o.local.clone()))
             });
             if !listed {
-                return Err(format!("it replaces {}, which {} set meanwhile, and does not say so", show(gone), other.origin));
+                return Err(format!(
+                    "it replaces {}, which {} set meanwhile, and does not say so",
+                    show(gone),
+                    other.origin
+                ));
             }
             self.verdict.overwritten += 1;
         }
@@ -279,11 +284,17 @@ impl<'h> Judge<'h> {
         held.sort();
         expected.sort();
         if held != expected {
-            return Err(format!("the carrier ({}) holds {held:?} and should hold {expected:?}", displaced.reason.word()));
+            return Err(format!(
+                "the carrier ({}) holds {held:?} and should hold {expected:?}",
+                displaced.reason.word()
+            ));
         }
         let depends = expected.iter().any(|(e, a, v, _)| {
             let v = if let Datum::Ref(v) = v { Some(v) } else { None };
-            [Some(e), Some(a), v].into_iter().flatten().any(|x| matches!(x, Thing::Unbound(n) if n.origin != t.origin.id))
+            [Some(e), Some(a), v]
+                .into_iter()
+                .flatten()
+                .any(|x| matches!(x, Thing::Unbound(n) if n.origin != t.origin.id))
         });
         if displaced.reason == Reason::Depends && !depends {
             return Err("it was displaced since it depends on another, and does not".to_owned());
@@ -337,7 +348,9 @@ impl<'h> Judge<'h> {
         let mut by_ident: BTreeMap<&Value, BTreeSet<Entid>> = BTreeMap::new();
         for authored in self.history.changes() {
             self.verdict.retractions += authored.changes.iter().filter(|c| !c.added).count() as u64;
-            for c in authored.changes.iter().filter(|c| c.a == core::IDENT && c.added && authored.allocated.contains(&c.e)) {
+            for c in
+                authored.changes.iter().filter(|c| c.a == core::IDENT && c.added && authored.allocated.contains(&c.e))
+            {
                 by_ident.entry(&c.v).or_default().insert(c.e);
             }
         }
@@ -378,7 +391,9 @@ pub fn justified(carrier: &Transaction, before: &Facts) -> Result<(), String> {
         let twice = changes.iter().any(|o| o.added && (o.e, o.a) == (c.e, c.a) && o.v != c.v && before.is_one(c.a));
         let both = changes.iter().any(|o| !o.added && (o.e, o.a, &o.v) == (c.e, c.a, &c.v));
         let freed = |h: Entid| {
-            changes.iter().any(|o| (o.e, o.a) == (h, c.a) && (!o.added && o.v == c.v || o.added && before.is_one(c.a) && o.v != c.v))
+            changes.iter().any(|o| {
+                (o.e, o.a) == (h, c.a) && (!o.added && o.v == c.v || o.added && before.is_one(c.a) && o.v != c.v)
+            })
         };
         let taken = before.holders(c.a, &c.v).into_iter().any(|h| h != c.e && !freed(h));
         let claimed = others.filter(|o| o.added && o.e != c.e).count() > 0;
@@ -387,5 +402,10 @@ pub fn justified(carrier: &Transaction, before: &Facts) -> Result<(), String> {
     if foreign || deleted || schema || unknown || clash {
         return Ok(());
     }
-    Err(format!("{} was displaced ({}: {}), and nothing stands against it", carrier.origin.id, displaced.reason.word(), displaced.detail))
+    Err(format!(
+        "{} was displaced ({}: {}), and nothing stands against it",
+        carrier.origin.id,
+        displaced.reason.word(),
+        displaced.detail
+    ))
 }

@@ -31,7 +31,8 @@ impl Faults {
     pub const NONE: Self = Self { lose_request: 0, lose_answer: 0, repeat: 0, cut: 0, stale: 0, dead_after: None };
 
     /// A bad link.
-    pub const BAD: Self = Self { lose_request: 60, lose_answer: 120, repeat: 100, cut: 150, stale: 40, dead_after: None };
+    pub const BAD: Self =
+        Self { lose_request: 60, lose_answer: 120, repeat: 100, cut: 150, stale: 40, dead_after: None };
 }
 
 /// What went wrong on links.

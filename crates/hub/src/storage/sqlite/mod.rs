@@ -168,8 +168,7 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
 
 fn open_for_writing(path: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {
     let failed = |error| OpenError::of(path, error);
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     prepare_once(&connection, path)?;
     schema::prepare(&mut connection, path)?;

@@ -118,9 +118,12 @@ fn a_fact_has_these_bytes_in_the_digest() {
 fn an_extra_is_null_where_it_is_empty() {
     assert_eq!(encode_extra(&Extra::default()), None);
     assert_eq!(decode_extra(None).unwrap(), Extra::default());
-    let Transaction { entids, overwritten, displaced, .. } = whole();
-    let extra = Extra { entids, overwritten, displaced };
-    assert_eq!(decode_extra(encode_extra(&extra).as_deref()).unwrap(), extra);
+    let Transaction { entids, overwritten, displaced, changes, .. } = whole();
+    for said in [None, Some(Vec::new()), Some(changes)] {
+        let extra =
+            Extra { entids: entids.clone(), overwritten: overwritten.clone(), displaced: displaced.clone(), said };
+        assert_eq!(decode_extra(encode_extra(&extra).as_deref()).unwrap(), extra);
+    }
 }
 
 /// The golden payload with one stretch of its hex replaced.
