@@ -106,7 +106,7 @@ fn check_ids(txn: &dyn WriteTxn, life: Life, upload: &mut Upload) -> Result<Opti
     let taken = |id: TrnId| Ok(Some(PushOutcome::IdTaken(format!("transaction {id} is here with other content"))));
     let mut pending = Vec::new();
     for id in &upload.ids {
-        if txn.committed(life, *id)?.is_some() {
+        if txn.is_committed(life, *id)? {
             return taken(*id);
         }
         pending.extend(txn.pending(life, *id)?);

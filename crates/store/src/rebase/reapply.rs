@@ -65,7 +65,7 @@ pub(super) fn reapply(working: &mut Working<'_>, side: Side<'_>, seen: Seen, reb
 /// An attribute that both sides defined above the root must mean the same to both.
 fn check_definitions(working: &Working<'_>, images: &Images, local_schema: &Schema) -> Result<()> {
     for (local, ours) in local_schema.attributes() {
-        let Some(Image::Is(main)) = images.get(local).filter(|_| !images.is_old(local)) else { continue };
+        let Some(Image::Is(main)) = images.get(local).filter(|_| images.is_unified(local)) else { continue };
         let Some(theirs) = working.schema.attribute(main).filter(|theirs| theirs.contradicts(ours)) else { continue };
         let name = working.schema.name(main);
         return Err(Error::new(
@@ -87,7 +87,9 @@ impl Merge<'_, '_> {
         }
         if let Some(displaced) = &local.displaced {
             let moved = carry::again(&self.images, displaced);
-            self.carry(local, moved)?;
+            let tx = self.carry(local, moved)?;
+            // It was a carrier to whoever mentions it.
+            self.images.set(local.tx, Image::Is(tx));
             self.rebased.carried += 1;
             return Ok(());
         }

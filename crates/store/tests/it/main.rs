@@ -4,8 +4,10 @@
 
 mod bootstrap;
 mod common;
+mod corpus;
 mod errors;
 mod files;
+mod fuzzed;
 mod lookup_refs;
 mod model;
 mod nested;
@@ -14,6 +16,7 @@ mod query_errors;
 mod query_model;
 mod query_plan;
 mod rebase;
+mod rebase_attack;
 mod retract_entity;
 mod reversed;
 mod schema;
