@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -69,7 +69,7 @@ Examples:
   tolstoy serve --listen 0.0.0.0:7410 --open          for a network that you trust")]
 pub(crate) struct Serve {
     /// The address and port to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7410")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7410", value_parser = address)]
     pub(crate) listen: SocketAddr,
     /// The directory for the hub's data, made where it is missing [default: tolstoy/hub among your data, such as
     /// ~/.local/share/tolstoy/hub]
@@ -97,7 +97,7 @@ pub(crate) struct Serve {
 Examples:
   tolstoy repl people.db
   tolstoy repl people.db < script.edn
-  tolstoy repl -d people.db -i people.edn -q '[:find ?n :where [_ :person/name ?n]]' --no-tty < /dev/null")]
+  tolstoy repl -i people.edn -q '[:find ?n :where [_ :person/name ?n]]' --no-tty < /dev/null")]
 pub(crate) struct Repl {
     /// The store, made where it is missing
     #[arg(value_name = "DB")]
@@ -153,7 +153,7 @@ pub(crate) struct Transact {
 #[command(after_help = "\
 Examples:
   tolstoy query people.db '[:find ?name ?age :where [?p :person/name ?name] [?p :person/age ?age]]'
-  tolstoy query people.db '[:find ?age . :in ?name :where [?p :person/name ?name] [?p :person/age ?age]]' '\"Ivan\"'
+  tolstoy query people.db '[:find ?p . :in ?name :where [?p :person/name ?name]]' '\"Ivan\"'
   tolstoy query --json people.db @adults.edn 18")]
 pub(crate) struct Query {
     /// The store
@@ -162,7 +162,7 @@ pub(crate) struct Query {
     /// The query: EDN, @FILE, or - for standard input
     #[arg(value_name = "QUERY|@FILE|-", allow_hyphen_values = true)]
     pub(crate) query: String,
-    /// The values of the query's :in, each EDN; a text is written '\"so\"'
+    /// The values of the query's :in, each EDN: a text is written '"so"'
     #[arg(value_name = "INPUT", allow_hyphen_values = true)]
     pub(crate) inputs: Vec<String>,
     /// EDN, also on a terminal
@@ -289,4 +289,10 @@ impl Command {
             Self::Sync(args) => args.output.json,
         }
     }
+}
+
+/// An address to listen on; names such as `localhost` are looked up.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let found = text.to_socket_addrs().ok().and_then(|mut all| all.next());
+    found.ok_or_else(|| "an address and a port are needed, such as 127.0.0.1:7410".to_owned())
 }

@@ -151,6 +151,16 @@ Exit codes:
     7  others are writing: try again
   130  interrupted";
 
+/// The text without the numbers that the operating system gives its errors: the words before them say the same.
+fn without_numbers(message: &str) -> String {
+    let mut pieces = message.split(" (os error ");
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        text.push_str(piece.split_once(')').map_or(piece, |(_, rest)| rest));
+    }
+    text
+}
+
 /// A command that did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -167,7 +177,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), picture: None, hint: None, told: false }
+        Self { kind, message: without_numbers(&message.into()), picture: None, hint: None, told: false }
     }
 
     #[must_use]
@@ -192,8 +202,10 @@ impl Failure {
 
     /// A file or a stream that is not a store, and failed.
     pub(crate) fn io(what: &str, error: &io::Error) -> Self {
-        let kind = if error.kind() == io::ErrorKind::NotFound { Kind::Missing } else { Kind::Storage };
-        Self::new(kind, format!("{what}: {error}"))
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::new(Kind::Missing, format!("{what}: there is no such file")),
+            _ => Self::new(Kind::Storage, format!("{what}: {error}")),
+        }
     }
 
     /// Output that cannot be written.
@@ -270,8 +282,7 @@ impl Failure {
                     K::Contended => (Kind::Contended, "nothing is lost: sync again later"),
                     K::Generation => (
                         Kind::Generation,
-                        "to take the new log, sync it into a new file; to publish this store's facts, give the hub a new log: \
-                         `tolstoy sync COPY.db URL new` on a store with no history on a hub",
+                        "to have the new log, sync it into a new file; this store keeps the facts it has",
                     ),
                     K::Format => (Kind::Format, "a newer tolstoy may read it; nothing was changed"),
                     _ => (Kind::Damaged, "nothing was changed; sync the log into a new file and compare"),
@@ -331,5 +342,29 @@ impl Failure {
     pub(crate) fn serve(error: &ServeError) -> Self {
         let kind = if matches!(error, ServeError::NotOpen(_)) { Kind::Usage } else { Kind::Storage };
         Self::new(kind, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_documents_list_every_kind_and_code() {
+        let table = include_str!("../../../docs/cli.md");
+        for kind in Kind::ALL {
+            let code = kind.exit_code();
+            let row = table.lines().find(|line| line.starts_with(&format!("| {code} |"))).unwrap();
+            assert!(row.contains(&format!("`{}`", kind.word())), "{kind:?} is not in {row}");
+            assert!(EXIT_CODES.lines().any(|line| line.trim_start().starts_with(&format!("{code}  "))), "{code}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_the_operating_system_are_left_out() {
+        assert_eq!(without_numbers("x: refused (os error 111), gone (os error 2)"), "x: refused, gone");
+        assert_eq!(without_numbers("plain (text)"), "plain (text)");
     }
 }

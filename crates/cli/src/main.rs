@@ -8,6 +8,7 @@ mod facts;
 mod json;
 mod progress;
 mod repl;
+mod signals;
 mod text;
 mod ui;
 
@@ -63,9 +64,15 @@ fn run(command: &Command, matches: &ArgMatches, ui: &mut Ui) -> Result<(), Failu
 fn misused(error: &clap::Error, ui: &Ui) -> ExitCode {
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if !asked && std::env::args_os().any(|a| a == "--json") {
+        // The first paragraph says what is wrong, over several lines where it lists arguments.
         let text = error.to_string();
-        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        ui.failure(&Failure::new(Kind::Usage, message).hint("`tolstoy help COMMAND` shows how it is used"), true);
+        let said: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+        let message = said.join(" ");
+        ui.failure(
+            &Failure::new(Kind::Usage, message.trim_start_matches("error: "))
+                .hint("`tolstoy help COMMAND` shows how it is used"),
+            true,
+        );
     } else {
         // Nothing can be done where the output is closed.
         let _ = error.print();

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Write};
 
 use clap::builder::styling::{AnsiColor, Effects, Style};
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use serde::Serialize;
 
 use crate::error::Failure;
@@ -21,6 +21,9 @@ pub(crate) const WARN: Style = AnsiColor::Yellow.on_default();
 pub(crate) const BOLD: Style = Style::new().effects(Effects::BOLD);
 /// What is said beside the matter.
 pub(crate) const DIM: Style = Style::new().effects(Effects::DIMMED);
+
+/// A table is a heading, a line, and rows.
+const LINES: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// Where output goes, and what it may look like there.
 pub(crate) struct Ui {
@@ -93,17 +96,7 @@ impl Ui {
 
     /// A table as wide as the terminal at most; columns of numbers are aligned to the right.
     pub(crate) fn table(&mut self, header: &[String], rows: &[Vec<String>]) -> Result<(), Failure> {
-        let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_header(header.iter().map(|name| self.paint(BOLD, name)));
-        table.add_rows(rows.iter().cloned());
-        for (i, column) in table.column_iter_mut().enumerate() {
-            let number = |row: &Vec<String>| row.get(i).is_some_and(|cell| cell.parse::<f64>().is_ok());
-            if !rows.is_empty() && rows.iter().all(number) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-        self.line(table)
+        self.line(table(header, rows, self.out_colour))
     }
 
     /// Makes what was written visible.
@@ -150,4 +143,43 @@ fn styled(on: bool, style: Style, text: impl Display) -> String {
 /// The text without what a terminal would obey: names of files and messages of hubs come from outside.
 fn visible(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+fn table(header: &[String], rows: &[Vec<String>], bold: bool) -> String {
+    let mut table = Table::new();
+    table.load_style(LINES).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header.iter().map(|name| {
+        let cell = Cell::new(name);
+        if bold { cell.add_attribute(Attribute::Bold) } else { cell }
+    }));
+    table.add_rows(rows.iter().cloned());
+    for (i, column) in table.column_iter_mut().enumerate() {
+        let number = |row: &Vec<String>| row.get(i).is_some_and(|cell| cell.parse::<f64>().is_ok());
+        if !rows.is_empty() && rows.iter().all(number) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.trim_fmt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_have_a_heading_and_a_line_and_numbers_to_the_right() {
+        let row = |name: &str, age: &str| vec![name.to_owned(), age.to_owned()];
+        let header = ["?name".to_owned(), "?age".to_owned()];
+        insta::assert_snapshot!(table(&header, &[row("\"Ivan\"", "30"), row("\"Olga\"", "5")], false), @r#"
+         ?name    ?age
+        ───────────────
+         "Ivan"     30
+         "Olga"      5
+        "#);
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_not_shown() {
+        assert_eq!(visible("a\u{1b}[31mb\nc\u{7}"), "a\u{fffd}[31mb\nc\u{fffd}");
+    }
 }

@@ -94,8 +94,8 @@ fn stopped(before: u64, of: u64) -> String {
     match before {
         0 => "nothing was applied".to_owned(),
         n => format!(
-            "{} of {of} before this one stand in the store; mend this one and import it and those after it",
-            facts::count(n, "transaction")
+            "{n} of {} stand in the store already; mend this one, and import it and those after it",
+            facts::count(of, "transaction")
         ),
     }
 }

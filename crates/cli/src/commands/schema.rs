@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use serde::Serialize;
 use tolstoy_edn::{Keyword, Value as Edn, pretty};
 use tolstoy_env::Env;
 use tolstoy_store::{Attribute, Cardinality, Entid, Shape, Unique, Value};
@@ -42,7 +42,7 @@ pub(crate) fn show(db: &Db, all: bool, format: Format, ui: &mut Ui) -> Result<()
         })
         .collect();
     match format {
-        Format::Json => ui.json(&rows.iter().map(as_json).collect::<Vec<_>>()),
+        Format::Json => ui.json(&rows.iter().map(told).collect::<Vec<_>>()),
         Format::Edn => {
             let definitions = rows.iter().filter_map(definition).collect();
             ui.line(pretty(&Edn::Vector(definitions), WIDTH))
@@ -105,19 +105,35 @@ fn cells(row: &Row) -> Vec<String> {
     ]
 }
 
-fn as_json(row: &Row) -> serde_json::Value {
-    json!({
-        "entid": row.entid.get(),
-        "ident": row.ident.as_ref().map(ToString::to_string),
-        "valueType": format!(":db.type/{}", row.attribute.value_type().name()),
-        "cardinality": format!(":db.cardinality/{}", cardinality(&row.attribute)),
-        "unique": unique(&row.attribute).map(|u| format!(":db.unique/{u}")),
-        "index": row.attribute.indexed(),
-        "isComponent": row.attribute.is_component(),
-        "fulltext": row.attribute.fulltext(),
-        "noHistory": row.attribute.no_history(),
-        "doc": row.doc,
-    })
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told<'r> {
+    entid: i64,
+    ident: Option<String>,
+    value_type: String,
+    cardinality: String,
+    unique: Option<String>,
+    index: bool,
+    is_component: bool,
+    fulltext: bool,
+    no_history: bool,
+    doc: Option<&'r str>,
+}
+
+fn told(row: &Row) -> Told<'_> {
+    let attribute = &row.attribute;
+    Told {
+        entid: row.entid.get(),
+        ident: row.ident.as_ref().map(ToString::to_string),
+        value_type: format!(":db.type/{}", attribute.value_type().name()),
+        cardinality: format!(":db.cardinality/{}", cardinality(attribute)),
+        unique: unique(attribute).map(|u| format!(":db.unique/{u}")),
+        index: attribute.indexed(),
+        is_component: attribute.is_component(),
+        fulltext: attribute.fulltext(),
+        no_history: attribute.no_history(),
+        doc: row.doc.as_deref(),
+    }
 }
 
 /// The map that defines the attribute in a transaction; `None` where it has no ident.

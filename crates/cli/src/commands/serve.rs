@@ -8,6 +8,7 @@ use tolstoy_hub::{Hub, Options, ServeError, serve};
 use tracing_subscriber::EnvFilter;
 
 use crate::error::{Failure, Kind};
+use crate::signals::Signals;
 use crate::ui::Ui;
 use crate::{args, dirs};
 
@@ -35,7 +36,7 @@ pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failu
         if ui.err_is_tty() {
             ui.note(format!("data in {}; Ctrl-C stops", data.display()));
         }
-        serve(listener, hub, stopped.first()).await.map_err(|e| Failure::serve(&e))
+        serve(listener, hub, first(stopped)).await.map_err(|e| Failure::serve(&e))
     })
 }
 
@@ -66,46 +67,11 @@ fn tell_on_stderr(args: &args::Serve, ui: &Ui) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Ctrl-C and SIGTERM.
-struct Signals {
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    /// From here on they no longer end the process.
-    fn listen() -> Result<Self, Failure> {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            let listen = |kind| signal(kind).map_err(|e| Failure::io("watching for signals", &e));
-            Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
-        }
-        #[cfg(not(unix))]
-        Ok(Self {})
-    }
-
-    async fn next(&mut self) {
-        #[cfg(unix)]
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-        #[cfg(not(unix))]
-        if tokio::signal::ctrl_c().await.is_err() {
-            // Without the handler the signal still ends the process.
-            std::future::pending::<()>().await;
-        }
-    }
-
-    /// The first one. A second one ends the process at once.
-    async fn first(mut self) {
-        self.next().await;
-        tokio::spawn(async move {
-            self.next().await;
-            std::process::exit(i32::from(Kind::Interrupted.exit_code()));
-        });
-    }
+/// The first signal. A second one ends the process at once.
+async fn first(mut signals: Signals) {
+    signals.next().await;
+    tokio::spawn(async move {
+        signals.next().await;
+        std::process::exit(i32::from(Kind::Interrupted.exit_code()));
+    });
 }

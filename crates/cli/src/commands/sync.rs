@@ -61,10 +61,10 @@ impl Target {
 pub(crate) fn with(db: &mut Db, target: &Target, env: &Env, json: bool, ui: &mut Ui) -> Result<(), Failure> {
     let remote = choose(db, target, env)?;
     remote.remember(&mut db.store).map_err(|e| Failure::sync(&db.path, &remote, &e))?;
-    if target.log == Some(Log::New) && !json {
-        ui.note(format!("the new log is {}; on another device: tolstoy sync DB {} {0}", remote.log, remote.url));
-    }
     let report = carry_out(db, &remote, env, ui)?;
+    if target.log == Some(Log::New) && !json {
+        ui.note(format!("new log; on another device: tolstoy sync DB {} {}", remote.url, remote.log));
+    }
     let schema = db.store.schema().clone();
     if json { ui.json(&Report::new(&schema, &remote, &report)) } else { show(&schema, &remote, &report, ui) }
 }

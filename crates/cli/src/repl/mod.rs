@@ -104,13 +104,12 @@ impl Session<'_> {
             };
             let began = self.env.now();
             let result = self.entry(&source);
-            if self.timer {
-                let micros = self.env.now().as_micros().saturating_sub(began.as_micros());
-                self.ui.flush()?;
-                self.ui.note(format!("took {}.{:03} ms", micros / 1000, micros % 1000));
-            }
+            let micros = self.env.now().as_micros().saturating_sub(began.as_micros());
             let failed_before = self.failed.take();
             let next = self.settle(result)?;
+            if self.timer {
+                self.ui.note(format!("took {}.{:03} ms", micros / 1000, micros % 1000));
+            }
             if is_terminal || failed_before.is_some() {
                 self.failed = failed_before;
             }

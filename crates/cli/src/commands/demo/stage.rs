@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 
 use crate::error::{Failure, Kind};
+use crate::signals::Signals;
 use crate::ui::{BOLD, TYPED, Ui};
 
 /// Where the story happens. What is on it disappears with it: the hub's process, and the directory unless it is kept.
@@ -163,7 +164,7 @@ fn interrupted() -> Failure {
     Failure::new(Kind::Interrupted, "interrupted")
 }
 
-/// Notes Ctrl-C, so that the stage is taken down before the program ends.
+/// Notes Ctrl-C and SIGTERM, so that the stage is taken down before the program ends.
 fn watch_interrupts() -> Result<Arc<AtomicBool>, Failure> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let noted = Arc::clone(&interrupted);
@@ -171,12 +172,10 @@ fn watch_interrupts() -> Result<Arc<AtomicBool>, Failure> {
         .enable_all()
         .build()
         .map_err(|e| Failure::io("watching for Ctrl-C", &e))?;
+    let mut signals = runtime.block_on(async { Signals::listen() })?;
     std::thread::spawn(move || {
-        runtime.block_on(async {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                noted.store(true, Ordering::Relaxed);
-            }
-        });
+        runtime.block_on(signals.next());
+        noted.store(true, Ordering::Relaxed);
     });
     Ok(interrupted)
 }
