@@ -8,7 +8,7 @@ use crate::transport::TransportError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The hub cannot be reached, or the connection broke: try again later. What was received is not lost.
+    /// The hub cannot be reached, or the connection broke: try again later. What arrived whole was taken in.
     Offline,
     /// Others wrote to the log each time before this store could: try again.
     Contended,

@@ -15,7 +15,7 @@ enum Who {
 /// The payload of a change's first carrier.
 pub(super) fn first(images: &Images, local: &Transaction, reason: Reason, detail: String) -> Displaced {
     let own = own_birth(local);
-    let facts: Vec<&Change> = local.facts().collect();
+    let facts: Vec<&Change> = local.statement().collect();
     payload(reason, detail, &facts, |e| {
         if e == local.tx {
             return Who::Unbound(own);

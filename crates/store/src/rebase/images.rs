@@ -151,7 +151,7 @@ impl Images {
             return Ok(());
         }
         let identity = |schema: &Schema, a| schema.attribute(a).is_some_and(|d| d.unique() == Some(Unique::Identity));
-        for change in local.changes {
+        for change in local.statement() {
             let by_schema =
                 identity(local_schema, change.a) || self.is_old(change.a) && identity(&working.schema, change.a);
             if !change.added || !by_schema || self.is_old(change.e) || change.e.is_tx() {
@@ -159,7 +159,7 @@ impl Images {
             }
             let first = *claims.first.entry((change.a, change.v.clone())).or_insert(change.e);
             if first == change.e && known.is_none() {
-                claims.open.push(change);
+                claims.open.push(change.clone());
             }
         }
         Ok(())
@@ -223,14 +223,9 @@ impl Batches {
         Self { timeline, after: root }
     }
 
-    /// The next transactions, in order, each with all that its change says; `None` after the last.
+    /// The next transactions, in order; `None` after the last.
     pub(super) fn next(&mut self, sql: &Connection) -> Result<Option<Vec<Transaction>>> {
-        let mut batch = read::transactions(sql, self.timeline, self.after, Self::SIZE)?;
-        for transaction in &mut batch {
-            if let Some(said) = read::said(sql, self.timeline, transaction.tx)? {
-                transaction.changes = said;
-            }
-        }
+        let batch = read::transactions(sql, self.timeline, self.after, Self::SIZE)?;
         let Some(last) = batch.last() else { return Ok(None) };
         self.after = last.tx;
         Ok(Some(batch))

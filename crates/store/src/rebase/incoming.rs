@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::bootstrap::entids::TX_INSTANT;
-use crate::core::{Failure, Header, Plan, Working};
+use crate::core::{Failure, Header, LAST_INSTANT, Plan, Working};
 use crate::error::{Error, Result};
 use crate::log::codec::Extra;
 use crate::log::{EntidRun, Transaction, read};
@@ -50,11 +50,14 @@ impl Working<'_> {
         if read::by_origin(self.sql, transaction.origin.id)?.is_some() {
             return Err(damaged("its change is in the log twice"));
         }
-        if transaction.displaced.is_some() && transaction.facts().next().is_some() {
+        if transaction.displaced.is_some() && (transaction.facts().next().is_some() || transaction.said.is_some()) {
             return Err(damaged("it is a carrier and states facts"));
         }
-        if transaction.origin.authored > transaction.instant {
-            return Err(damaged("it was authored after its instant"));
+        if transaction.origin.authored > LAST_INSTANT {
+            return Err(damaged("it was authored after the year 9999"));
+        }
+        if transaction.instant != self.instant_for(transaction.origin.authored) {
+            return Err(damaged("its instant is neither when it was authored nor right after the one before"));
         }
         self.check_numbers(transaction).map_err(damaged)?;
         let explain = |working: &Self, failure: Failure| match failure {
@@ -72,11 +75,13 @@ impl Working<'_> {
             entids: transaction.entids.clone(),
             overwritten: transaction.overwritten.clone(),
             displaced: transaction.displaced.clone(),
-            said: None,
+            said: transaction.said.clone(),
         };
         let header = Header { instant: transaction.instant, origin: transaction.origin, extra };
         self.write(&header, plan).map_err(|f| explain(self, f))?;
-        if transaction.entids.iter().any(|run| !self.has_all(run)) {
+        let said = transaction.said.iter().flatten();
+        let mut mentioned = said.flat_map(|c| [Some(c.e), Some(c.a), c.v.as_ref_entid()]).flatten();
+        if transaction.entids.iter().any(|run| !self.has_all(run)) || mentioned.any(|e| !self.has(e)) {
             return Err(damaged("it lists entities that are not there"));
         }
         Ok(tx)
@@ -106,6 +111,11 @@ impl Working<'_> {
     /// Whether all entities of a run are numbers that some transaction mentioned.
     fn has_all(&self, run: &EntidRun) -> bool {
         let (first, last) = (run.current, run.current.plus(run.count - 1));
-        if last.is_tx() { first.is_tx() && last <= self.basis.tx } else { last < self.basis.next }
+        first.is_tx() == last.is_tx() && self.has(first) && self.has(last)
+    }
+
+    /// Whether some transaction mentioned the entity, or it lies in the schema's own partition.
+    fn has(&self, e: Entid) -> bool {
+        if e.is_tx() { e <= self.basis.tx } else { e.get() >= 0 && e < self.basis.next }
     }
 }

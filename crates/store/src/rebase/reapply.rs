@@ -3,8 +3,6 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use tolstoy_edn::Instant;
-
 use crate::bootstrap::entids::TX_INSTANT;
 use crate::core::{Failure, Header, Plan, Refusal, Working};
 use crate::error::{Error, ErrorKind, Result};
@@ -137,20 +135,24 @@ impl Merge<'_, '_> {
         changes.dedup();
         let said = changes.clone();
         self.leave_out_gone(&mut changes)?;
-        let instant = self.instant(local);
+        let instant = self.working.instant_for(local.origin.authored);
         changes.push(Change::add(self.working.next_tx(), TX_INSTANT, Value::Instant(instant)));
         let plan = match self.working.plan(changes, fresh) {
             Ok(plan) => plan,
             Err(failure) => return self.why(failure).map(Some),
         };
-        let (overwritten, replaced) = self.overwrites(&plan, &said);
+        let (mut overwritten, replaced) = self.overwrites(&plan, &said);
+        let mut all_overwritten = self.overwritten_before(local);
+        // What an earlier merge recorded, and main has by now, is the same overwrite.
+        let recorded =
+            |o: &Overwrite| all_overwritten.iter().any(|b| (b.e, b.a, &b.incoming) == (o.e, o.a, &o.incoming));
+        overwritten.retain(|o| !recorded(o));
+        all_overwritten.extend_from_slice(&overwritten);
         let facts = plan.effects.len() - 1;
         let own = (self.working.next_tx(), TX_INSTANT);
         let done = plan.effects.iter().map(|x| &x.change).filter(|c| (c.e, c.a) != own);
         let said = if done.eq(&said) { None } else { Some(said) };
         let entids = self.images.runs(local);
-        let mut all_overwritten = self.overwritten_before(local);
-        all_overwritten.extend_from_slice(&overwritten);
         let extra = Extra { entids, overwritten: all_overwritten, displaced: None, said };
         let header = Header { instant, origin: local.origin, extra };
         if let Err(failure) = self.working.write(&header, plan) {
@@ -166,12 +168,12 @@ impl Merge<'_, '_> {
         Ok(None)
     }
 
-    /// The change's facts with every entity replaced by its image, in every position. Entities that this change
+    /// What the change says with every entity replaced by its image, in every position. Entities that this change
     /// allocated and that have no image yet get one.
     fn rewrite(&mut self, local: &Transaction, allocated: &mut Vec<Entid>) -> Result<Rewritten> {
         let mentioned = |c: &Change| [Some(c.e), Some(c.a), c.v.as_ref_entid()].into_iter().flatten();
         let mut unknown = BTreeSet::new();
-        for e in local.facts().flat_map(mentioned) {
+        for e in local.statement().flat_map(mentioned) {
             match self.images.get(e) {
                 Some(Image::Is(_)) => {}
                 Some(Image::None(birth)) => {
@@ -198,7 +200,7 @@ impl Merge<'_, '_> {
             v: c.v.as_ref_entid().map_or_else(|| c.v.clone(), |to| Value::Ref(image(to))),
             added: c.added,
         };
-        Ok(Rewritten::Changes(local.facts().map(rewrite).collect()))
+        Ok(Rewritten::Changes(local.statement().map(rewrite).collect()))
     }
 
     /// A retraction of what is not true any more has no effect, whatever became of its attribute.
@@ -277,11 +279,6 @@ impl Merge<'_, '_> {
         local.overwritten.iter().filter_map(moved).collect()
     }
 
-    fn instant(&self, local: &Transaction) -> Instant {
-        let next = Instant::from_micros(self.working.basis.instant.as_micros().saturating_add(1));
-        local.origin.authored.max(next)
-    }
-
     fn why(&self, failure: Failure) -> Result<Why> {
         match failure {
             Failure::Error(error) => Err(error),
@@ -315,7 +312,7 @@ impl Merge<'_, '_> {
 
     fn carry(&mut self, local: &Transaction, displaced: Displaced) -> Result<Entid> {
         self.images.set(local.tx, Image::None(own_birth(local)));
-        let instant = self.instant(local);
+        let instant = self.working.instant_for(local.origin.authored);
         let own = Change::add(self.working.next_tx(), TX_INSTANT, Value::Instant(instant));
         let plan = self.working.plan(vec![own], self.working.basis.next)?;
         let extra =

@@ -37,6 +37,7 @@ fn whole() -> Transaction {
             unbound: vec![Unbound { entid: Entid::new(65540), origin: uuid(3), authored: Entid::new(0) }],
             changes: vec![Change::retract(e, a, Value::Long(300))],
         }),
+        said: Some(vec![Change::add(e, a, Value::Long(7))]),
         changes: vec![
             Change::add(Entid::new(1), Entid::new(37), Value::String("d\n".into())),
             Change::retract(e, a, keyword("a/b")),
@@ -58,7 +59,7 @@ fn whole() -> Transaction {
 /// The payload of `whole()`, written by hand from `docs/format.md`. It never changes.
 fn golden() -> Vec<u8> {
     unhex(&[
-        "99",
+        "9a",
         "c410 01010101010101010101010101010101", // origin
         "c410 02020202020202020202020202020202", // device
         "ce000f4240",                            // authored
@@ -86,6 +87,7 @@ fn golden() -> Vec<u8> {
         "91 93 ce00010004 c410 03030303030303030303030303030303 00",
         "91 95 ce00010000 64 19 cd012c c2",
         "90",
+        "91 95 ce00010000 64 19 07 c3", // said
     ])
 }
 
@@ -98,11 +100,11 @@ fn a_payload_has_these_bytes() {
 #[test]
 fn a_carrier_without_unbound_entities_and_a_plain_transaction_have_these_bytes() {
     let mut plain = whole();
-    (plain.entids, plain.overwritten, plain.displaced) = (Vec::new(), Vec::new(), None);
+    (plain.entids, plain.overwritten, plain.displaced, plain.said) = (Vec::new(), Vec::new(), None, None);
     plain.changes.drain(..12);
     let bytes = unhex(&[
-        "99 c410 01010101010101010101010101010101 c410 02020202020202020202020202020202 ce000f4240 ce10000001",
-        "90 91 95 ce10000001 03 1f ce001e8480 c3 90 90 c0",
+        "9a c410 01010101010101010101010101010101 c410 02020202020202020202020202020202 ce000f4240 ce10000001",
+        "90 91 95 ce10000001 03 1f ce001e8480 c3 90 90 c0 c0",
     ]);
     assert_eq!(encode(&plain), bytes);
     assert_eq!(decode(&bytes).unwrap(), plain);
@@ -217,7 +219,8 @@ prop_compose! {
     fn transactions()(tx in 268_435_457_i64.., instant in any::<i64>(), origin in any::<([u8; 16], [u8; 16], i64)>(),
                       gaps in prop::collection::vec((2_i64..50, 65_536_i64..70_000, 1_i64..9), 0..4),
                       overwritten in prop::collection::vec(overwrites(), 0..3),
-                      displaced in prop::option::of(displaced()), mut changes in changes()) -> Transaction {
+                      displaced in prop::option::of(displaced()), said in prop::option::of(changes()),
+                      mut changes in changes()) -> Transaction {
         let (tx, instant) = (Entid::new(tx), Instant::from_micros(instant));
         changes.retain(|c| c.e != tx);
         changes.push(Change::add(tx, TX_INSTANT, Value::Instant(instant)));
@@ -231,7 +234,8 @@ prop_compose! {
         });
         let origin = Origin { id: Uuid::from_bytes(origin.0), device: Uuid::from_bytes(origin.1),
                               authored: Instant::from_micros(origin.2) };
-        Transaction { tx, instant, origin, entids: entids.collect(), overwritten, displaced, changes }
+        let said = said.map(|said| said.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect());
+        Transaction { tx, instant, origin, entids: entids.collect(), overwritten, displaced, said, changes }
     }
 }
 
