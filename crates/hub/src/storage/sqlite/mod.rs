@@ -172,6 +172,8 @@ fn open_for_writing(path: &Path, options: &SqliteOptions) -> Result<Connection, 
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     prepare_once(&connection, path)?;
+    // Says something to a new file only. Several transactions of 1 KB share a page of this size.
+    connection.pragma_update(None, "page_size", 8192).map_err(failed)?;
     schema::prepare(&mut connection, path)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
     // Each commit reaches the disk before it is acknowledged.
