@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::PathBuf;
 
+use super::id_key::{IdKey, id_key};
 use sha2::{Digest, Sha256};
 use tolstoy_proto::limits::{MAX_PUSH_FRAMES, MAX_TRANSACTION_CHUNKS};
 use tolstoy_proto::{
@@ -40,16 +41,6 @@ pub enum UploadError {
 
 fn malformed(reason: impl Into<String>) -> UploadError {
     UploadError::Bad(BadUpload::Malformed(reason.into()))
-}
-
-/// The first 16 bytes of a digest that stands for a chunk id: enough to tell any two apart.
-type IdKey = [u8; 16];
-
-fn id_key(id: &ChunkId) -> IdKey {
-    let digest = id.digest().unwrap_or_else(|| Sha256::digest(id.as_bytes()).into());
-    let mut key = [0; 16];
-    key.copy_from_slice(&digest[..16]);
-    key
 }
 
 /// Takes the frames of one push.

@@ -179,7 +179,7 @@ fn open_for_writing(path: &Path, options: &SqliteOptions) -> Result<Connection, 
     // Each commit reaches the disk before it is acknowledged.
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     connection.pragma_update(None, "wal_autocheckpoint", options.checkpoint_pages).map_err(failed)?;
-    connection.pragma_update(None, "cache_size", -32 * 1024).map_err(failed)?;
+    connection.pragma_update(None, "cache_size", -24 * 1024).map_err(failed)?;
     Ok(connection)
 }
 
@@ -189,7 +189,7 @@ fn open_for_reading(path: &Path) -> Result<Connection, OpenError> {
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     prepare_once(&connection, path)?;
     connection.pragma_update(None, "query_only", true).map_err(failed)?;
-    connection.pragma_update(None, "cache_size", -8 * 1024).map_err(failed)?;
+    connection.pragma_update(None, "cache_size", -16 * 1024).map_err(failed)?;
     Ok(connection)
 }
 
