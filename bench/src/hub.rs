@@ -123,7 +123,7 @@ fn start_bare(runtime: &Runtime, dir: &TempDir) -> SocketAddr {
                 next = (done.len() < 256).then(|| jobs.try_recv().ok()).flatten();
             }
             sql.execute_batch("COMMIT").unwrap();
-            done.into_iter().for_each(|answer| drop(answer.send(())));
+            done.into_iter().for_each(|answer| answer.send(()).unwrap());
         }
     });
     let handler = |State(queue): State<Queue>, body: Bytes| async move {

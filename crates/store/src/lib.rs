@@ -10,7 +10,6 @@ pub mod log;
 mod query;
 mod rebase;
 mod schema;
-mod similar;
 mod store;
 mod suggest;
 mod transact;

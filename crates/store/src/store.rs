@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::read::Timeline;
 use crate::log::{Transaction, codec, read};
 use crate::schema::Schema;
-use crate::types::Entid;
+use crate::types::{Datom, Entid};
 
 /// An open store. One process may hold several of one file; each notices what the others wrote.
 #[derive(Debug)]
@@ -82,8 +82,11 @@ impl Store {
 
     fn with(sql: Connection, env: Env) -> Result<Self> {
         sqlite::prepare_for_writing(&sql)?;
+        // Before the load: what others write in between is noticed by the next look at the counter.
+        let version = data_version(&sql)?;
         let (schema, basis) = {
-            let working = Working::load(&sql)?;
+            let snapshot = sql.unchecked_transaction()?;
+            let working = Working::load(&snapshot)?;
             (working.schema, working.basis)
         };
         let device = sql
@@ -91,7 +94,6 @@ impl Store {
             .ok()
             .and_then(|bytes| Uuid::from_slice(&bytes).ok())
             .ok_or_else(|| Error::damaged("the store does not know its device id"))?;
-        let version = data_version(&sql)?;
         Ok(Self { sql, env, schema, basis, device, version })
     }
 
@@ -181,6 +183,21 @@ impl Store {
             self.sql.prepare("SELECT DISTINCT timeline FROM transactions WHERE timeline > 0 ORDER BY timeline")?;
         let timelines = statement.query_map([], |r| r.get(0).map(Timeline))?.collect::<Result<_, _>>()?;
         Ok(timelines)
+    }
+
+    /// All current facts, the bootstrap's included, in the order (e, a, v). Reads every datom.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn datoms(&self) -> Result<Vec<Datom>> {
+        let mut statement = self.sql.prepare("SELECT e, a, v, vt, tx FROM datoms ORDER BY e, a, v")?;
+        let mut rows = statement.query([])?;
+        let mut datoms = Vec::new();
+        while let Some(row) = rows.next()? {
+            let v = sqlite::read_value(row.get(3)?, row.get_ref(2)?)?;
+            datoms.push(Datom { e: row.get(0)?, a: row.get(1)?, v, tx: row.get(4)?, added: true });
+        }
+        Ok(datoms)
     }
 
     /// The facts digest: SHA-256 over the current datoms, bootstrap left out. Two stores with equal digests hold the same

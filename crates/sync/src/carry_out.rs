@@ -195,6 +195,9 @@ impl<T: Transport> Session<'_, T> {
         if state.head != last.id || state.chain != last.chain {
             return Err(TransportError::Protocol("it accepted a push and has another HEAD".to_owned()).into());
         }
+        if known_generation(self.store)?.is_some_and(|known| state.generation != Some(known)) {
+            return Err(Error::Generation { state: *state });
+        }
         self.store.pass(|pass| {
             note_places(pass, after, places)?;
             note_generation(pass, state.generation)

@@ -12,7 +12,10 @@ pub const HEADER: usize = 10;
 /// Bytes of payload in a full chunk, which then has 1 MiB.
 pub const PIECE: usize = (1 << 20) - HEADER;
 /// Bytes of a payload at most.
-pub const MAX_PAYLOAD: usize = 256 << 20;
+pub const MAX_PAYLOAD: usize = tolstoy_store::log::codec::MAX_PAYLOAD;
+
+/// Pieces of a payload at most.
+pub const MAX_PIECES: usize = MAX_PAYLOAD.div_ceil(PIECE);
 
 /// Why chunks are not a native transaction's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,28 +70,37 @@ pub fn cut(payload: &[u8]) -> Result<Vec<(ChunkId, Bytes)>, BadChunk> {
 pub fn join(chunks: &[Bytes]) -> Result<Vec<u8>, BadChunk> {
     let mut payload = Vec::with_capacity(chunks.iter().map(Bytes::len).sum());
     for (at, chunk) in chunks.iter().enumerate() {
-        let header = chunk.get(..HEADER).filter(|h| h.starts_with(&MAGIC)).ok_or(BadChunk::Foreign)?;
-        let &[_, _, _, _, version, flags, i1, i0, n1, n0] = header else { return Err(BadChunk::Foreign) };
-        if version != VERSION || flags != 0 {
-            return Err(BadChunk::Newer { version, flags });
-        }
-        if usize::from(u16::from_be_bytes([i1, i0])) != at {
-            return Err(BadChunk::Pieces("one is out of order"));
-        }
-        if usize::from(u16::from_be_bytes([n1, n0])) != chunks.len() {
-            return Err(BadChunk::Pieces("one is missing or too many"));
-        }
-        let piece = chunk.get(HEADER..).unwrap_or_default();
-        let last = at + 1 == chunks.len();
-        if piece.len() > PIECE || (!last && piece.len() < PIECE) || (last && at > 0 && piece.is_empty()) {
-            return Err(BadChunk::Pieces("one has the wrong length"));
-        }
+        let piece = piece(chunk, at, chunks.len())?;
         if payload.len() + piece.len() > MAX_PAYLOAD {
             return Err(BadChunk::TooLong);
         }
         payload.extend_from_slice(piece);
     }
     if chunks.is_empty() { Err(BadChunk::Foreign) } else { Ok(payload) }
+}
+
+/// The piece of payload in chunk `at` of `count`.
+///
+/// # Errors
+/// Where it is not such a chunk.
+pub(crate) fn piece(chunk: &[u8], at: usize, count: usize) -> Result<&[u8], BadChunk> {
+    let header = chunk.get(..HEADER).filter(|h| h.starts_with(&MAGIC)).ok_or(BadChunk::Foreign)?;
+    let &[_, _, _, _, version, flags, i1, i0, n1, n0] = header else { return Err(BadChunk::Foreign) };
+    if version != VERSION || flags != 0 {
+        return Err(BadChunk::Newer { version, flags });
+    }
+    if usize::from(u16::from_be_bytes([i1, i0])) != at {
+        return Err(BadChunk::Pieces("one is out of order"));
+    }
+    if usize::from(u16::from_be_bytes([n1, n0])) != count {
+        return Err(BadChunk::Pieces("one is missing or too many"));
+    }
+    let piece = chunk.get(HEADER..).unwrap_or_default();
+    let last = at + 1 == count;
+    if piece.len() > PIECE || (!last && piece.len() < PIECE) || (last && at > 0 && piece.is_empty()) {
+        return Err(BadChunk::Pieces("one has the wrong length"));
+    }
+    Ok(piece)
 }
 
 #[cfg(test)]

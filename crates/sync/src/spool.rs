@@ -131,6 +131,9 @@ impl Spool {
         if transaction.chunks.is_empty() {
             return Err(Error::Format(format!("the log's transaction {} has no chunks", transaction.id)));
         }
+        if transaction.chunks.len() > chunk::MAX_PIECES {
+            return Err(chunk::BadChunk::TooLong.into());
+        }
         Ok(())
     }
 
@@ -168,6 +171,8 @@ fn take_chunk(partial: Option<&mut Partial>, arrived: tolstoy_proto::Chunk) -> R
     if !arrived.id.matches(&arrived.bytes) {
         return Err(Error::Damaged(format!("the bytes of the chunk {} are not its own", arrived.id)));
     }
+    // So that no more than a payload is ever held.
+    chunk::piece(&arrived.bytes, partial.chunks.len(), partial.transaction.chunks.len())?;
     partial.chunks.push(arrived.bytes);
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::bootstrap::entids;
+use crate::core::sqlite::listed_in;
 use crate::core::{Failure, Refusal, Working};
 use crate::schema::{Attribute, Schema};
 use crate::types::{Change, Entid, Value, ValueType};
@@ -37,8 +38,8 @@ impl Working<'_> {
         for group in groups(&changes) {
             self.plan_group(current, group, fresh, &mut effects)?;
         }
-        self.check_unique(current, &effects)?;
         effects.sort_by(|x, y| x.change.cmp(&y.change));
+        self.check_unique(current, &effects)?;
         Ok(Plan { effects, schema })
     }
 
@@ -54,14 +55,14 @@ impl Working<'_> {
         let mut schema = self.schema_with(changes, fresh)?;
         let touched: HashSet<Entid> =
             changes.iter().filter(|c| Schema::concerns(c.a) && c.a != entids::IDENT).map(|c| c.e).collect();
-        let implied: Vec<Change> = touched
+        let implied: HashSet<Entid> = touched
             .iter()
             .filter(|e| schema.definition(**e).is_some_and(|d| d.indexed() && !d.states_index()))
-            .map(|e| Change::add(*e, entids::INDEX, Value::Boolean(true)))
+            .copied()
             .collect();
         if !implied.is_empty() {
-            changes.retain(|c| !implied.iter().any(|i| (i.e, i.a) == (c.e, c.a) && c.added));
-            changes.extend(implied);
+            changes.retain(|c| !(c.added && c.a == entids::INDEX && implied.contains(&c.e)));
+            changes.extend(implied.into_iter().map(|e| Change::add(e, entids::INDEX, Value::Boolean(true))));
             changes.sort();
             schema = self.schema_with(changes, fresh)?;
         }
@@ -90,8 +91,9 @@ impl Working<'_> {
         let old = self.schema.definition(e).unwrap_or(&none);
         let new = after.definition(e).unwrap_or(&none);
         let refuse = |why: &str| {
-            let name = after.ident(e).or_else(|| self.schema.ident(e)).map(|i| format!(" ({i})")).unwrap_or_default();
-            Err(Refusal::Definition { e, why: format!("{why}{name}") }.into())
+            let name =
+                after.ident(e).or_else(|| self.schema.ident(e)).map_or_else(|| e.to_string(), ToString::to_string);
+            Err(Refusal::Definition { e, why: format!("the attribute {name} {why}") }.into())
         };
         if *new != none && !new.is_usable() {
             return refuse("needs both a :db/valueType and a :db/cardinality");
@@ -103,8 +105,9 @@ impl Working<'_> {
             return refuse("is full text, so its type must be :db.type/string");
         }
         let used = || -> Result<bool, Failure> {
-            let mut statement = self.sql.prepare_cached("SELECT 1 FROM datoms WHERE a = ?1 LIMIT 1")?;
-            Ok(statement.exists([e])?)
+            let listed = listed_in(old.indexed());
+            let any = format!("SELECT 1 FROM datoms WHERE a = ?1 AND {listed} LIMIT 1");
+            Ok(self.sql.prepare_cached(&any)?.exists([e])?)
         };
         if old.is_usable() && (!new.is_usable() || old.value_type() != new.value_type()) && used()? {
             return refuse("has facts, so its type cannot be changed or taken away");
@@ -201,7 +204,12 @@ impl Working<'_> {
         Ok(())
     }
 
+    /// The effects are in order.
     fn check_unique(&self, schema: &Schema, effects: &[Effect]) -> Result<(), Failure> {
+        let gone = |holder: Entid, a: Entid, v: &Value| {
+            let retraction = Change::retract(holder, a, v.clone());
+            effects.binary_search_by(|x| x.change.cmp(&retraction)).is_ok()
+        };
         let mut claimed: HashMap<(Entid, &Value), Entid> = HashMap::new();
         let unique = |a: Entid| schema.attribute(a).is_some_and(|d| d.unique().is_some());
         for Effect { change: Change { e, a, v, .. }, .. } in
@@ -212,7 +220,7 @@ impl Working<'_> {
                 return Err(clash(other).into());
             }
             if let Some(holder) = self.holder(*a, v)?
-                && !effects.iter().any(|x| x.change == Change::retract(holder, *a, v.clone()))
+                && !gone(holder, *a, v)
             {
                 return Err(clash(holder).into());
             }
@@ -225,3 +233,6 @@ impl Working<'_> {
 fn groups(changes: &[Change]) -> impl Iterator<Item = &[Change]> {
     changes.chunk_by(|x, y| (x.e, x.a) == (y.e, y.a))
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use tolstoy_edn::Instant;
 
+use crate::core::sqlite::listed_in;
 use crate::core::{Failure, Plan, Refusal, Working};
 use crate::log::codec::{self, Extra};
-use crate::schema::{Attribute, Cardinality, Schema};
-use crate::types::{Entid, Origin};
+use crate::schema::{Attribute, Schema};
+use crate::types::{Change, Entid, Origin};
 
 /// What a transaction has beside its datoms.
 #[derive(Debug, Clone)]
@@ -66,9 +67,24 @@ impl Working<'_> {
         for effect in plan.effects.iter().filter(|x| x.change.added) {
             let change = &effect.change;
             let (avet, uniq) = flags(&self.schema, change.a);
-            insert.execute((change.e, change.a, &change.v, change.v.value_type().entid(), tx, avet, uniq))?;
+            let row = (change.e, change.a, &change.v, change.v.value_type().entid(), tx, avet, uniq);
+            if let Err(error) = insert.execute(row) {
+                return Err(self.taken(change, error));
+            }
         }
         Ok(())
+    }
+
+    /// Why a fact could not be inserted. The plan has checked uniqueness, except of an attribute that becomes unique in
+    /// this very transaction: until now nothing told who holds its values.
+    fn taken(&self, change: &Change, error: rusqlite::Error) -> Failure {
+        if error.sqlite_error_code() != Some(rusqlite::ErrorCode::ConstraintViolation) {
+            return error.into();
+        }
+        match self.holder(change.a, &change.v) {
+            Ok(Some(holder)) => Refusal::Unique { e: change.e, a: change.a, v: change.v.clone(), holder }.into(),
+            _ => error.into(),
+        }
     }
 
     /// Brings the index flags of existing facts in line with the schema, where it differs from the one before.
@@ -79,11 +95,16 @@ impl Working<'_> {
                 continue;
             }
             let (avet, uniq) = flags(&self.schema, a);
-            let mut update = self.sql.prepare_cached("UPDATE datoms SET avet = ?2, uniq = ?3 WHERE a = ?1")?;
+            let listed = listed_in(before.attribute(a).is_some_and(Attribute::indexed));
+            let update = format!("UPDATE datoms SET avet = ?2, uniq = ?3 WHERE a = ?1 AND {listed}");
+            let mut update = self.sql.prepare_cached(&update)?;
             update.execute((a, avet, uniq)).map_err(|e| match e.sqlite_error_code() {
                 Some(rusqlite::ErrorCode::ConstraintViolation) => Failure::from(Refusal::Definition {
                     e: a,
-                    why: "cannot become unique: two entities have the same value".to_owned(),
+                    why: format!(
+                        "the attribute {} cannot become unique: two entities have the same value",
+                        self.schema.name(a)
+                    ),
                 }),
                 _ => e.into(),
             })?;
@@ -96,13 +117,13 @@ impl Working<'_> {
         let redefined =
             plan.effects.iter().filter(|x| x.change.added && x.change.a == crate::bootstrap::entids::CARDINALITY);
         for a in redefined.map(|x| x.change.e) {
-            if schema.attribute(a).is_none_or(|d| d.cardinality() == Cardinality::Many) {
-                continue;
-            }
-            let mut twice =
-                self.sql.prepare_cached("SELECT 1 FROM datoms WHERE a = ?1 GROUP BY e HAVING count(*) > 1 LIMIT 1")?;
-            if twice.exists([a])? {
-                let why = "cannot become cardinality one: an entity has several values".to_owned();
+            let Some(attribute) = schema.attribute(a).filter(|d| d.is_one()) else { continue };
+            let listed = listed_in(attribute.indexed());
+            let twice =
+                format!("SELECT 1 FROM datoms WHERE a = ?1 AND {listed} GROUP BY e HAVING count(*) > 1 LIMIT 1");
+            if self.sql.prepare_cached(&twice)?.exists([a])? {
+                let name = schema.name(a);
+                let why = format!("the attribute {name} cannot become cardinality one: an entity has several values");
                 return Err(Refusal::Definition { e: a, why }.into());
             }
         }

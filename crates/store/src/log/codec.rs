@@ -15,10 +15,30 @@ pub(crate) struct Extra {
     pub(crate) entids: Vec<EntidRun>,
     pub(crate) overwritten: Vec<Overwrite>,
     pub(crate) displaced: Option<Displaced>,
+    /// What a re-applied change says, without its transaction's own instant, where its datoms are something else: some of it
+    /// was true already, or replaced what came in. It is for the store alone; the next rebase re-applies all of it.
+    pub(crate) said: Option<Vec<Change>>,
 }
 
 /// How many entities one transaction can allocate.
 pub const MAX_ENTIDS: i64 = 1 << 24;
+
+/// The longest payload, in bytes.
+pub const MAX_PAYLOAD: usize = 256 << 20;
+
+/// No fewer bytes than these changes take in a payload.
+pub(crate) fn size_bound<'c>(changes: impl Iterator<Item = &'c Change>) -> usize {
+    // The array, two entids, the type, `added`, and the header of the value or its number.
+    const FIXED: usize = 1 + 9 + 9 + 1 + 1 + 9;
+    let bytes = |v: &Value| match v {
+        Value::Keyword(k) => k.as_str().len(),
+        Value::String(s) | Value::Uri(s) => s.len(),
+        Value::Bytes(b) => b.len(),
+        Value::Uuid(_) => 16,
+        _ => 0,
+    };
+    changes.map(|c| FIXED + bytes(&c.v)).sum()
+}
 
 /// The transaction's payload.
 pub fn encode(transaction: &Transaction) -> Vec<u8> {
@@ -75,21 +95,30 @@ pub(crate) fn encode_extra(extra: &Extra) -> Option<Vec<u8>> {
         return None;
     }
     let mut out = Writer(Vec::new());
-    out.array(4);
+    out.array(if extra.said.is_some() { 5 } else { 4 });
     out.runs(&extra.entids);
     out.array(0);
     out.overwrites(&extra.overwritten);
     out.displaced(extra.displaced.as_ref());
+    if let Some(said) = &extra.said {
+        out.changes(said);
+    }
     Some(out.0)
 }
 
 pub(crate) fn decode_extra(bytes: Option<&[u8]>) -> Result<Extra> {
     let Some(bytes) = bytes else { return Ok(Extra::default()) };
     let mut from = Reader(bytes);
-    from.array_of(4)?;
+    let says = match from.array()? {
+        4 => false,
+        5 => true,
+        _ => return Err(malformed("what it has beside its datoms is not four or five things")),
+    };
     let entids = from.runs()?;
     from.no_operations()?;
-    let extra = Extra { entids, overwritten: from.overwrites()?, displaced: from.displaced()? };
+    let (overwritten, displaced) = (from.overwrites()?, from.displaced()?);
+    let said = if says { Some(from.changes()?) } else { None };
+    let extra = Extra { entids, overwritten, displaced, said };
     from.end()?;
     Ok(extra)
 }
@@ -329,12 +358,19 @@ impl<'b> Reader<'b> {
         let mut left = MAX_ENTIDS;
         let mut next = Entid::USER0;
         for EntidRun { authored, current, count } in &runs {
-            let fits = |first: Entid| first >= Entid::USER0 && first.plus(*count) <= Entid::TX0;
-            if !(1..=left).contains(count) || !fits(*authored) || !fits(*current) || *authored < next {
+            // What was allocated lies in the user partition; what it turned out to be may be any entity.
+            let allocated = *authored >= next && authored.plus(*count) <= Entid::TX0;
+            let entities = current.get() > 0 && current.get().checked_add(*count).is_some();
+            if !(1..=left).contains(count) || !allocated || !entities {
                 return Err(malformed("its runs of entities are not in order, or leave the user partition"));
             }
             left -= count;
             next = authored.plus(*count);
+        }
+        let continues =
+            |x: &EntidRun, y: &EntidRun| (x.authored.plus(x.count), x.current.plus(x.count)) == (y.authored, y.current);
+        if runs.windows(2).any(|pair| matches!(pair, [x, y] if continues(x, y))) {
+            return Err(malformed("one run of entities is cut in two"));
         }
         Ok(runs)
     }
@@ -378,3 +414,6 @@ impl<'b> Reader<'b> {
         if self.0.is_empty() { Ok(()) } else { Err(malformed("bytes are left over")) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,9 @@ pub(super) fn first(images: &Images, local: &Transaction, reason: Reason, detail
         }
         known(images, e).unwrap_or_else(|| {
             // Allocated by this very change, whose own list of entities always names it.
-            Who::Unbound(images.birth(e).unwrap_or(Birth { origin: own.origin, authored: e }))
+            let run = local.entids.iter().find(|r| r.current <= e && e < r.current.plus(r.count));
+            let authored = run.map_or(e, |r| r.authored.plus(e.get() - r.current.get()));
+            Who::Unbound(Birth { origin: own.origin, authored })
         })
     })
 }

@@ -1,6 +1,6 @@
 //! The one map of a merge: what each entity that local changes allocated is on the new base.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::Connection;
 use uuid::Uuid;
@@ -35,13 +35,22 @@ pub(super) struct Images {
     root: Entid,
     root_next: Entid,
     map: HashMap<Entid, Image>,
-    /// Runs of entities by their first local number: how many, and who they are.
-    born: BTreeMap<Entid, (i64, Birth)>,
+    /// Entities of main that entities which local changes allocate turned out to be: both sides made them, each for itself.
+    unified: HashSet<Entid>,
+}
+
+/// What local changes assert of identities.
+#[derive(Default)]
+struct Claims {
+    /// The first new entity that took a value. One that takes it later is another: the first had given it up.
+    first: HashMap<(Entid, Value), Entid>,
+    /// What may show that an entity is one with an entity of main.
+    open: Vec<Change>,
 }
 
 impl Images {
     pub(super) fn new(root: Entid, root_next: Entid) -> Self {
-        Self { root, root_next, map: HashMap::new(), born: BTreeMap::new() }
+        Self { root, root_next, map: HashMap::new(), unified: HashSet::new() }
     }
 
     /// Whether the entity existed at the root, and so is itself on both sides.
@@ -62,20 +71,9 @@ impl Images {
         self.map.remove(&e);
     }
 
-    /// Who allocated a local entity.
-    pub(super) fn birth(&self, e: Entid) -> Option<Birth> {
-        let (first, (count, birth)) = self.born.range(..=e).next_back()?;
-        let offset = e.get() - first.get();
-        (offset < *count).then(|| Birth { origin: birth.origin, authored: birth.authored.plus(offset) })
-    }
-
-    fn note_births(&mut self, transaction: &Transaction) {
-        for run in &transaction.entids {
-            if !self.is_old(run.current) && self.birth(run.current).is_none() {
-                let birth = Birth { origin: transaction.origin.id, authored: run.authored };
-                self.born.insert(run.current, (run.count, birth));
-            }
-        }
+    /// Whether both sides made the entity of main, each for itself.
+    pub(super) fn is_unified(&self, image: Entid) -> bool {
+        self.unified.contains(&image)
     }
 
     /// Main has this local change already: its entities are what they became there.
@@ -89,7 +87,8 @@ impl Images {
                 self.map.entry(current).or_insert(image);
             }
         }
-        let own = if main.displaced.is_some() { Image::None(own_birth(local)) } else { Image::Is(main.tx) };
+        let displaced = main.displaced.is_some() && local.displaced.is_none();
+        let own = if displaced { Image::None(own_birth(local)) } else { Image::Is(main.tx) };
         self.map.insert(local.tx, own);
     }
 
@@ -119,18 +118,18 @@ impl Images {
         renamed
     }
 
-    /// Reads all local changes once and settles what can be settled before any is re-applied: who allocated what, what
-    /// main already has by origin, and which entities are one with an entity of main because they take, anywhere in
+    /// Reads all local changes once and settles what can be settled before any is re-applied: what main
+    /// already has by origin, and which entities are one with an entity of main because they take, anywhere in
     /// the local changes, an identity that main has given.
     pub(super) fn look_ahead(&mut self, working: &Working<'_>, side: Timeline, local_schema: &Schema) -> Result<()> {
-        let mut claims = Vec::new();
+        let mut claims = Claims::default();
         let mut batches = Batches::new(side, self.root);
         while let Some(batch) = batches.next(working.sql)? {
             for local in batch {
                 self.look_at(working, local, local_schema, &mut claims)?;
             }
         }
-        while self.unify(working, &mut claims)? {}
+        while self.unify(working, &mut claims.open)? {}
         Ok(())
     }
 
@@ -139,21 +138,29 @@ impl Images {
         working: &Working<'_>,
         local: Transaction,
         local_schema: &Schema,
-        claims: &mut Vec<Change>,
+        claims: &mut Claims,
     ) -> Result<()> {
-        self.note_births(&local);
-        if let Some(tx) = read::by_origin(working.sql, local.origin.id)? {
-            if let Some(main) = read::transaction(working.sql, Timeline::MAIN, tx)? {
-                self.note_known(&local, &main);
+        let known = match read::by_origin(working.sql, local.origin.id)? {
+            Some(tx) => read::transaction(working.sql, Timeline::MAIN, tx)?,
+            None => None,
+        };
+        if let Some(main) = &known {
+            self.note_known(&local, main);
+        }
+        if local.displaced.is_some() {
+            return Ok(());
+        }
+        let identity = |schema: &Schema, a| schema.attribute(a).is_some_and(|d| d.unique() == Some(Unique::Identity));
+        for change in local.changes {
+            let by_schema =
+                identity(local_schema, change.a) || self.is_old(change.a) && identity(&working.schema, change.a);
+            if !change.added || !by_schema || self.is_old(change.e) || change.e.is_tx() {
+                continue;
             }
-        } else if local.displaced.is_none() {
-            let identity =
-                |schema: &Schema, a| schema.attribute(a).is_some_and(|d| d.unique() == Some(Unique::Identity));
-            let may_claim = |c: &Change| {
-                let by_schema = identity(local_schema, c.a) || self.is_old(c.a) && identity(&working.schema, c.a);
-                c.added && by_schema && !self.is_old(c.e) && !c.e.is_tx()
-            };
-            claims.extend(local.changes.into_iter().filter(may_claim));
+            let first = *claims.first.entry((change.a, change.v.clone())).or_insert(change.e);
+            if first == change.e && known.is_none() {
+                claims.open.push(change);
+            }
         }
         Ok(())
     }
@@ -169,6 +176,7 @@ impl Images {
             match self.claimed(working, &claim)? {
                 Some(e) => {
                     self.set(claim.e, Image::Is(e));
+                    self.unified.insert(e);
                     learned = true;
                 }
                 None => left.push(claim),
@@ -183,13 +191,17 @@ impl Images {
         if working.schema.attribute(a).is_none_or(|d| d.unique() != Some(Unique::Identity)) {
             return Ok(None);
         }
-        match &claim.v {
+        let v = match &claim.v {
             Value::Ref(to) => match self.get(*to) {
-                Some(Image::Is(to)) => working.holder(a, &Value::Ref(to)),
-                _ => Ok(None),
+                Some(Image::Is(to)) => Value::Ref(to),
+                _ => return Ok(None),
             },
-            v => working.holder(a, v),
-        }
+            v => v.clone(),
+        };
+        let Some(holder) = working.holder(a, &v)? else { return Ok(None) };
+        // Who had it at the root had it on both sides: the local changes took it away before they gave it anew.
+        let given = working.asserted(holder, a, &v)?.is_some_and(|tx| tx > self.root);
+        Ok(given.then_some(holder))
     }
 }
 
@@ -211,9 +223,14 @@ impl Batches {
         Self { timeline, after: root }
     }
 
-    /// The next transactions, in order; `None` after the last.
+    /// The next transactions, in order, each with all that its change says; `None` after the last.
     pub(super) fn next(&mut self, sql: &Connection) -> Result<Option<Vec<Transaction>>> {
-        let batch = read::transactions(sql, self.timeline, self.after, Self::SIZE)?;
+        let mut batch = read::transactions(sql, self.timeline, self.after, Self::SIZE)?;
+        for transaction in &mut batch {
+            if let Some(said) = read::said(sql, self.timeline, transaction.tx)? {
+                transaction.changes = said;
+            }
+        }
         let Some(last) = batch.last() else { return Ok(None) };
         self.after = last.tx;
         Ok(Some(batch))

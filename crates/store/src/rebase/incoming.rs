@@ -1,11 +1,12 @@
 //! Applying a log's transactions exactly as they were sent.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
+use crate::bootstrap::entids::TX_INSTANT;
 use crate::core::{Failure, Header, Plan, Working};
 use crate::error::{Error, Result};
 use crate::log::codec::Extra;
-use crate::log::{Transaction, read};
+use crate::log::{EntidRun, Transaction, read};
 use crate::types::{Entid, Value};
 
 /// What the incoming transactions of a merge did that the re-applied local ones must know.
@@ -20,7 +21,7 @@ pub(super) struct Seen {
 impl Seen {
     fn take_in(&mut self, working: &Working<'_>, plan: &Plan) {
         let schema = plan.schema.as_ref().unwrap_or(&working.schema);
-        for change in plan.effects.iter().map(|x| &x.change).filter(|c| !c.e.is_tx()) {
+        for change in plan.effects.iter().map(|x| &x.change).filter(|c| c.a != TX_INSTANT) {
             if !change.added {
                 self.retracted.insert(change.e);
             }
@@ -52,6 +53,10 @@ impl Working<'_> {
         if transaction.displaced.is_some() && transaction.facts().next().is_some() {
             return Err(damaged("it is a carrier and states facts"));
         }
+        if transaction.origin.authored > transaction.instant {
+            return Err(damaged("it was authored after its instant"));
+        }
+        self.check_numbers(transaction).map_err(damaged)?;
         let explain = |working: &Self, failure: Failure| match failure {
             Failure::Refused(refusal) => damaged(&refusal.explain(&working.schema)),
             Failure::Error(error) => error,
@@ -67,8 +72,40 @@ impl Working<'_> {
             entids: transaction.entids.clone(),
             overwritten: transaction.overwritten.clone(),
             displaced: transaction.displaced.clone(),
+            said: None,
         };
         let header = Header { instant: transaction.instant, origin: transaction.origin, extra };
-        self.write(&header, plan).map_err(|f| explain(self, f))
+        self.write(&header, plan).map_err(|f| explain(self, f))?;
+        if transaction.entids.iter().any(|run| !self.has_all(run)) {
+            return Err(damaged("it lists entities that are not there"));
+        }
+        Ok(tx)
+    }
+
+    /// Entities are allocated one after the other and mentioned at once, so what is new follows what is there.
+    fn check_numbers(&self, transaction: &Transaction) -> Result<(), &'static str> {
+        let mut fresh = BTreeSet::new();
+        for e in transaction.changes.iter().flat_map(|c| [Some(c.e), c.v.as_ref_entid()]).flatten() {
+            if e.get() < 0 {
+                return Err("it mentions an entity below zero");
+            }
+            if e > self.next_tx() {
+                return Err("it mentions a transaction that is not there");
+            }
+            if e.is_user() && e >= self.basis.next {
+                fresh.insert(e);
+            }
+        }
+        let end = self.basis.next.plus(i64::try_from(fresh.len()).unwrap_or(i64::MAX));
+        if fresh.last().is_some_and(|last| *last >= end) {
+            return Err("its new entities do not follow those that are there");
+        }
+        Ok(())
+    }
+
+    /// Whether all entities of a run are numbers that some transaction mentioned.
+    fn has_all(&self, run: &EntidRun) -> bool {
+        let (first, last) = (run.current, run.current.plus(run.count - 1));
+        if last.is_tx() { first.is_tx() && last <= self.basis.tx } else { last < self.basis.next }
     }
 }

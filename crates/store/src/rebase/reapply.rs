@@ -26,8 +26,10 @@ pub(super) struct Why {
 struct Merge<'m, 'c> {
     working: &'m mut Working<'c>,
     images: Images,
-    /// Cardinality-one values that came in and that no local change has replaced yet, with the value at the root.
+    /// Cardinality-one values that came in, with the value at the root.
     changed: HashMap<(Entid, Entid), Option<Value>>,
+    /// Cardinality-one values that local changes have set by now.
+    replaced: HashSet<(Entid, Entid)>,
     /// Entities that the incoming side deleted whole.
     deleted: HashSet<Entid>,
     rebased: &'m mut Rebased,
@@ -51,7 +53,7 @@ pub(super) fn reapply(working: &mut Working<'_>, side: Side<'_>, seen: Seen, reb
             deleted.insert(e);
         }
     }
-    let mut merge = Merge { working, images, changed, deleted, rebased };
+    let mut merge = Merge { working, images, changed, replaced: HashSet::new(), deleted, rebased };
     let mut batches = Batches::new(side.timeline, side.root);
     while let Some(batch) = batches.next(merge.working.sql)? {
         for local in &batch {
@@ -66,6 +68,9 @@ pub(super) fn reapply(working: &mut Working<'_>, side: Side<'_>, seen: Seen, reb
 fn check_definitions(working: &Working<'_>, images: &Images, local_schema: &Schema) -> Result<()> {
     for (local, ours) in local_schema.attributes() {
         let Some(Image::Is(main)) = images.get(local).filter(|_| !images.is_old(local)) else { continue };
+        if !images.is_unified(main) {
+            continue;
+        }
         let Some(theirs) = working.schema.attribute(main).filter(|theirs| theirs.contradicts(ours)) else { continue };
         let name = working.schema.name(main);
         return Err(Error::new(
@@ -87,7 +92,9 @@ impl Merge<'_, '_> {
         }
         if let Some(displaced) = &local.displaced {
             let moved = carry::again(&self.images, displaced);
-            self.carry(local, moved)?;
+            let tx = self.carry(local, moved)?;
+            // It was a carrier to whoever mentions it.
+            self.images.set(local.tx, Image::Is(tx));
             self.rebased.carried += 1;
             return Ok(());
         }
@@ -126,25 +133,30 @@ impl Merge<'_, '_> {
         if let Some(why) = self.touches_deleted(&changes)? {
             return Ok(Some(why));
         }
+        changes.sort();
+        changes.dedup();
+        let said = changes.clone();
+        self.leave_out_gone(&mut changes)?;
         let instant = self.instant(local);
         changes.push(Change::add(self.working.next_tx(), TX_INSTANT, Value::Instant(instant)));
         let plan = match self.working.plan(changes, fresh) {
             Ok(plan) => plan,
             Err(failure) => return self.why(failure).map(Some),
         };
-        let (overwritten, replaced) = self.overwrites(&plan);
+        let (overwritten, replaced) = self.overwrites(&plan, &said);
         let facts = plan.effects.len() - 1;
+        let own = (self.working.next_tx(), TX_INSTANT);
+        let done = plan.effects.iter().map(|x| &x.change).filter(|c| (c.e, c.a) != own);
+        let said = if done.eq(&said) { None } else { Some(said) };
         let entids = self.images.runs(local);
         let mut all_overwritten = self.overwritten_before(local);
         all_overwritten.extend_from_slice(&overwritten);
-        let extra = Extra { entids, overwritten: all_overwritten, displaced: None };
+        let extra = Extra { entids, overwritten: all_overwritten, displaced: None, said };
         let header = Header { instant, origin: local.origin, extra };
         if let Err(failure) = self.working.write(&header, plan) {
             return self.why(failure).map(Some);
         }
-        for place in replaced {
-            self.changed.remove(&place);
-        }
+        self.replaced.extend(replaced);
         self.rebased.overwritten.extend(overwritten);
         if facts == 0 {
             self.rebased.empty += 1;
@@ -189,6 +201,18 @@ impl Merge<'_, '_> {
         Ok(Rewritten::Changes(local.facts().map(rewrite).collect()))
     }
 
+    /// A retraction of what is not true any more has no effect, whatever became of its attribute.
+    fn leave_out_gone(&self, changes: &mut Vec<Change>) -> Result<()> {
+        let mut stays = Vec::with_capacity(changes.len());
+        for change in changes.drain(..) {
+            if change.added || self.working.asserted(change.e, change.a, &change.v)?.is_some() {
+                stays.push(change);
+            }
+        }
+        *changes = stays;
+        Ok(())
+    }
+
     /// An assertion on, or a ref to, an entity that the other side deleted whole has no place, unless the change states
     /// anew which entity it means.
     fn touches_deleted(&self, changes: &[Change]) -> Result<Option<Why>> {
@@ -209,20 +233,32 @@ impl Merge<'_, '_> {
         Ok(None)
     }
 
-    /// Values that both sides changed and that this plan sets, and their places.
-    fn overwrites(&self, plan: &Plan) -> (Vec<Overwrite>, Vec<(Entid, Entid)>) {
+    /// Values that both sides changed and that this plan sets, and their places: what the plan retracts and the change
+    /// did not say was set by the other side, or kept by it where a local change that retracted it was displaced.
+    fn overwrites(&self, plan: &Plan, said: &[Change]) -> (Vec<Overwrite>, Vec<(Entid, Entid)>) {
+        let schema = plan.schema.as_ref().unwrap_or(&self.working.schema);
         let mut overwritten = Vec::new();
         let mut replaced = Vec::new();
-        let mut previous: Option<&Change> = None;
-        for change in plan.effects.iter().map(|x| &x.change) {
-            let Change { e, a, v, added } = change;
-            // The log's order puts what an assertion replaces right before it.
-            let incoming = previous.replace(change).filter(|p| !p.added && (p.e, p.a) == (*e, *a)).map(|p| p.v.clone());
-            let Some(base) = self.changed.get(&(*e, *a)).filter(|_| *added) else { continue };
-            replaced.push((*e, *a));
-            if *base != incoming {
-                overwritten.push(Overwrite { e: *e, a: *a, base: base.clone(), incoming, local: v.clone() });
+        for group in plan.effects.chunk_by(|x, y| (x.change.e, x.change.a) == (y.change.e, y.change.a)) {
+            let Some(Change { e, a, v, .. }) = group.iter().map(|x| &x.change).find(|c| c.added) else { continue };
+            if schema.attribute(*a).is_none_or(|d| !d.is_one()) || self.replaced.contains(&(*e, *a)) {
+                continue;
             }
+            // The local side took a unified entity for a new one, which has no value at the root.
+            let root = if self.images.is_unified(*e) { Some(&None) } else { self.changed.get(&(*e, *a)) };
+            let retracted = || group.iter().map(|x| &x.change).filter(|c| !c.added);
+            let mut entry = |base: Option<Value>, incoming: Option<Value>| {
+                overwritten.push(Overwrite { e: *e, a: *a, base, incoming, local: v.clone() });
+            };
+            for gone in retracted().filter(|c| said.binary_search(c).is_err()) {
+                entry(root.map_or_else(|| Some(gone.v.clone()), Clone::clone), Some(gone.v.clone()));
+            }
+            if let Some(Some(base)) = root
+                && retracted().next().is_none()
+            {
+                entry(Some(base.clone()), None);
+            }
+            replaced.push((*e, *a));
         }
         (overwritten, replaced)
     }
@@ -282,7 +318,8 @@ impl Merge<'_, '_> {
         let instant = self.instant(local);
         let own = Change::add(self.working.next_tx(), TX_INSTANT, Value::Instant(instant));
         let plan = self.working.plan(vec![own], self.working.basis.next)?;
-        let extra = Extra { entids: self.images.runs(local), overwritten: Vec::new(), displaced: Some(displaced) };
+        let extra =
+            Extra { entids: self.images.runs(local), overwritten: Vec::new(), displaced: Some(displaced), said: None };
         Ok(self.working.write(&Header { instant, origin: local.origin, extra }, plan)?)
     }
 }

@@ -21,7 +21,7 @@ use crate::bootstrap::entids;
 use crate::core::{Header, Working};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::EntidRun;
-use crate::log::codec::Extra;
+use crate::log::codec::{self, Extra, MAX_ENTIDS};
 use crate::store::Store;
 use crate::types::{Change, Datom, Entid, Origin, Value};
 
@@ -69,6 +69,10 @@ fn run(working: &mut Working<'_>, env: &Env, device: Uuid, forms: &Form) -> Resu
     let first_fresh = working.basis.next;
     resolve::resolve(working, &mut checked)?;
     let allocated = working.basis.next.get() - first_fresh.get();
+    if allocated > MAX_ENTIDS {
+        let message = format!("one transaction can make {MAX_ENTIDS} entities, not {allocated}: split it");
+        return Err(Error::new(ErrorKind::Full, message));
+    }
 
     let terms = &checked.terms;
     let mut changes: Vec<Change> = terms.iter().map(|t| t.change.clone()).collect();
@@ -82,6 +86,10 @@ fn run(working: &mut Working<'_>, env: &Env, device: Uuid, forms: &Form) -> Resu
     };
     let before = std::sync::Arc::clone(&working.schema);
     let plan = working.plan(changes, first_fresh).map_err(|f| place::explain(f, terms, &before))?;
+    // The rest of a payload is small: its header, and one run of entities.
+    if codec::size_bound(plan.effects.iter().map(|x| &x.change)) > codec::MAX_PAYLOAD - 1024 {
+        return Err(Error::new(ErrorKind::Full, "the transaction has more data than one can hold (256 MiB): split it"));
+    }
     let datoms = plan.effects.iter().map(|effect| effect.change.clone().at(tx)).collect();
 
     let origin = Origin { id: env.uuid()?, device, authored: instant };

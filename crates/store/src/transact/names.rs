@@ -7,9 +7,9 @@ use tolstoy_edn::{Form, FormKind, Keyword, Span};
 
 use super::nodes::Nodes;
 use crate::bootstrap::entids;
-use crate::error::{Error, ErrorKind, Result};
-use crate::schema::{Attribute, Schema};
-use crate::similar::similar;
+use crate::error::{Error, Result};
+use crate::schema::{Attribute, Schema, Unique};
+use crate::suggest::did_you_mean;
 use crate::types::{Change, Entid, Value};
 
 /// The schema before the transaction and the one it defines, the latter with provisional entids.
@@ -136,7 +136,7 @@ impl Names {
 
     /// Whether values of the attribute name entities in the store as it is.
     pub(super) fn identifies(&self, a: Entid) -> bool {
-        self.before.attribute(a).is_some_and(|d| d.unique() == Some(crate::schema::Unique::Identity))
+        self.before.attribute(a).is_some_and(|d| d.unique() == Some(Unique::Identity))
     }
 
     /// For messages: the entity's ident or number.
@@ -146,16 +146,15 @@ impl Names {
 
     /// That a keyword in the place of an attribute is none.
     pub(super) fn not_an_attribute(&self, ident: &Keyword, span: Span) -> Error {
-        let attributes = self.after().attributes();
-        let names = attributes.iter().filter_map(|(e, _)| self.after().ident(*e));
-        let message = match (self.ident(ident).map(|e| self.after().definition(e)), similar(ident, names)) {
-            (Some(Some(_)), _) => {
+        let message = match self.ident(ident).map(|e| self.after().definition(e)) {
+            Some(Some(_)) => {
                 format!("{ident} cannot be used as an attribute: it needs both a :db/valueType and a :db/cardinality")
             }
-            (Some(None), _) => format!("{ident} is an ident, but not an attribute: it has no :db/valueType"),
-            (None, Some(meant)) => format!("{ident} is not an attribute; did you mean {meant}?"),
-            (None, None) => {
-                format!("{ident} is not an attribute; define it with :db/ident, :db/valueType and :db/cardinality")
+            Some(None) => format!("{ident} is an ident, but not an attribute: it has no :db/valueType"),
+            None => {
+                let attributes = self.after().attributes();
+                let names = attributes.iter().filter_map(|(e, _)| self.after().ident(*e)).map(Keyword::as_str);
+                format!("{ident} is not an attribute{}", did_you_mean(ident.as_str(), names, ":"))
             }
         };
         Error::input(span, message)
@@ -164,11 +163,8 @@ impl Names {
     /// That a keyword in the place of an entity names none.
     pub(super) fn not_an_ident(&self, ident: &Keyword, span: Span) -> Error {
         let idents = self.after().idents();
-        let message = match similar(ident, idents.iter().map(|(k, _)| *k)) {
-            Some(meant) => format!("no entity has the ident {ident}; did you mean {meant}?"),
-            None => format!("no entity has the ident {ident}"),
-        };
-        Error::new(ErrorKind::Input, message).at(span)
+        let meant = did_you_mean(ident.as_str(), idents.iter().map(|(k, _)| k.as_str()), ":");
+        Error::input(span, format!("no entity has the ident {ident}{meant}"))
     }
 }
 

@@ -107,11 +107,11 @@ impl<'f> Nodes<'f> {
         }
     }
 
-    /// For messages: the tempid, or that it is a map.
+    /// For messages: the tempid, or that it is a map's.
     pub(super) fn describe(&self, e: Entid) -> String {
         match self.node(e).and_then(|n| n.tempid) {
-            Some(name) => format!("the tempid {:?}", name),
-            None => "this map".to_owned(),
+            Some(name) => format!("the tempid {name:?}"),
+            None => "the entity of this map".to_owned(),
         }
     }
 

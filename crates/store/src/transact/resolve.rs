@@ -147,7 +147,10 @@ impl Unifier<'_, '_, '_> {
     fn two_entities(&mut self, e: Entid, one: Entid, other: Entid, at: usize) -> Error {
         let Checked { terms, names, nodes, .. } = &*self.checked;
         let has = |at: Option<usize>| match at.and_then(|at| terms.get(at)) {
-            Some(Term { change, .. }) => format!(", which has {} {}", names.name(change.a), change.v),
+            Some(Term { change, .. }) => {
+                let v = provisional_ref(&change.v).map_or_else(|| change.v.to_string(), |to| nodes.describe(to));
+                format!(", which has {} {v}", names.name(change.a))
+            }
             None => String::new(),
         };
         let message = format!(

@@ -8,7 +8,7 @@ use tolstoy_env::{Clock, Entropy, Env, NoEntropy};
 use tolstoy_store::{Datom, Entid, Error, Store, TxReport, Value, ValueType};
 
 /// 2026-03-01T00:00:00Z and a second later at every look.
-pub struct Ticking(AtomicI64);
+pub(crate) struct Ticking(AtomicI64);
 
 impl Clock for Ticking {
     fn now(&self) -> Instant {
@@ -17,7 +17,7 @@ impl Clock for Ticking {
 }
 
 /// Bytes that count upwards.
-pub struct Counting(AtomicU64);
+pub(crate) struct Counting(AtomicU64);
 
 impl Entropy for Counting {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
@@ -28,18 +28,18 @@ impl Entropy for Counting {
 }
 
 /// A new environment; `seed` keeps the ids of two of them apart.
-pub fn env(seed: u64) -> Env {
+pub(crate) fn env(seed: u64) -> Env {
     let clock = Ticking(AtomicI64::new(1_772_323_200_000_000));
     Env::new(Arc::new(clock), Arc::new(Counting(AtomicU64::new(seed << 32))))
 }
 
 /// A new store in memory.
-pub fn store() -> Store {
+pub(crate) fn store() -> Store {
     Store::in_memory(env(1)).unwrap()
 }
 
 /// A new store in memory after these transactions.
-pub fn store_with(texts: &[&str]) -> Store {
+pub(crate) fn store_with(texts: &[&str]) -> Store {
     let mut store = store();
     for text in texts {
         must(&mut store, text);
@@ -48,12 +48,12 @@ pub fn store_with(texts: &[&str]) -> Store {
 }
 
 /// Runs a transaction that has to succeed.
-pub fn must(store: &mut Store, text: &str) -> TxReport {
+pub(crate) fn must(store: &mut Store, text: &str) -> TxReport {
     store.transact_str(text).unwrap_or_else(|e| panic!("{}", render(&e, text)))
 }
 
 /// Runs a transaction that has to fail and leave no trace, and shows the error as a user sees it.
-pub fn refused(store: &mut Store, text: &str) -> String {
+pub(crate) fn refused(store: &mut Store, text: &str) -> String {
     let (facts, schema, basis) = (store.facts_digest().unwrap(), Arc::clone(store.schema()), store.basis());
     let error = store.transact_str(text).expect_err("the transaction should be refused");
     assert_eq!(store.facts_digest().unwrap(), facts, "the facts changed");
@@ -63,7 +63,7 @@ pub fn refused(store: &mut Store, text: &str) -> String {
 }
 
 /// The error with its place, as the command line shows it.
-pub fn render(error: &Error, text: &str) -> String {
+pub(crate) fn render(error: &Error, text: &str) -> String {
     match error.span() {
         Some(span) => tolstoy_edn::render_error("tx", text, span, &error.to_string()),
         None => error.to_string(),
@@ -71,7 +71,7 @@ pub fn render(error: &Error, text: &str) -> String {
 }
 
 /// Datoms as text, one a line, with idents where there are, the transaction's own instant left out.
-pub fn show(store: &Store, datoms: &[Datom]) -> String {
+pub(crate) fn show(store: &Store, datoms: &[Datom]) -> String {
     let name = |e: Entid| store.schema().name(e);
     let mut lines = Vec::new();
     for d in datoms.iter().filter(|d| d.e != d.tx || name(d.a) != ":db/txInstant") {
@@ -86,18 +86,18 @@ pub fn show(store: &Store, datoms: &[Datom]) -> String {
 }
 
 /// Runs a transaction that has to succeed and shows what it did.
-pub fn effects(store: &mut Store, text: &str) -> String {
+pub(crate) fn effects(store: &mut Store, text: &str) -> String {
     let report = must(store, text);
     show(store, &report.datoms)
 }
 
 /// The entity with this ident.
-pub fn entid(store: &Store, ident: &str) -> Entid {
+pub(crate) fn entid(store: &Store, ident: &str) -> Entid {
     store.schema().entid(&Keyword::parse(ident).unwrap()).unwrap()
 }
 
 /// All facts above the bootstrap, from the log, as text: what was asserted and not retracted again.
-pub fn facts(store: &Store) -> String {
+pub(crate) fn facts(store: &Store) -> String {
     let mut facts: Vec<Datom> = Vec::new();
     for transaction in store.transactions(tolstoy_store::Timeline::MAIN, Entid::TX0, usize::MAX).unwrap() {
         for d in transaction.datoms() {
@@ -114,7 +114,7 @@ pub fn facts(store: &Store) -> String {
 }
 
 /// People with a unique email, a unique number, names, friends and parts.
-pub const PEOPLE: &str = "[
+pub(crate) const PEOPLE: &str = "[
   {:db/ident :person/name :db/valueType :db.type/string :db/cardinality :db.cardinality/one}
   {:db/ident :person/age :db/valueType :db.type/long :db/cardinality :db.cardinality/one}
   {:db/ident :person/email :db/valueType :db.type/string :db/cardinality :db.cardinality/one

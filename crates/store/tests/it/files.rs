@@ -1,0 +1,164 @@
+//! The file: opening, reopening, sharing, and what is not a store.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use insta::assert_snapshot;
+use tolstoy_store::{ErrorKind, Store};
+
+use crate::common::*;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// A copy of a fixture: opening one may leave files beside it.
+fn copy(name: &str) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(name);
+    fs::copy(fixture(name), &path).unwrap();
+    (dir, path)
+}
+
+fn refuses(path: &Path) -> (ErrorKind, String) {
+    let (open, create) = (Store::open(path, env(3)).unwrap_err(), Store::open_or_create(path, env(3)).unwrap_err());
+    assert_eq!((open.kind(), open.to_string()), (create.kind(), create.to_string()));
+    let dir = path.parent().unwrap().display().to_string();
+    (open.kind(), open.to_string().replace(&dir, "DIR"))
+}
+
+/// What the fixture was made of.
+const FIXTURE: [&str; 3] = [
+    PEOPLE,
+    r#"[{:db/id "i" :person/email "ivan@x" :person/name "Ivan" :person/alias ["a" "b"] :person/home {:home/street "s"}}
+        {:person/email "petr@x" :person/friend "i" :person/age 40}]"#,
+    r#"[{:person/email "petr@x" :person/age 41} [:db/retractEntity [:person/email "ivan@x"]]
+        [:db/add (transaction-tx) :db/txInstant #inst "2026-04-01T00:00:00.000001Z"]]"#,
+];
+
+/// Every version's file opens for ever. To make the file of a new format:
+/// `TOLSTOY_NEW_FIXTURE=crates/store/tests/fixtures/store-vN.db cargo nextest run -p tolstoy-store fixture`.
+#[test]
+fn the_fixture_of_format_1_opens() {
+    let expected = store_with(&FIXTURE);
+    if let Some(path) = std::env::var_os("TOLSTOY_NEW_FIXTURE") {
+        let mut store =
+            Store::open_or_create(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path), env(1)).unwrap();
+        FIXTURE.iter().for_each(|text| drop(must(&mut store, text)));
+    }
+    let (_dir, path) = copy("store-v1.db");
+    let mut store = Store::open(&path, env(9)).unwrap();
+    let all = |s: &Store| s.transactions(tolstoy_store::Timeline::MAIN, tolstoy_store::Entid::new(0), 100).unwrap();
+    assert_eq!(all(&store), all(&expected));
+    assert_eq!(store.facts_digest().unwrap(), expected.facts_digest().unwrap());
+    assert_eq!(store.schema(), expected.schema());
+    assert_eq!(store.device(), expected.device());
+    assert_snapshot!(
+        effects(&mut store, r#"[{:person/email "petr@x" :person/age 42} {:person/email "new@x"}]"#),
+        @r#"
+        - 65550 :person/age 41
+        + 65550 :person/age 42
+        + 65551 :person/email "new@x"
+        "#
+    );
+}
+
+/// A format that changed without a new number would make files that other versions misread.
+#[test]
+fn the_fixture_has_the_tables_of_a_new_store() {
+    let tables = |path: &Path| -> Vec<String> {
+        let sql = rusqlite::Connection::open(path).unwrap();
+        let mut statement = sql.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
+        statement.query_map([], |r| r.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+    };
+    let (dir, path) = copy("store-v1.db");
+    let new = dir.path().join("new.db");
+    Store::open_or_create(&new, env(1)).unwrap();
+    assert_eq!(tables(&path), tables(&new));
+}
+
+#[test]
+fn a_store_reopens_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s.db");
+    let (digest, schema, device, basis) = {
+        let mut store = Store::open_or_create(&path, env(1)).unwrap();
+        for text in FIXTURE {
+            must(&mut store, text);
+        }
+        (store.facts_digest().unwrap(), store.schema().clone(), store.device(), store.basis())
+    };
+    let mut store = Store::open(&path, env(2)).unwrap();
+    assert_eq!(store.facts_digest().unwrap(), digest);
+    assert_eq!((store.schema(), store.device(), store.basis()), (&schema, device, basis));
+    assert_eq!(must(&mut store, r#"[{:db/id "x" :person/age 1}]"#).tempids["x"].get(), 65551);
+}
+
+#[test]
+fn two_stores_on_one_file_notice_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s.db");
+    let mut one = Store::open_or_create(&path, env(1)).unwrap();
+    let mut other = Store::open(&path, env(2)).unwrap();
+    assert_eq!(one.device(), other.device());
+    must(&mut one, PEOPLE);
+    // The other one's transaction uses the attributes and follows with the next numbers.
+    let report = must(&mut other, r#"[{:db/id "i" :person/email "ivan@x"}]"#);
+    assert_eq!((report.tx, report.tempids["i"].get()), (tolstoy_store::Entid::TX0.plus(2), 65548));
+    assert_eq!(must(&mut one, r#"[{:db/id "i" :person/email "ivan@x"}]"#).tempids["i"].get(), 65548);
+
+    must(&mut one, "[[:db/add :person/age :db/ident :person/years]]");
+    assert!(other.schema().entid(&tolstoy_edn::Keyword::parse("person/years").unwrap()).is_none());
+    other.refresh().unwrap();
+    assert_eq!((one.schema(), one.basis()), (other.schema(), other.basis()));
+    // A refusal after a look at the newer state leaves no trace either.
+    must(&mut one, "[[:db/add :person/years :db/ident :person/age]]");
+    refused(&mut other, "[{:person/years 3}]");
+    other.refresh().unwrap();
+    assert_eq!((one.schema(), one.basis()), (other.schema(), other.basis()));
+    assert_eq!(one.facts_digest().unwrap(), other.facts_digest().unwrap());
+}
+
+#[test]
+fn the_originals_database_is_not_a_store() {
+    let (_dir, path) = copy("mentat-v1.db");
+    let before = fs::read(&path).unwrap();
+    let (kind, message) = refuses(&path);
+    assert_eq!(kind, ErrorKind::NotAStore);
+    assert_snapshot!(message, @"DIR/mentat-v1.db: the file is not a Tolstoy store");
+    assert_eq!(fs::read(&path).unwrap(), before, "the file was written to");
+}
+
+#[test]
+fn a_newer_format_is_refused_with_its_number() {
+    let (_dir, path) = copy("store-v1.db");
+    // SQLite's user_version: four bytes, big-endian, at offset 60 of the file.
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[60..64].copy_from_slice(&7_u32.to_be_bytes());
+    fs::write(&path, bytes).unwrap();
+    let (kind, message) = refuses(&path);
+    assert_eq!(kind, ErrorKind::NewerFormat);
+    assert_snapshot!(message, @"DIR/store-v1.db: the store has format 7, this version knows formats up to 1; update Tolstoy");
+}
+
+#[test]
+fn other_files_are_not_stores() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = dir.path().join("notes.txt");
+    fs::write(&text, "Dear diary, this is no database. ".repeat(100)).unwrap();
+    let (kind, message) = refuses(&text);
+    assert_eq!(kind, ErrorKind::NotAStore);
+    assert_snapshot!(message, @"DIR/notes.txt: the file is not a store");
+
+    let missing = Store::open(&dir.path().join("missing.db"), env(1)).unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::Storage);
+    assert!(missing.to_string().ends_with("missing.db: there is no such file"));
+    let unreachable = Store::open_or_create(&dir.path().join("no/such/dir/s.db"), env(1)).unwrap_err();
+    assert_eq!(unreachable.kind(), ErrorKind::Storage);
+
+    let empty = dir.path().join("empty.db");
+    fs::write(&empty, "").unwrap();
+    assert_eq!(Store::open(&empty, env(1)).unwrap_err().kind(), ErrorKind::NotAStore);
+    Store::open_or_create(&empty, env(1)).unwrap();
+    Store::open(&empty, env(1)).unwrap();
+}

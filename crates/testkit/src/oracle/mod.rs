@@ -1,0 +1,12 @@
+//! An independent judge of what stores and syncs do. It shares no code with them: it reads a store's log and facts through
+//! the public API, and everything else it works out itself.
+
+pub mod facts;
+mod history;
+mod names;
+mod verdict;
+
+pub use facts::Facts;
+pub use history::{Authored, History};
+pub use names::{Name, View, Who};
+pub use verdict::{Verdict, judge, justified};

@@ -1,0 +1,435 @@
+//! The judgement over a log that everybody agreed on, against what users committed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tolstoy_edn::Instant;
+use tolstoy_store::{Change, Displaced, Entid, Overwrite, Reason, Transaction, Value};
+use uuid::Uuid;
+
+use super::facts::{Facts, core, defines, show};
+use super::history::{Authored, History};
+use super::names::{Meant, Name, Who, facts_of, mentioned, names};
+
+/// What the judged log held, for coverage.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Numbers that were allocated for different entities on different devices.
+    pub colliding_entids: u64,
+    /// Idents that several devices gave to new entities of different numbers.
+    pub differing_attributes: u64,
+    /// Mentions of entities whose allocation was displaced, by changes that did not allocate them.
+    pub refs_into_displaced: u64,
+    /// Facts that users retracted.
+    pub retractions: u64,
+    /// Carriers, by the word of their reason.
+    pub displaced: BTreeMap<&'static str, u64>,
+    /// Values that overwrote concurrent ones, as far as the oracle demanded that they are listed.
+    pub overwritten: u64,
+    /// Entities that were one with an entity of another device.
+    pub unified: u64,
+    /// Of them, those that took the identity in a later change than the one that allocated them.
+    pub unified_late: u64,
+    /// Of them, those that one device had taken for two at a time.
+    pub unified_though_distinct: u64,
+}
+
+/// Judges a log against the history.
+///
+/// The entity correspondence is verified, not trusted. What each number meant to its author was written down in names (the
+/// change that brought the entity into being, and the number it had there). The log's `entids` claim an entity for each
+/// name; the claim is accepted if every change, read in names, is accounted for under it, and if it gives one entity to
+/// several names only where those names took the same unique identity. A claim that passes both is, up to a renaming that
+/// no fact can tell, the true one.
+///
+/// # Errors
+/// What was lost, doubled, made up or misplaced.
+pub fn judge(log: &[Transaction], history: &History) -> Result<Verdict, String> {
+    let mut judge = Judge::new(log, history)?;
+    judge.origins(log)?;
+    let mut rest = log.iter();
+    let bootstrap = rest.next().ok_or("the log has no bootstrap")?;
+    let mut facts = Facts::default();
+    facts.apply(bootstrap)?;
+    let mut previous = bootstrap.instant;
+    for transaction in rest {
+        judge
+            .transaction(transaction, &mut facts, previous)
+            .map_err(|what| format!("transaction {} of {}: {what}", transaction.tx, transaction.origin.id))?;
+        previous = transaction.instant;
+    }
+    judge.unifications(&facts)?;
+    judge.count();
+    Ok(judge.verdict)
+}
+
+struct Judge<'h> {
+    history: &'h History,
+    /// Who each name is in this log.
+    is: BTreeMap<Name, Entid>,
+    carriers: BTreeSet<Uuid>,
+    /// Each main transaction's origin.
+    origin_of: BTreeMap<Entid, Uuid>,
+    /// Who asserted a value of a unique identity: one of the names that its author meant, and the change.
+    claims: BTreeMap<(Entid, Value), Vec<(Name, Uuid)>>,
+    verdict: Verdict,
+}
+
+impl<'h> Judge<'h> {
+    fn new(log: &[Transaction], history: &'h History) -> Result<Self, String> {
+        let mut is = BTreeMap::new();
+        let mut carriers = BTreeSet::new();
+        for transaction in log.iter().skip(1) {
+            for (name, e) in names(transaction) {
+                if !history.knows(&name) {
+                    return Err(format!("{} claims {name:?}, which nobody allocated", transaction.tx));
+                }
+                if is.insert(name, e).is_some() {
+                    return Err(format!("{name:?} is two entities"));
+                }
+            }
+            if transaction.displaced.is_some() {
+                carriers.insert(transaction.origin.id);
+            } else {
+                is.insert(Name { origin: transaction.origin.id, authored: Name::CARRIER }, transaction.tx);
+            }
+        }
+        let origin_of = log.iter().map(|t| (t.tx, t.origin.id)).collect();
+        Ok(Self { history, is, carriers, origin_of, claims: BTreeMap::new(), verdict: Verdict::default() })
+    }
+
+    /// Every origin occurs once, and nothing else does.
+    fn origins(&self, log: &[Transaction]) -> Result<(), String> {
+        let mut found = BTreeSet::new();
+        for transaction in log.iter().skip(1) {
+            if !found.insert(transaction.origin.id) {
+                return Err(format!("the change {} is in the log twice", transaction.origin.id));
+            }
+        }
+        for authored in self.history.changes() {
+            if !found.contains(&authored.origin) {
+                return Err(format!("the change {} is lost: {}", authored.origin, authored.text));
+            }
+        }
+        for authored in self.history.changes() {
+            for number in &authored.allocated {
+                let name = Name { origin: authored.origin, authored: *number };
+                if !self.is.contains_key(&name) && !self.carriers.contains(&authored.origin) {
+                    return Err(format!("the applied change {} has no entity for {number}", authored.origin));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn transaction(&mut self, t: &Transaction, facts: &mut Facts, previous: Instant) -> Result<(), String> {
+        let history = self.history;
+        let authored = history.get(t.origin.id).ok_or("nobody committed it")?;
+        if (t.origin.device, t.origin.authored) != (authored.device, authored.instant) {
+            return Err("its device or its authored instant is not the one it had".to_owned());
+        }
+        let instant = authored.instant.max(Instant::from_micros(previous.as_micros() + 1));
+        if t.instant != instant {
+            return Err(format!("its instant is {:?} and should be {instant:?}", t.instant));
+        }
+        let before = facts.clone();
+        facts.apply(t)?;
+        self.note_claims(authored, [&before, facts])?;
+        match &t.displaced {
+            Some(displaced) => self.carrier(t, displaced, authored),
+            None => self.applied(t, authored, &before, facts),
+        }
+        .map_err(|what| format!("{what}\n  authored: {}", authored.text))
+    }
+
+    /// The entity that its author meant, in this log; none where its allocation was displaced.
+    fn entity(&self, who: &Who) -> Result<Option<Entid>, String> {
+        let named = match who {
+            Who::Core(e) => return Ok(Some(*e)),
+            Who::Named(names) => names,
+        };
+        let images: BTreeSet<Option<Entid>> = named.iter().map(|name| self.is.get(name).copied()).collect();
+        match (images.len(), images.first()) {
+            (1, Some(image)) => Ok(*image),
+            _ => Err(format!("{named:?} were one entity to the author, and now are {images:?}")),
+        }
+    }
+
+    /// The change in entities of this log; none where it mentions one that this log does not have.
+    fn image(&self, meant: &Meant) -> Result<Option<Change>, String> {
+        let (e, a) = (self.entity(&meant.e)?, self.entity(&meant.a)?);
+        let v = match &meant.to {
+            Some(to) => self.entity(to)?.map(Value::Ref),
+            None => Some(meant.v.clone()),
+        };
+        Ok(match (e, a, v) {
+            (Some(e), Some(a), Some(v)) => Some(Change { e, a, v, added: meant.added }),
+            _ => None,
+        })
+    }
+
+    fn applied(&mut self, t: &Transaction, authored: &Authored, before: &Facts, after: &Facts) -> Result<(), String> {
+        let mut expected = BTreeSet::new();
+        for meant in &authored.meant {
+            let image = self.image(meant)?;
+            expected.insert(image.ok_or("it was applied, though it mentions an entity that was displaced")?);
+        }
+        for change in &expected {
+            if after.holds(change.e, change.a, &change.v) != change.added {
+                return Err(format!("{} was committed, and is not so after it", show(change)));
+            }
+        }
+        for done in facts_of(t) {
+            let replaces = |c: &Change| c.added && (c.e, c.a) == (done.e, done.a) && after.is_one(c.a);
+            let implied = done.added
+                && (done.a, &done.v) == (core::INDEX, &Value::Boolean(true))
+                && expected.iter().any(|c| c.e == done.e);
+            if !expected.contains(done) && !implied && (done.added || !expected.iter().any(replaces)) {
+                return Err(format!("it does {}, which nobody committed", show(done)));
+            }
+        }
+        self.overwrites(t, authored, &expected, before, after)?;
+        Ok(())
+    }
+
+    /// Notes which names its author took for holders of which unique identities.
+    fn note_claims(&mut self, authored: &Authored, facts: [&Facts; 2]) -> Result<(), String> {
+        for meant in authored.meant.iter().filter(|m| m.added) {
+            let (Some(change), Who::Named(names)) = (self.image(meant)?, &meant.e) else { continue };
+            if facts.into_iter().any(|f| f.identifies(change.a))
+                && let Some(name) = names.first()
+            {
+                self.claims.entry((change.a, change.v)).or_default().push((*name, authored.origin));
+            }
+        }
+        Ok(())
+    }
+
+    /// A value that somebody else set, whom the author had not seen, is not replaced in silence.
+    fn overwrites(
+        &mut self,
+        t: &Transaction,
+        authored: &Authored,
+        expected: &BTreeSet<Change>,
+        before: &Facts,
+        after: &Facts,
+    ) -> Result<(), String> {
+        for Overwrite { e, a, local, .. } in &t.overwritten {
+            if !expected.contains(&Change::add(*e, *a, local.clone())) {
+                return Err(format!("it says that it overwrote [{e} {a}] with {local}, which it did not set"));
+            }
+        }
+        for gone in facts_of(t).filter(|c| !c.added && after.is_one(c.a) && !expected.contains(*c)) {
+            let set_by = before.asserted(gone.e, gone.a, &gone.v).and_then(|tx| self.origin_of.get(&tx));
+            let other = set_by.and_then(|origin| self.history.get(*origin));
+            let Some(other) = other.filter(|o| o.device != t.origin.device) else { continue };
+            if self.knew(authored, gone)? {
+                continue;
+            }
+            let listed = t.overwritten.iter().any(|o| {
+                (o.e, o.a, &o.incoming) == (gone.e, gone.a, &Some(gone.v.clone()))
+                    && expected.contains(&Change::add(o.e, o.a, o.local.clone()))
+            });
+            if !listed {
+                return Err(format!(
+                    "it replaces {}, which {} set meanwhile, and does not say so",
+                    show(gone),
+                    other.origin
+                ));
+            }
+            self.verdict.overwritten += 1;
+        }
+        Ok(())
+    }
+
+    /// Whether the author of a change had the fact that it replaced, about what the author took for the entity.
+    fn knew(&self, authored: &Authored, gone: &Change) -> Result<bool, String> {
+        let mut about = BTreeSet::new();
+        for meant in authored.meant.iter().filter(|m| m.added) {
+            if self.entity(&meant.e)? == Some(gone.e) && self.entity(&meant.a)? == Some(gone.a) {
+                about.insert(&meant.e);
+            }
+        }
+        let same = |who: &Who| match who {
+            Who::Core(_) => about.contains(who),
+            Who::Named(names) => {
+                about.iter().any(|w| matches!(w, Who::Named(own) if own.iter().any(|n| names.contains(n))))
+            }
+        };
+        for seen in authored.seen.iter().filter_map(|origin| self.history.get(*origin)) {
+            for meant in seen.meant.iter().filter(|m| m.added && same(&m.e)) {
+                if self.image(meant)?.is_some_and(|c| (c.e, c.a, &c.v) == (gone.e, gone.a, &gone.v)) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// A carrier holds the change's own datoms, all of them, in the log's entities or, where it has none, in names.
+    fn carrier(&mut self, t: &Transaction, displaced: &Displaced, authored: &Authored) -> Result<(), String> {
+        if facts_of(t).next().is_some() {
+            return Err("it is a carrier and does something".to_owned());
+        }
+        *self.verdict.displaced.entry(displaced.reason.word()).or_default() += 1;
+        let mut unbound = BTreeMap::new();
+        for u in &displaced.unbound {
+            let name = Name { origin: u.origin, authored: u.authored };
+            if u.entid.get() >= 0 || self.is.contains_key(&name) || unbound.insert(u.entid, name).is_some() {
+                return Err(format!("it lists {u:?} as an entity that the log does not have"));
+            }
+            self.verdict.refs_into_displaced += u64::from(u.origin != t.origin.id);
+        }
+        let mut expected = Vec::new();
+        let mut canon = BTreeMap::new();
+        for meant in &authored.meant {
+            let mut thing = |who: &Who| -> Result<Thing, String> {
+                Ok(match (self.entity(who)?, who) {
+                    (Some(e), _) => Thing::Is(e),
+                    (None, Who::Named(names)) => {
+                        let first = names.first().copied().ok_or("an entity without a name")?;
+                        canon.extend(names.iter().map(|name| (*name, first)));
+                        Thing::Unbound(first)
+                    }
+                    (None, Who::Core(e)) => Thing::Is(*e),
+                })
+            };
+            let v = meant.to.as_ref().map_or(Ok(Datum::Value(meant.v.clone())), |to| thing(to).map(Datum::Ref))?;
+            expected.push((thing(&meant.e)?, thing(&meant.a)?, v, meant.added));
+        }
+        let held = displaced.changes.iter().map(|c| {
+            let thing = |e: Entid| match unbound.get(&e) {
+                Some(name) => Thing::Unbound(canon.get(name).copied().unwrap_or(*name)),
+                None => Thing::Is(e),
+            };
+            let v = c.v.as_ref_entid().map_or_else(|| Datum::Value(c.v.clone()), |to| Datum::Ref(thing(to)));
+            (thing(c.e), thing(c.a), v, c.added)
+        });
+        let mut held: Vec<_> = held.collect();
+        held.sort();
+        expected.sort();
+        if held != expected {
+            return Err(format!(
+                "the carrier ({}) holds {held:?} and should hold {expected:?}",
+                displaced.reason.word()
+            ));
+        }
+        let depends = expected.iter().any(|(e, a, v, _)| {
+            let v = if let Datum::Ref(v) = v { Some(v) } else { None };
+            [Some(e), Some(a), v]
+                .into_iter()
+                .flatten()
+                .any(|x| matches!(x, Thing::Unbound(n) if n.origin != t.origin.id))
+        });
+        if displaced.reason == Reason::Depends && !depends {
+            return Err("it was displaced since it depends on another, and does not".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Names that are one entity took one identity.
+    fn unifications(&mut self, facts: &Facts) -> Result<(), String> {
+        let mut same: BTreeMap<Entid, Vec<Name>> = BTreeMap::new();
+        for (name, e) in &self.is {
+            if name.authored.get() > 0 {
+                same.entry(*e).or_default().push(*name);
+            }
+        }
+        for (e, names) in same.iter().filter(|(_, names)| names.len() > 1) {
+            let mut reached: BTreeSet<Name> = names.first().copied().into_iter().collect();
+            loop {
+                let before = reached.len();
+                for holders in self.claims.values() {
+                    if holders.iter().any(|(name, _)| reached.contains(name)) {
+                        reached.extend(holders.iter().map(|(name, _)| *name).filter(|name| names.contains(name)));
+                    }
+                }
+                if reached.len() == before {
+                    break;
+                }
+            }
+            if reached.len() != names.len() {
+                let ident = facts.ident(*e);
+                return Err(format!("{names:?} became one entity, {e} {ident:?}, and never took one identity"));
+            }
+            self.verdict.unified += names.len() as u64 - 1;
+            let late = |name: &Name| {
+                !self.claims.values().flatten().any(|(claimer, origin)| claimer == name && *origin == name.origin)
+            };
+            self.verdict.unified_late += names.iter().filter(|name| late(name)).count() as u64;
+            let device = |name: &Name| self.history.get(name.origin).map(|c| c.device);
+            let devices: BTreeSet<_> = names.iter().map(device).collect();
+            self.verdict.unified_though_distinct += u64::from(devices.len() < names.len());
+        }
+        Ok(())
+    }
+
+    fn count(&mut self) {
+        let mut by_number: BTreeMap<Entid, BTreeSet<Entid>> = BTreeMap::new();
+        for (name, e) in self.is.iter().filter(|(name, _)| name.authored.get() > 0) {
+            by_number.entry(name.authored).or_default().insert(*e);
+        }
+        self.verdict.colliding_entids = by_number.values().filter(|images| images.len() > 1).count() as u64;
+        let mut by_ident: BTreeMap<&Value, BTreeSet<Entid>> = BTreeMap::new();
+        for authored in self.history.changes() {
+            self.verdict.retractions += authored.changes.iter().filter(|c| !c.added).count() as u64;
+            for c in
+                authored.changes.iter().filter(|c| c.a == core::IDENT && c.added && authored.allocated.contains(&c.e))
+            {
+                by_ident.entry(&c.v).or_default().insert(c.e);
+            }
+        }
+        self.verdict.differing_attributes = by_ident.values().filter(|numbers| numbers.len() > 1).count() as u64;
+    }
+}
+
+/// An entity in a displaced change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Thing {
+    Is(Entid),
+    Unbound(Name),
+}
+
+/// A value in a displaced change.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Datum {
+    Value(Value),
+    Ref(Thing),
+}
+
+/// Whether a carrier that was just made had to be: its change cannot be said of `before`, the facts it was made on.
+///
+/// # Errors
+/// Where nothing stands against the change.
+pub fn justified(carrier: &Transaction, before: &Facts) -> Result<(), String> {
+    let Some(displaced) = &carrier.displaced else { return Ok(()) };
+    let changes = &displaced.changes;
+    let new = |e: Entid| e.get() < 0;
+    let foreign = displaced.unbound.iter().any(|u| u.origin != carrier.origin.id);
+    let gone = |e: Entid| e.is_user() && !before.exists(e);
+    let deleted = changes.iter().filter(|c| c.added).any(|c| gone(c.e) || c.v.as_ref_entid().is_some_and(gone));
+    let schema = changes.iter().any(|c| defines(c.a));
+    let unknown = changes.iter().flat_map(mentioned).next().is_some()
+        && changes.iter().any(|c| !new(c.a) && before.value_type(c.a) != Some(c.v.value_type().entid()));
+    let clash = changes.iter().filter(|c| c.added).any(|c| {
+        let others = changes.iter().filter(|o| (o.a, &o.v) == (c.a, &c.v));
+        let twice = changes.iter().any(|o| o.added && (o.e, o.a) == (c.e, c.a) && o.v != c.v && before.is_one(c.a));
+        let both = changes.iter().any(|o| !o.added && (o.e, o.a, &o.v) == (c.e, c.a, &c.v));
+        let freed = |h: Entid| {
+            changes.iter().any(|o| {
+                (o.e, o.a) == (h, c.a) && (!o.added && o.v == c.v || o.added && before.is_one(c.a) && o.v != c.v)
+            })
+        };
+        let taken = before.holders(c.a, &c.v).into_iter().any(|h| h != c.e && !freed(h));
+        let claimed = others.filter(|o| o.added && o.e != c.e).count() > 0;
+        twice || both || before.unique(c.a).is_some() && (taken || claimed)
+    });
+    if foreign || deleted || schema || unknown || clash {
+        return Ok(());
+    }
+    Err(format!(
+        "{} was displaced ({}: {}), and nothing stands against it",
+        carrier.origin.id,
+        displaced.reason.word(),
+        displaced.detail
+    ))
+}

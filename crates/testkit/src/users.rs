@@ -1,0 +1,414 @@
+//! Users: what they transact, as EDN text, from what they see in their store.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use tolstoy_store::{Entid, Value};
+
+use crate::dice::Dice;
+use crate::oracle::facts::core;
+use crate::oracle::{Facts, View};
+
+/// An attribute that users define: everybody who does means the same.
+struct Design {
+    name: &'static str,
+    value_type: &'static str,
+    many: bool,
+    more: &'static str,
+}
+
+const fn design(name: &'static str, value_type: &'static str, many: bool, more: &'static str) -> Design {
+    Design { name, value_type, many, more }
+}
+
+const IDENTITY: &str = ":db/unique :db.unique/identity";
+const UNIQUE: &str = ":db/unique :db.unique/value";
+
+const DESIGNS: [Design; 18] = [
+    design("u/name", "string", false, IDENTITY),
+    design("u/ssn", "long", false, IDENTITY),
+    design("u/key", "uuid", false, IDENTITY),
+    design("u/account", "ref", false, IDENTITY),
+    design("u/alias", "keyword", true, IDENTITY),
+    design("u/badge", "keyword", false, UNIQUE),
+    design("u/tag", "string", true, UNIQUE),
+    design("u/seat", "ref", false, UNIQUE),
+    design("u/age", "long", false, ""),
+    design("u/note", "string", true, ""),
+    design("u/boss", "ref", false, ""),
+    design("u/friend", "ref", true, ""),
+    design("u/part", "ref", true, ":db/isComponent true"),
+    design("u/alive", "boolean", false, ""),
+    design("u/height", "double", false, ":db/index true"),
+    design("u/born", "instant", true, ""),
+    design("u/home", "uri", false, ":db/noHistory true"),
+    design("u/photo", "bytes", false, ""),
+];
+
+/// What a transaction is made of.
+#[derive(Debug, Clone, Copy)]
+enum Move {
+    /// Some facts about one entity.
+    Add,
+    /// A new entity, as a map, perhaps with more maps in it.
+    Entity,
+    /// A fact taken back.
+    Retract,
+    /// An entity deleted whole.
+    Delete,
+    /// A fact replaced: another value of an attribute that has one.
+    Replace,
+    /// New attributes.
+    Define,
+    /// Another ident for an entity that has one, or a first one.
+    Rename,
+    /// Two entities exchange a unique value.
+    Swap,
+    /// An identity for an entity that was created without.
+    Identify,
+    /// A fact about the transaction itself, or an earlier one.
+    Annotate,
+    /// A ref to something recent.
+    Refer,
+    /// A remark about an attribute's definition.
+    Alter,
+}
+
+const MOVES: [(Move, u64); 12] = [
+    (Move::Add, 20),
+    (Move::Entity, 24),
+    (Move::Retract, 14),
+    (Move::Delete, 6),
+    (Move::Replace, 16),
+    (Move::Define, 10),
+    (Move::Rename, 3),
+    (Move::Swap, 5),
+    (Move::Identify, 10),
+    (Move::Annotate, 5),
+    (Move::Refer, 12),
+    (Move::Alter, 2),
+];
+
+/// A user who sees a store and decides what to transact.
+pub(crate) struct User<'u> {
+    dice: &'u mut Dice,
+    view: &'u View,
+    text: String,
+    /// The tempids that are referred to, and those about which something is stated.
+    tempids: (BTreeSet<String>, BTreeSet<String>),
+}
+
+impl<'u> User<'u> {
+    /// A transaction as text. It is well-formed; the store may refuse it all the same, since users err.
+    pub(crate) fn transaction(dice: &'u mut Dice, view: &'u View) -> String {
+        let mut user = Self { dice, view, text: String::from("["), tempids: Default::default() };
+        if user.attributes().len() < 4 {
+            user.define();
+        }
+        for _ in 0..=user.dice.weighted(&[50, 25, 15, 10]) {
+            let weights = MOVES.map(|(_, weight)| weight);
+            let (chosen, _) = MOVES[user.dice.weighted(&weights)];
+            user.make(chosen);
+        }
+        user.state_the_rest();
+        user.text.push(']');
+        user.text
+    }
+
+    fn make(&mut self, chosen: Move) {
+        match chosen {
+            Move::Add => self.add(),
+            Move::Entity => {
+                let map = self.map(0);
+                self.push(&map);
+            }
+            Move::Retract => self.retract(),
+            Move::Delete => {
+                let e = self.entity();
+                self.push(&format!("[:db/retractEntity {e}]"));
+            }
+            Move::Replace => self.replace(),
+            Move::Define => self.define(),
+            Move::Rename => self.rename(),
+            Move::Swap => self.swap(),
+            Move::Identify => self.identify(),
+            Move::Annotate => self.annotate(),
+            Move::Refer => self.refer(),
+            Move::Alter => self.alter(),
+        }
+    }
+
+    /// States something about each tempid that is only referred to, as a transaction must.
+    fn state_the_rest(&mut self) {
+        let (used, stated) = self.tempids.clone();
+        for id in used.difference(&stated) {
+            self.push(&format!("[:db/add {id} :db/doc \"made\"]"));
+        }
+    }
+
+    fn new_entity(&mut self) -> String {
+        let id = self.tempid();
+        self.tempids.1.insert(id.clone());
+        id
+    }
+
+    fn push(&mut self, form: &str) {
+        self.text.push(' ');
+        self.text.push_str(form);
+    }
+
+    fn facts(&self) -> &'u Facts {
+        &self.view.facts
+    }
+
+    /// The attributes that are there, and that it can be said in text what they are called.
+    fn attributes(&self) -> Vec<Entid> {
+        self.facts().attributes()
+    }
+
+    fn attribute(&mut self, fits: impl Fn(&Facts, Entid) -> bool) -> Option<Entid> {
+        let facts = self.facts();
+        let fitting: Vec<Entid> = self.attributes().into_iter().filter(|a| fits(facts, *a)).collect();
+        self.dice.pick(&fitting).copied()
+    }
+
+    fn name(&self, e: Entid) -> String {
+        self.facts().ident(e).map_or_else(|| e.to_string(), ToString::to_string)
+    }
+
+    fn tempid(&mut self) -> String {
+        // Few names, so that several forms of one transaction speak of one new entity.
+        format!("\"t{}\"", self.dice.below(3))
+    }
+
+    /// Entities with facts, the newest last; attributes are entities too.
+    fn entities(&self) -> Vec<Entid> {
+        let all: BTreeSet<Entid> = self.facts().iter().map(|(e, _, _)| e).filter(|e| e.is_user()).collect();
+        all.into_iter().collect()
+    }
+
+    fn is_attribute(&self, e: Entid) -> bool {
+        self.facts().value_type(e).is_some()
+    }
+
+    /// An entity that exists, as text: mostly a recent one, mostly by number.
+    fn entity(&mut self) -> String {
+        let all: Vec<Entid> = self.entities().into_iter().filter(|e| !self.is_attribute(*e)).collect();
+        let recent = all.get(all.len().saturating_sub(4)..).unwrap_or_default().to_vec();
+        let from = if self.dice.chance(500) { recent } else { all };
+        let any = self.facts().high();
+        match self.dice.weighted(&[70, 14, 4, 4]) {
+            1 => self
+                .lookup()
+                .unwrap_or_else(|| self.dice.pick(&from).map_or_else(|| ":db/doc".to_owned(), ToString::to_string)),
+            // Perhaps an entity without facts. Attributes get no facts but those that define them: two of them that
+            // became one would be two definitions of one, which stops a sync.
+            2 if any.is_user() => {
+                let n = self.dice.below(any.get().abs_diff(Entid::USER0.get()) + 1);
+                let e = Entid::USER0.plus(i64::try_from(n).unwrap_or(0));
+                if self.is_attribute(e) { self.transaction_entity() } else { e.to_string() }
+            }
+            3 => self.transaction_entity(),
+            _ => match self.dice.pick(&from) {
+                Some(e) => e.to_string(),
+                None => self.transaction_entity(),
+            },
+        }
+    }
+
+    fn transaction_entity(&mut self) -> String {
+        let newest = self.view.log.last().map_or(Entid::TX0, |t| t.tx);
+        let back = self.dice.below(6);
+        let e = Entid::new((newest.get() - i64::try_from(back).unwrap_or(0)).max(Entid::TX0.get() + 1));
+        if back == 0 || e > newest { "(transaction-tx)".to_owned() } else { e.to_string() }
+    }
+
+    fn lookup(&mut self) -> Option<String> {
+        let a = self.attribute(|facts, a| facts.unique(a).is_some())?;
+        let held: Vec<String> =
+            self.facts().iter().filter(|(_, at, _)| *at == a).map(|(_, _, v)| v.to_string()).collect();
+        let v = self.dice.pick(&held)?.clone();
+        let name = self.name(a);
+        Some(if self.dice.chance(500) { format!("[{name} {v}]") } else { format!("(lookup-ref {name} {v})") })
+    }
+
+    /// A value of the attribute, from a small pool, so that values clash.
+    fn value(&mut self, a: Entid, depth: u32) -> String {
+        let n = self.dice.below(5);
+        let Some(value_type) = self.facts().value_type(a) else { return n.to_string() };
+        match value_type.get() {
+            23 => self.reference(depth),
+            24 => format!(":k/v{n}"),
+            25 => (i64::try_from(n).unwrap_or(0) - 2).to_string(),
+            26 => ["0.0", "-1.5", "1e300", "##Inf", "2.5"][n as usize].to_owned(),
+            28 => format!("#uuid \"00000000-0000-4000-8000-00000000000{n}\""),
+            29 => format!("#uri \"https://example.org/{n}\""),
+            30 => (n % 2 == 0).to_string(),
+            31 => format!("#inst \"196{n}-02-03T04:05:06.{n}Z\""),
+            32 => format!("#bytes \"0{n}ff\""),
+            _ => ["\"\"", "\"ä\"", "\"Grisha\"", "\"a\\n\\\"b\\\"\"", "\"Anna\""][n as usize].to_owned(),
+        }
+    }
+
+    fn reference(&mut self, depth: u32) -> String {
+        match self.dice.weighted(&[50, 25, if depth < 2 { 15 } else { 0 }, 6]) {
+            1 => {
+                let id = self.tempid();
+                self.tempids.0.insert(id.clone());
+                id
+            }
+            2 => self.map(depth + 1),
+            3 => {
+                let all = self.attributes();
+                self.dice.pick(&all).map_or_else(|| ":db/doc".to_owned(), |a| self.name(*a))
+            }
+            _ => self.entity(),
+        }
+    }
+
+    fn map(&mut self, depth: u32) -> String {
+        let mut map = String::from("{");
+        if self.dice.chance(400) {
+            let id = self.new_entity();
+            let _ = write!(map, ":db/id {id} ");
+        }
+        let mut used = BTreeSet::new();
+        for _ in 0..self.dice.between(1, 3) {
+            // Every other entity begins without an identity.
+            let plain = self.dice.chance(500);
+            let Some(a) = self.attribute(|facts, a| !plain || facts.unique(a).is_none()) else { continue };
+            if used.insert(a) {
+                let (mut name, mut v) = (self.name(a), self.value(a, depth));
+                if self.facts().value_type(a) == Some(Entid::new(23)) && self.dice.chance(150) {
+                    (name, v) = (name.replace('/', "/_"), self.entity());
+                }
+                let _ = write!(map, "{name} {v} ");
+            }
+        }
+        if used.is_empty() {
+            map.push_str(":db/doc \"made\"");
+        }
+        map.push('}');
+        map
+    }
+
+    fn add(&mut self) {
+        let e = if self.dice.chance(300) { self.new_entity() } else { self.entity() };
+        for _ in 0..self.dice.between(1, 2) {
+            if let Some(a) = self.attribute(|_, _| true) {
+                let (name, v) = (self.name(a), self.value(a, 0));
+                if v.starts_with('{') {
+                    self.push(&format!("{{:db/id {e} {name} {v}}}"));
+                } else {
+                    self.push(&format!("[:db/add {e} {name} {v}]"));
+                }
+            }
+        }
+    }
+
+    /// A fact that is true and that users may take back.
+    fn fact(&mut self, fits: impl Fn(&Facts, Entid) -> bool) -> Option<(Entid, Entid, Value)> {
+        let facts = self.facts();
+        let own = |a: Entid| a.is_user() && fits(facts, a);
+        let all: Vec<_> = facts.iter().filter(|(_, a, _)| own(*a)).map(|(e, a, v)| (e, a, v.clone())).collect();
+        self.dice.pick(&all).cloned()
+    }
+
+    fn retract(&mut self) {
+        if let Some((e, a, v)) = self.fact(|_, _| true) {
+            let a = self.name(a);
+            self.push(&format!("[:db/retract {e} {a} {v}]"));
+        }
+    }
+
+    fn replace(&mut self) {
+        if let Some((e, a, _)) = self.fact(Facts::is_one) {
+            let (name, v) = (self.name(a), self.value(a, 2));
+            self.push(&format!("[:db/add {e} {name} {v}]"));
+        }
+    }
+
+    fn define(&mut self) {
+        for _ in 0..self.dice.between(1, 4) {
+            let at = self.dice.index(DESIGNS.len());
+            let Some(Design { name, value_type, many, more }) = DESIGNS.get(at) else { continue };
+            let many = if *many { "many" } else { "one" };
+            let doc =
+                if self.dice.chance(300) { format!(" :db/doc \"d{}\"", self.dice.below(3)) } else { String::new() };
+            self.push(&format!(
+                "{{:db/ident :{name} :db/valueType :db.type/{value_type} :db/cardinality :db.cardinality/{many} {more}{doc}}}"
+            ));
+        }
+    }
+
+    fn rename(&mut self) {
+        let named: Vec<Entid> = self.entities().into_iter().filter(|e| self.facts().ident(*e).is_some()).collect();
+        if self.dice.chance(400) || named.is_empty() {
+            let (e, n) = (self.entity(), self.dice.below(3));
+            return self.push(&format!("[:db/add {e} :db/ident :e/n{n}]"));
+        }
+        if let Some(e) = self.dice.pick(&named).copied() {
+            let old = self.name(e);
+            // Only names that nobody gives to an attribute of another kind.
+            let new = if self.is_attribute(e) {
+                old.strip_suffix('x').map_or_else(|| format!("{old}x"), ToOwned::to_owned)
+            } else {
+                format!(":e/n{}", self.dice.below(4))
+            };
+            self.push(&format!("[:db/add {e} :db/ident {new}]"));
+        }
+    }
+
+    fn swap(&mut self) {
+        let Some((e, a, v)) = self.fact(|facts, a| facts.unique(a).is_some() && facts.is_one(a)) else { return };
+        let others: Vec<_> =
+            self.facts().iter().filter(|(o, at, _)| *at == a && *o != e).map(|(o, _, v)| (o, v.clone())).collect();
+        let Some((other, w)) = self.dice.pick(&others).cloned() else { return };
+        let name = self.name(a);
+        self.push(&format!("[:db/add {e} {name} {w}] [:db/add {other} {name} {v}]"));
+    }
+
+    fn identify(&mut self) {
+        if let Some(a) = self.attribute(Facts::identifies) {
+            let (e, name, v) = (self.entity(), self.name(a), self.value(a, 2));
+            self.push(&format!("[:db/add {e} {name} {v}]"));
+        }
+    }
+
+    fn annotate(&mut self) {
+        let plain = |facts: &Facts, a: Entid| facts.unique(a).is_none() && facts.value_type(a) != Some(Entid::new(23));
+        if let Some(a) = self.attribute(plain) {
+            let (e, name, v) = (self.transaction_entity(), self.name(a), self.value(a, 2));
+            self.push(&format!("[:db/add {e} {name} {v}]"));
+        }
+    }
+
+    fn refer(&mut self) {
+        if let Some(a) = self.attribute(|facts, a| facts.value_type(a) == Some(Entid::new(23))) {
+            let (e, name) = (self.entity(), self.name(a));
+            let v = match self.dice.weighted(&[60, 10, 15, 15]) {
+                1 => e.clone(),
+                2 => self.transaction_entity(),
+                3 => "(transaction-tx)".to_owned(),
+                _ => self.entity(),
+            };
+            self.push(&format!("[:db/add {e} {name} {v}]"));
+        }
+    }
+
+    fn alter(&mut self) {
+        if let Some(a) = self.attribute(|_, _| true) {
+            let name = self.name(a);
+            let form = match self.dice.below(4) {
+                0 => format!("[:db/add {a} :db/doc \"d{}\"]", self.dice.below(3)),
+                1 => format!("[:db/add {name} :db/index true]"),
+                2 => format!("[:db/add {name} :db/noHistory {}]", self.dice.chance(500)),
+                _ if self.facts().holds(a, core::INDEX, &Value::Boolean(true)) && self.facts().unique(a).is_none() => {
+                    format!("[:db/retract {name} :db/index true]")
+                }
+                _ => format!("[:db/retractEntity {name}]"),
+            };
+            self.push(&form);
+        }
+    }
+}

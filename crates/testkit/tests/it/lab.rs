@@ -1,0 +1,124 @@
+//! A few stores and a hub, for stories told step by step.
+
+use std::sync::Mutex;
+
+use tolstoy_proto::LogId;
+use tolstoy_store::{Entid, Store, Timeline, Transaction, TxReport, Value};
+use tolstoy_sync::{Error, MemoryTransport, Outcome, SyncReport};
+use tolstoy_testkit::oracle::{History, View, judge};
+use tolstoy_testkit::world::{self, Hub, block_on};
+
+pub(crate) struct Lab {
+    pub(crate) hub: Hub,
+    pub(crate) stores: Vec<Store>,
+    views: Vec<View>,
+    history: History,
+}
+
+impl Lab {
+    /// So many empty stores, numbered from 1, and a hub.
+    pub(crate) fn new(devices: u64) -> Self {
+        let stores: Vec<Store> = (1..=devices).map(|n| Store::in_memory(world::env(7, n)).unwrap()).collect();
+        let views = stores.iter().map(|s| View::of(s).unwrap()).collect();
+        let log: LogId = "3a1f0b52-6c1d-4a57-9f0e-5d1c2b7a9e10".parse().unwrap();
+        Self { hub: Hub::new(world::env(7, 0), log), stores, views, history: History::default() }
+    }
+
+    pub(crate) fn store(&self, device: usize) -> &Store {
+        &self.stores[device - 1]
+    }
+
+    /// Transacts on a device.
+    pub(crate) fn transact(&mut self, device: usize, text: &str) -> TxReport {
+        let at = device - 1;
+        let report = self.stores[at].transact_str(text).unwrap_or_else(|e| panic!("device {device}: {text}: {e}"));
+        self.history.note(&mut self.views[at], &self.stores[at], &report, text).unwrap();
+        report
+    }
+
+    /// Syncs a device; `requests` is after how many of them the link dies.
+    pub(crate) fn try_sync(&mut self, device: usize, requests: u32) -> Result<SyncReport, Error> {
+        let at = device - 1;
+        let hub = Mutex::new(&mut self.hub);
+        let mut left = requests;
+        let mut transport = MemoryTransport::new(|request| {
+            left = left
+                .checked_sub(1)
+                .ok_or_else(|| tolstoy_sync::TransportError::Unreachable("the link is dead".to_owned()))?;
+            hub.lock().unwrap().serve(request)
+        });
+        let result = block_on(tolstoy_sync::sync(
+            &mut self.stores[at],
+            &mut transport,
+            &world::options(world::env(7, device as u64 + 100)),
+        ));
+        self.views[at] = View::of(&self.stores[at]).unwrap();
+        result
+    }
+
+    pub(crate) fn sync(&mut self, device: usize) -> SyncReport {
+        self.try_sync(device, u32::MAX).unwrap_or_else(|e| panic!("device {device}: {e}"))
+    }
+
+    /// What the passes of a sync were.
+    pub(crate) fn outcomes(&mut self, device: usize) -> Vec<Outcome> {
+        self.sync(device).passes.iter().map(|p| p.outcome).collect()
+    }
+
+    /// Syncs all devices until nothing happens any more, and lets the oracle judge what came of it.
+    pub(crate) fn rest(&mut self) {
+        let mut quiet = false;
+        for _ in 0..8 {
+            quiet = (1..=self.stores.len()).fold(true, |quiet, n| self.outcomes(n) == [Outcome::NoChanges] && quiet);
+            if quiet {
+                break;
+            }
+        }
+        assert!(quiet, "the devices do not come to rest");
+        let digest = self.stores[0].facts_digest().unwrap();
+        for (store, view) in self.stores.iter().zip(&self.views) {
+            assert_eq!(store.facts_digest().unwrap(), digest);
+            assert_eq!(view.log, self.views[0].log);
+        }
+        judge(&self.views[0].log, &self.history).unwrap();
+    }
+
+    /// The log of a device, without the bootstrap.
+    pub(crate) fn log(&self, device: usize) -> Vec<Transaction> {
+        self.store(device).transactions(Timeline::MAIN, Entid::TX0, usize::MAX).unwrap()
+    }
+
+    /// The main transaction that a change became.
+    pub(crate) fn became(&self, device: usize, report: &TxReport) -> Transaction {
+        let store = self.store(device);
+        let tx = store.by_origin(report.origin.id).unwrap().expect("the change is in the log");
+        store.transaction(tx).unwrap().unwrap()
+    }
+
+    /// The entity with this ident.
+    pub(crate) fn entid(&self, device: usize, ident: &str) -> Entid {
+        self.store(device).schema().entid(&tolstoy_edn::Keyword::parse(ident).unwrap()).unwrap()
+    }
+
+    /// The facts of a device above the bootstrap, a line each in order, with idents where there are; instants of
+    /// transactions are left out.
+    pub(crate) fn facts(&self, device: usize) -> Vec<String> {
+        let store = self.store(device);
+        let schema = store.schema();
+        let name = |e: Entid| schema.name(e);
+        let datoms = store.datoms().unwrap();
+        let shown = datoms.iter().filter(|d| d.tx > Entid::TX0 && name(d.a) != ":db/txInstant").map(|d| {
+            let v = match &d.v {
+                Value::Ref(to) => name(*to),
+                other => other.to_string(),
+            };
+            format!("[{} {} {v}]", name(d.e), name(d.a))
+        });
+        shown.collect()
+    }
+
+    /// The facts of a device that are no schema.
+    pub(crate) fn data(&self, device: usize) -> Vec<String> {
+        self.facts(device).into_iter().filter(|fact| !fact.contains(" :db/")).collect()
+    }
+}

@@ -1,0 +1,8 @@
+//! The whole system: simulations from seeds, and stories told by name.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod lab;
+mod merge_cases;
+mod readme_example;
+mod simulation;
+mod transcript_story;
