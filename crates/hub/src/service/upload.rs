@@ -240,6 +240,11 @@ impl Upload {
         }
     }
 
+    /// Whether the first transaction's place is the one after this.
+    pub(super) fn follows(&self, seq: Seq) -> bool {
+        self.last.is_none_or(|(_, last)| last.0.checked_sub(self.ids.len() as u64) == Some(seq.0))
+    }
+
     /// The chain digest after the push, on a chain whose digest is `base`.
     pub(super) fn chain_on(&mut self, base: ChainDigest) -> io::Result<ChainDigest> {
         let mut chain = base;
