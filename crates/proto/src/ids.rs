@@ -150,11 +150,7 @@ impl ChunkId {
 
     /// The content id that says this SHA-256.
     pub fn from_digest(digest: &[u8; 32]) -> Self {
-        let mut text = [0; MAX_CHUNK_ID];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(digest) {
-            pair.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 15)]);
-        }
-        Self { text, len: 64 }
+        Self { text: hex32(digest), len: 64 }
     }
 
     /// The id as text.
@@ -191,10 +187,12 @@ impl FromStr for ChunkId {
 
     fn from_str(text: &str) -> Result<Self, BadId> {
         let bytes = text.as_bytes();
-        let allowed = |b: &u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-');
+        // All characters are looked at, without a branch for each: ids are read often, and almost all are good.
+        let allowed =
+            bytes.iter().fold(true, |good, b| good & (b.is_ascii_lowercase() | b.is_ascii_digit() | (*b == b'-')));
         let mut id = Self { text: [0; MAX_CHUNK_ID], len: 0 };
         match (u8::try_from(bytes.len()), id.text.get_mut(..bytes.len())) {
-            (Ok(len @ 1..), Some(place)) if bytes.iter().all(allowed) => {
+            (Ok(len @ 1..), Some(place)) if allowed => {
                 place.copy_from_slice(bytes);
                 id.len = len;
                 Ok(id)
@@ -231,6 +229,26 @@ impl<'de> Deserialize<'de> for ChunkId {
 
 const fn hex_digit(nibble: u8) -> u8 {
     if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
+}
+
+/// The two digits of each byte.
+const HEX_PAIRS: [[u8; 2]; 256] = {
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [hex_digit((byte >> 4) as u8), hex_digit((byte & 15) as u8)];
+        byte += 1;
+    }
+    pairs
+};
+
+/// 32 bytes as lowercase hex digits.
+pub(crate) fn hex32(bytes: &[u8; 32]) -> [u8; 64] {
+    let mut text = [0; 64];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&HEX_PAIRS[usize::from(*byte)]);
+    }
+    text
 }
 
 /// The value of each lowercase hex digit; 255 for all other characters.

@@ -172,12 +172,14 @@ fn open_for_writing(path: &Path, options: &SqliteOptions) -> Result<Connection, 
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     prepare_once(&connection, path)?;
+    // Says something to a new file only. Several transactions of 1 KB share a page of this size.
+    connection.pragma_update(None, "page_size", 8192).map_err(failed)?;
     schema::prepare(&mut connection, path)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
     // Each commit reaches the disk before it is acknowledged.
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     connection.pragma_update(None, "wal_autocheckpoint", options.checkpoint_pages).map_err(failed)?;
-    connection.pragma_update(None, "cache_size", -32 * 1024).map_err(failed)?;
+    connection.pragma_update(None, "cache_size", -24 * 1024).map_err(failed)?;
     Ok(connection)
 }
 
@@ -187,7 +189,7 @@ fn open_for_reading(path: &Path) -> Result<Connection, OpenError> {
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     prepare_once(&connection, path)?;
     connection.pragma_update(None, "query_only", true).map_err(failed)?;
-    connection.pragma_update(None, "cache_size", -8 * 1024).map_err(failed)?;
+    connection.pragma_update(None, "cache_size", -16 * 1024).map_err(failed)?;
     Ok(connection)
 }
 
