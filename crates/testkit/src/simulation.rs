@@ -3,16 +3,18 @@
 mod coverage;
 mod device;
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tolstoy_proto::LogId;
-use tolstoy_store::{ErrorKind as StoreError, Store};
+use tolstoy_store::{Entid, ErrorKind as StoreError, Store, Transaction};
 use tolstoy_sync::{ErrorKind, MemoryTransport, Outcome, SyncReport};
 use uuid::Uuid;
 
 use crate::dice::Dice;
+use crate::oracle::facts::show;
 use crate::oracle::{Facts, History, View, judge, justified};
 use crate::users::User;
 use crate::world::{Faults, Hub, Link, LinkCounts, block_on, env, options};
@@ -129,6 +131,8 @@ struct Book {
     dice: Dice,
     /// Syncs so far: each one has dice of its own.
     syncs: u64,
+    /// The attributes that all devices have from the log.
+    settled: BTreeSet<Entid>,
 }
 
 struct World {
@@ -157,6 +161,7 @@ impl World {
             coverage: Coverage::default(),
             dice,
             syncs: 0,
+            settled: BTreeSet::new(),
         };
         Ok(Self { net: Net { hub: Mutex::new(hub), old: Mutex::new(Vec::new()) }, devices, book, _folder: folder })
     }
@@ -167,6 +172,7 @@ impl World {
             let restores = self.book.plan.restores;
             match self.book.dice.weighted(&[50, 34, 10, restores / 10]) {
                 0 => {
+                    self.settle()?;
                     for _ in 0..self.book.dice.between(1, 4) {
                         self.devices[at].transact(&mut self.book)?;
                     }
@@ -178,6 +184,21 @@ impl World {
         }
         self.rest()?;
         self.agree()
+    }
+
+    /// Notes which attributes all devices have from the log, and so may be altered. Where backups are restored none may:
+    /// a definition that the log lost, altered since, is a different one to a device that made it too and still has it so.
+    fn settle(&mut self) -> Result<(), String> {
+        if self.book.plan.restores > 0 {
+            return Ok(());
+        }
+        let mut settled: Option<BTreeSet<Entid>> = None;
+        for device in &self.devices {
+            let own = device.synced_attributes()?;
+            settled = Some(settled.map_or_else(|| own.clone(), |all| all.intersection(&own).copied().collect()));
+        }
+        self.book.settled = settled.unwrap_or_default();
+        Ok(())
     }
 
     /// Syncs until the link dies after some requests; then the device is closed and opened again.
@@ -272,6 +293,10 @@ impl World {
         if state.seq.0 + 1 != first.view.log.len() as u64 {
             return Err(format!("the log has {} transactions, the stores {}", state.seq.0, first.view.log.len() - 1));
         }
+        self.book.say("the log:");
+        for transaction in first.view.log.iter().skip(1) {
+            self.book.tell(transaction);
+        }
         let verdict = judge(&first.view.log, &self.book.history)?;
         self.book.say(format!("{verdict:?}"));
         self.book.coverage.judged(&verdict);
@@ -285,6 +310,28 @@ impl Book {
     }
 }
 
+impl Book {
+    /// Tells a transaction of the log.
+    fn tell(&mut self, transaction: &Transaction) {
+        let what = match &transaction.displaced {
+            Some(displaced) => format!("carrier, {}: {}", displaced.reason.word(), displaced.detail),
+            None => String::new(),
+        };
+        let Transaction { tx, origin, entids, overwritten, changes, .. } = transaction;
+        self.say(format!("  {tx} {} {what}", origin.id));
+        for run in entids {
+            self.say(format!("      {} of {} is {}", run.count, run.authored, run.current));
+        }
+        for o in overwritten {
+            self.say(format!("      overwrites [{} {}] {:?} {:?} {}", o.e, o.a, o.base, o.incoming, o.local));
+        }
+        let held = transaction.displaced.iter().flat_map(|d| &d.changes);
+        for change in changes.iter().chain(held) {
+            self.say(format!("      {}", show(change)));
+        }
+    }
+}
+
 /// How a step on a store must fail, if it fails.
 fn expected(error: &tolstoy_store::Error) -> bool {
     matches!(error.kind(), StoreError::Input | StoreError::Refused)
@@ -293,11 +340,11 @@ fn expected(error: &tolstoy_store::Error) -> bool {
 impl Device {
     /// The user transacts something. A refusal leaves no trace.
     fn transact(&mut self, book: &mut Book) -> Result<(), String> {
-        let text = User::transaction(&mut self.dice, &self.view);
+        let text = User::transaction(&mut self.dice, &self.view, &book.settled);
         let before = self.digest()?;
         match self.store.transact_str(&text) {
             Ok(report) => {
-                book.say(format!("device {} transacts {text}", self.number));
+                book.say(format!("device {} transacts {text} as {}", self.number, report.origin.id));
                 for datom in &report.datoms {
                     book.say(format!(
                         "    {} {} {} {} {}",

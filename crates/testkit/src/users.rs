@@ -45,6 +45,10 @@ const DESIGNS: [Design; 18] = [
     design("u/photo", "bytes", false, ""),
 ];
 
+/// Attributes whose meaning users change once all devices have them. Nobody renames or deletes these: to define one anew
+/// would be to define it differently, which stops a sync.
+const ALTERABLE: [&str; 3] = [":u/note", ":u/boss", ":u/born"];
+
 /// What a transaction is made of.
 #[derive(Debug, Clone, Copy)]
 enum Move {
@@ -71,10 +75,12 @@ enum Move {
     /// A ref to something recent.
     Refer,
     /// A remark about an attribute's definition.
+    Remark,
+    /// Another cardinality or uniqueness for an attribute.
     Alter,
 }
 
-const MOVES: [(Move, u64); 12] = [
+const MOVES: [(Move, u64); 13] = [
     (Move::Add, 20),
     (Move::Entity, 24),
     (Move::Retract, 14),
@@ -86,13 +92,16 @@ const MOVES: [(Move, u64); 12] = [
     (Move::Identify, 10),
     (Move::Annotate, 5),
     (Move::Refer, 12),
-    (Move::Alter, 2),
+    (Move::Remark, 2),
+    (Move::Alter, 3),
 ];
 
 /// A user who sees a store and decides what to transact.
 pub(crate) struct User<'u> {
     dice: &'u mut Dice,
     view: &'u View,
+    /// The attributes that all devices have from the log.
+    settled: &'u BTreeSet<Entid>,
     text: String,
     /// The tempids that are referred to, and those about which something is stated.
     tempids: (BTreeSet<String>, BTreeSet<String>),
@@ -100,8 +109,8 @@ pub(crate) struct User<'u> {
 
 impl<'u> User<'u> {
     /// A transaction as text. It is well-formed; the store may refuse it all the same, since users err.
-    pub(crate) fn transaction(dice: &'u mut Dice, view: &'u View) -> String {
-        let mut user = Self { dice, view, text: String::from("["), tempids: Default::default() };
+    pub(crate) fn transaction(dice: &'u mut Dice, view: &'u View, settled: &'u BTreeSet<Entid>) -> String {
+        let mut user = Self { dice, view, settled, text: String::from("["), tempids: Default::default() };
         if user.attributes().len() < 4 {
             user.define();
         }
@@ -134,6 +143,7 @@ impl<'u> User<'u> {
             Move::Identify => self.identify(),
             Move::Annotate => self.annotate(),
             Move::Refer => self.refer(),
+            Move::Remark => self.remark(),
             Move::Alter => self.alter(),
         }
     }
@@ -349,6 +359,9 @@ impl<'u> User<'u> {
         }
         if let Some(e) = self.dice.pick(&named).copied() {
             let old = self.name(e);
+            if ALTERABLE.contains(&old.as_str()) {
+                return;
+            }
             // Only names that nobody gives to an attribute of another kind.
             let new = if self.is_attribute(e) {
                 old.strip_suffix('x').map_or_else(|| format!("{old}x"), ToOwned::to_owned)
@@ -396,7 +409,7 @@ impl<'u> User<'u> {
         }
     }
 
-    fn alter(&mut self) {
+    fn remark(&mut self) {
         if let Some(a) = self.attribute(|_, _| true) {
             let name = self.name(a);
             let form = match self.dice.below(4) {
@@ -406,9 +419,25 @@ impl<'u> User<'u> {
                 _ if self.facts().holds(a, core::INDEX, &Value::Boolean(true)) && self.facts().unique(a).is_none() => {
                     format!("[:db/retract {name} :db/index true]")
                 }
+                _ if ALTERABLE.contains(&name.as_str()) => return,
                 _ => format!("[:db/retractEntity {name}]"),
             };
             self.push(&form);
         }
+    }
+
+    fn alter(&mut self) {
+        let Some(ident) = self.dice.pick(&ALTERABLE) else { return };
+        let Some(a) = self.attributes().into_iter().find(|a| self.settled.contains(a) && self.name(*a) == *ident)
+        else {
+            return;
+        };
+        let form = match (self.dice.below(2), self.facts().unique(a)) {
+            (0, None) => format!("[:db/add {ident} :db/unique :db.unique/value]"),
+            (0, Some(unique)) => format!("[:db/retract {ident} :db/unique {unique}]"),
+            _ if self.facts().is_one(a) => format!("[:db/add {ident} :db/cardinality :db.cardinality/many]"),
+            _ => format!("[:db/add {ident} :db/cardinality :db.cardinality/one]"),
+        };
+        self.push(&form);
     }
 }

@@ -35,22 +35,25 @@ pub(super) struct Images {
     root: Entid,
     root_next: Entid,
     map: HashMap<Entid, Image>,
-    /// Entities of main that entities which local changes allocate turned out to be: both sides made them, each for itself.
+    /// Entities that local changes allocate and that turned out to be entities of main, and these.
     unified: HashSet<Entid>,
+    joined: HashSet<Entid>,
 }
 
-/// What local changes assert of identities.
-#[derive(Default)]
-struct Claims {
-    /// The first new entity that took a value. One that takes it later is another: the first had given it up.
+/// What local changes say about identities.
+#[derive(Debug, Default)]
+struct Identities {
+    /// New entities that take one, in order, each with the transaction it does so in.
+    claims: Vec<(Entid, Change)>,
+    /// The first new entity that takes each.
     first: HashMap<(Entid, Value), Entid>,
-    /// What may show that an entity is one with an entity of main.
-    open: Vec<Change>,
+    /// Identities that are taken from an entity, each with the transactions that do so, and the entity.
+    freed: HashMap<(Entid, Value), Vec<(Entid, Entid)>>,
 }
 
 impl Images {
     pub(super) fn new(root: Entid, root_next: Entid) -> Self {
-        Self { root, root_next, map: HashMap::new(), unified: HashSet::new() }
+        Self { root, root_next, map: HashMap::new(), unified: HashSet::new(), joined: HashSet::new() }
     }
 
     /// Whether the entity existed at the root, and so is itself on both sides.
@@ -71,9 +74,14 @@ impl Images {
         self.map.remove(&e);
     }
 
-    /// Whether both sides made the entity of main, each for itself.
-    pub(super) fn is_unified(&self, image: Entid) -> bool {
-        self.unified.contains(&image)
+    /// Whether a local entity is an entity of main by an identity that both took.
+    pub(super) fn is_unified(&self, local: Entid) -> bool {
+        self.unified.contains(&local)
+    }
+
+    /// Whether main had the entity, and local changes took it for a new one.
+    pub(super) fn is_joined(&self, image: Entid) -> bool {
+        self.joined.contains(&image)
     }
 
     /// Main has this local change already: its entities are what they became there.
@@ -87,8 +95,9 @@ impl Images {
                 self.map.entry(current).or_insert(image);
             }
         }
-        let displaced = main.displaced.is_some() && local.displaced.is_none();
-        let own = if displaced { Image::None(own_birth(local)) } else { Image::Is(main.tx) };
+        // What a change means by its own transaction is not its carrier; what later ones mean by its carrier is.
+        let displaced_there = main.displaced.is_some() && local.displaced.is_none();
+        let own = if displaced_there { Image::None(own_birth(local)) } else { Image::Is(main.tx) };
         self.map.insert(local.tx, own);
     }
 
@@ -120,16 +129,16 @@ impl Images {
 
     /// Reads all local changes once and settles what can be settled before any is re-applied: what main
     /// already has by origin, and which entities are one with an entity of main because they take, anywhere in
-    /// the local changes, an identity that main has given.
+    /// the local changes, an identity that main has given, and that no local change took away before.
     pub(super) fn look_ahead(&mut self, working: &Working<'_>, side: Timeline, local_schema: &Schema) -> Result<()> {
-        let mut claims = Claims::default();
+        let mut identities = Identities::default();
         let mut batches = Batches::new(side, self.root);
         while let Some(batch) = batches.next(working.sql)? {
             for local in batch {
-                self.look_at(working, local, local_schema, &mut claims)?;
+                self.look_at(working, local, local_schema, &mut identities)?;
             }
         }
-        while self.unify(working, &mut claims.open)? {}
+        while self.unify(working, &mut identities)? {}
         Ok(())
     }
 
@@ -138,51 +147,57 @@ impl Images {
         working: &Working<'_>,
         local: Transaction,
         local_schema: &Schema,
-        claims: &mut Claims,
+        identities: &mut Identities,
     ) -> Result<()> {
+        let identity = |schema: &Schema, a| schema.attribute(a).is_some_and(|d| d.unique() == Some(Unique::Identity));
+        let names = |a| identity(local_schema, a) || self.is_old(a) && identity(&working.schema, a);
         let known = match read::by_origin(working.sql, local.origin.id)? {
             Some(tx) => read::transaction(working.sql, Timeline::MAIN, tx)?,
             None => None,
         };
-        if let Some(main) = &known {
-            self.note_known(&local, main);
-        }
-        if local.displaced.is_some() {
-            return Ok(());
-        }
-        let identity = |schema: &Schema, a| schema.attribute(a).is_some_and(|d| d.unique() == Some(Unique::Identity));
-        for change in local.statement() {
-            let by_schema =
-                identity(local_schema, change.a) || self.is_old(change.a) && identity(&working.schema, change.a);
-            if !change.added || !by_schema || self.is_old(change.e) || change.e.is_tx() {
-                continue;
+        if local.displaced.is_none() {
+            for change in local.statement().filter(|c| names(c.a)) {
+                let identity = (change.a, change.v.clone());
+                if !change.added {
+                    identities.freed.entry(identity).or_default().push((local.tx, change.e));
+                } else if !self.is_old(change.e) && !change.e.is_tx() {
+                    // Of several new entities that take it one after the other, only the first can be main's.
+                    let first = *identities.first.entry(identity).or_insert(change.e);
+                    if first == change.e && known.is_none() {
+                        identities.claims.push((local.tx, change.clone()));
+                    }
+                }
             }
-            let first = *claims.first.entry((change.a, change.v.clone())).or_insert(change.e);
-            if first == change.e && known.is_none() {
-                claims.open.push(change.clone());
-            }
+        }
+        if let Some(main) = known {
+            self.note_known(&local, &main);
         }
         Ok(())
     }
 
     /// One round over the claims that are left; true where it learned something, so that another may learn more.
-    fn unify(&mut self, working: &Working<'_>, claims: &mut Vec<Change>) -> Result<bool> {
+    fn unify(&mut self, working: &Working<'_>, identities: &mut Identities) -> Result<bool> {
         let mut learned = false;
         let mut left = Vec::new();
-        for claim in std::mem::take(claims) {
+        for (tx, claim) in std::mem::take(&mut identities.claims) {
             if self.get(claim.e).is_some() {
                 continue;
             }
-            match self.claimed(working, &claim)? {
+            // Whom local changes took the identity from is, to their author, somebody else.
+            let freed = identities.freed.get(&(claim.a, claim.v.clone()));
+            let was =
+                |e: Entid| freed.into_iter().flatten().any(|(at, x)| *at <= tx && self.get(*x) == Some(Image::Is(e)));
+            match self.claimed(working, &claim)?.filter(|e| !was(*e)) {
                 Some(e) => {
                     self.set(claim.e, Image::Is(e));
-                    self.unified.insert(e);
+                    self.unified.insert(claim.e);
+                    self.joined.insert(e);
                     learned = true;
                 }
-                None => left.push(claim),
+                None => left.push((tx, claim)),
             }
         }
-        *claims = left;
+        identities.claims = left;
         Ok(learned)
     }
 
@@ -199,7 +214,7 @@ impl Images {
             v => v.clone(),
         };
         let Some(holder) = working.holder(a, &v)? else { return Ok(None) };
-        // Who had it at the root had it on both sides: the local changes took it away before they gave it anew.
+        // Who had it at the root had it on both sides, and is not who took it on one.
         let given = working.asserted(holder, a, &v)?.is_some_and(|tx| tx > self.root);
         Ok(given.then_some(holder))
     }

@@ -65,10 +65,7 @@ pub(super) fn reapply(working: &mut Working<'_>, side: Side<'_>, seen: Seen, reb
 /// An attribute that both sides defined above the root must mean the same to both.
 fn check_definitions(working: &Working<'_>, images: &Images, local_schema: &Schema) -> Result<()> {
     for (local, ours) in local_schema.attributes() {
-        let Some(Image::Is(main)) = images.get(local).filter(|_| !images.is_old(local)) else { continue };
-        if !images.is_unified(main) {
-            continue;
-        }
+        let Some(Image::Is(main)) = images.get(local).filter(|_| images.is_unified(local)) else { continue };
         let Some(theirs) = working.schema.attribute(main).filter(|theirs| theirs.contradicts(ours)) else { continue };
         let name = working.schema.name(main);
         return Err(Error::new(
@@ -246,8 +243,8 @@ impl Merge<'_, '_> {
             if schema.attribute(*a).is_none_or(|d| !d.is_one()) || self.replaced.contains(&(*e, *a)) {
                 continue;
             }
-            // The local side took a unified entity for a new one, which has no value at the root.
-            let root = if self.images.is_unified(*e) { Some(&None) } else { self.changed.get(&(*e, *a)) };
+            // The local side took a joined entity for a new one, which has no value at the root.
+            let root = if self.images.is_joined(*e) { Some(&None) } else { self.changed.get(&(*e, *a)) };
             let retracted = || group.iter().map(|x| &x.change).filter(|c| !c.added);
             let mut entry = |base: Option<Value>, incoming: Option<Value>| {
                 overwritten.push(Overwrite { e: *e, a: *a, base, incoming, local: v.clone() });

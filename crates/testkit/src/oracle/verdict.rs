@@ -29,8 +29,6 @@ pub struct Verdict {
     pub unified: u64,
     /// Of them, those that took the identity in a later change than the one that allocated them.
     pub unified_late: u64,
-    /// Of them, those that one device had taken for two at a time.
-    pub unified_though_distinct: u64,
 }
 
 /// Judges a log against the history.
@@ -69,8 +67,8 @@ struct Judge<'h> {
     carriers: BTreeSet<Uuid>,
     /// Each main transaction's origin.
     origin_of: BTreeMap<Entid, Uuid>,
-    /// Who asserted a value of a unique identity: one of the names that its author meant, and the change.
-    claims: BTreeMap<(Entid, Value), Vec<(Name, Uuid)>>,
+    /// Who asserted a value of a unique identity.
+    claims: BTreeMap<(Entid, Value), Vec<Claim<'h>>>,
     verdict: Verdict,
 }
 
@@ -192,13 +190,15 @@ impl<'h> Judge<'h> {
     }
 
     /// Notes which names its author took for holders of which unique identities.
-    fn note_claims(&mut self, authored: &Authored, facts: [&Facts; 2]) -> Result<(), String> {
+    fn note_claims(&mut self, authored: &'h Authored, facts: [&Facts; 2]) -> Result<(), String> {
         for meant in authored.meant.iter().filter(|m| m.added) {
-            let (Some(change), Who::Named(names)) = (self.image(meant)?, &meant.e) else { continue };
-            if facts.into_iter().any(|f| f.identifies(change.a))
-                && let Some(name) = names.first()
-            {
-                self.claims.entry((change.a, change.v)).or_default().push((*name, authored.origin));
+            let Some(change) = self.image(meant)? else { continue };
+            if facts.into_iter().any(|f| f.identifies(change.a)) {
+                let names = match &meant.e {
+                    Who::Named(names) => names.clone(),
+                    Who::Core(e) => vec![core_name(*e)],
+                };
+                self.claims.entry((change.a, change.v)).or_default().push(Claim { names, by: authored });
             }
         }
         Ok(())
@@ -329,18 +329,21 @@ impl<'h> Judge<'h> {
     /// Names that are one entity took one identity.
     fn unifications(&mut self, facts: &Facts) -> Result<(), String> {
         let mut same: BTreeMap<Entid, Vec<Name>> = BTreeMap::new();
-        for (name, e) in &self.is {
-            if name.authored.get() > 0 {
-                same.entry(*e).or_default().push(*name);
-            }
+        for (name, e) in self.is.iter().filter(|(name, _)| name.authored != Name::CARRIER) {
+            let names =
+                same.entry(*e).or_insert_with(|| if *e < Entid::USER0 { vec![core_name(*e)] } else { Vec::new() });
+            names.push(*name);
         }
         for (e, names) in same.iter().filter(|(_, names)| names.len() > 1) {
             let mut reached: BTreeSet<Name> = names.first().copied().into_iter().collect();
             loop {
                 let before = reached.len();
-                for holders in self.claims.values() {
-                    if holders.iter().any(|(name, _)| reached.contains(name)) {
-                        reached.extend(holders.iter().map(|(name, _)| *name).filter(|name| names.contains(name)));
+                for claims in self.claims.values() {
+                    for claim in claims {
+                        if claim.name().is_some_and(|name| reached.contains(&name)) {
+                            let others = claims.iter().filter(|other| claim.may_be(other));
+                            reached.extend(others.filter_map(Claim::name).filter(|name| names.contains(name)));
+                        }
                     }
                 }
                 if reached.len() == before {
@@ -353,12 +356,10 @@ impl<'h> Judge<'h> {
             }
             self.verdict.unified += names.len() as u64 - 1;
             let late = |name: &Name| {
-                !self.claims.values().flatten().any(|(claimer, origin)| claimer == name && *origin == name.origin)
+                let own = |c: &Claim<'_>| c.name() == Some(*name) && c.by.origin == name.origin;
+                name.authored.get() > 0 && !self.claims.values().flatten().any(own)
             };
             self.verdict.unified_late += names.iter().filter(|name| late(name)).count() as u64;
-            let device = |name: &Name| self.history.get(name.origin).map(|c| c.device);
-            let devices: BTreeSet<_> = names.iter().map(device).collect();
-            self.verdict.unified_though_distinct += u64::from(devices.len() < names.len());
         }
         Ok(())
     }
@@ -380,6 +381,34 @@ impl<'h> Judge<'h> {
         }
         self.verdict.differing_attributes = by_ident.values().filter(|numbers| numbers.len() > 1).count() as u64;
     }
+}
+
+/// Somebody's statement that an entity has an identity.
+struct Claim<'h> {
+    /// The entity, under all its names.
+    names: Vec<Name>,
+    by: &'h Authored,
+}
+
+impl Claim<'_> {
+    /// One of the names: that the others are the same must show elsewhere.
+    fn name(&self) -> Option<Name> {
+        self.names.first().copied()
+    }
+
+    /// Whether two statements that entities have the same identity make them one: not where the author of the later one
+    /// knew the earlier one, and had taken the identity from that entity to give it to another.
+    fn may_be(&self, other: &Self) -> bool {
+        let knew = |later: &Self, earlier: &Self| {
+            later.by.seen.contains(&earlier.by.origin) && !earlier.names.iter().any(|name| later.names.contains(name))
+        };
+        !knew(self, other) && !knew(other, self)
+    }
+}
+
+/// Stands for an entity of the bootstrap among names.
+fn core_name(e: Entid) -> Name {
+    Name { origin: Uuid::nil(), authored: e }
 }
 
 /// An entity in a displaced change.

@@ -1,5 +1,6 @@
 //! A device: a store, its user's chances, and what the oracle knows of it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use tolstoy_env::Env;
@@ -43,6 +44,13 @@ impl Device {
             return Err(format!("device {} has another log after it was opened again", self.number));
         }
         Ok(())
+    }
+
+    /// The attributes that it has from the log, or that the log has from it.
+    pub(super) fn synced_attributes(&self) -> Result<BTreeSet<Entid>, String> {
+        let synced = self.store.last_positioned().map_err(|e| e.to_string())?.unwrap_or(Entid::TX0);
+        let since = |a: Entid| self.view.log.iter().find(|t| t.changes.iter().any(|c| c.e == a)).map(|t| t.tx);
+        Ok(self.view.facts.attributes().into_iter().filter(|a| since(*a).is_some_and(|tx| tx <= synced)).collect())
     }
 
     pub(super) fn digest(&self) -> Result<[u8; 32], String> {
