@@ -52,7 +52,7 @@ pub(crate) fn pushes(seed: u64, count: usize, each: usize) -> Vec<Vec<u8>> {
             .collect();
             let chunk = ChunkId::of(&bytes);
             let id = derive_trn(parent, std::slice::from_ref(&chunk));
-            let chunks = vec![chunk.clone()];
+            let chunks = vec![chunk];
             chain = chain.extend(id, &chunks);
             encode_frame(&Frame::Transaction(Transaction { id, seq: Seq(n as u64 + 1), parent, chunks }), &mut body);
             encode_frame(&Frame::Chunk(Chunk { id: chunk, bytes: bytes.into() }), &mut body);

@@ -152,7 +152,7 @@ impl<T: Transport> Session<'_, T> {
             Stop::Contended(rounds) => Error::Contended { rounds },
             Stop::Generation => {
                 let state = self.stream.as_ref().map_or(LogState::EMPTY, |s| s.state);
-                Error::Generation { state }
+                Error::Generation { state: Box::new(state) }
             }
         }
     }
@@ -219,7 +219,7 @@ impl<T: Transport> Session<'_, T> {
             return Err(TransportError::Protocol("it accepted a push and has another HEAD".to_owned()).into());
         }
         if known_generation(self.store)?.is_some_and(|known| state.generation != Some(known)) {
-            return Err(Error::Generation { state: *state });
+            return Err(Error::Generation { state: Box::new(*state) });
         }
         self.store.pass(|pass| {
             note_places(pass, after, places)?;
@@ -398,11 +398,11 @@ fn raced() -> Error {
 
 fn unexpected<B>(answer: Answer<B>) -> Error {
     match answer {
-        Answer::Generation(state) => Error::Generation { state },
-        Answer::Refused(body) => Error::Refused(body),
+        Answer::Generation(state) => Error::Generation { state: Box::new(state) },
+        Answer::Refused(body) => Error::Refused(Box::new(body)),
         Answer::Missing(chunks) => {
             let message = format!("it lacks {} chunks that were sent to it", chunks.len());
-            Error::Refused(ErrorBody::new(ErrorKind::MissingChunks, message))
+            Error::Refused(Box::new(ErrorBody::new(ErrorKind::MissingChunks, message)))
         }
         Answer::Stream(_) | Answer::Conflict(_) | Answer::Accepted(_) | Answer::Stored => {
             TransportError::Protocol("its answer is to another question".to_owned()).into()

@@ -41,7 +41,7 @@ pub enum Error {
     #[error("the log on the hub was wiped or begun anew since the last sync; nothing was changed")]
     Generation {
         /// The log's state now.
-        state: LogState,
+        state: Box<LogState>,
     },
     /// The log's format.
     #[error("{0}")]
@@ -51,7 +51,7 @@ pub enum Error {
     Damaged(String),
     /// The hub's refusal.
     #[error("the hub refused: {}", .0.message)]
-    Refused(ErrorBody),
+    Refused(Box<ErrorBody>),
     /// The store.
     #[error("{0}")]
     Store(#[from] tolstoy_store::Error),
