@@ -52,7 +52,7 @@ pub(crate) fn pushes(seed: u64, count: usize, each: usize) -> Vec<Vec<u8>> {
             .collect();
             let chunk = ChunkId::of(&bytes);
             let id = derive_trn(parent, std::slice::from_ref(&chunk));
-            let chunks = vec![chunk.clone()];
+            let chunks = vec![chunk];
             chain = chain.extend(id, &chunks);
             encode_frame(&Frame::Transaction(Transaction { id, seq: Seq(n as u64 + 1), parent, chunks }), &mut body);
             encode_frame(&Frame::Chunk(Chunk { id: chunk, bytes: bytes.into() }), &mut body);
@@ -123,7 +123,7 @@ fn start_bare(runtime: &Runtime, dir: &TempDir) -> SocketAddr {
                 next = (done.len() < 256).then(|| jobs.try_recv().ok()).flatten();
             }
             sql.execute_batch("COMMIT").unwrap();
-            done.into_iter().for_each(|answer| drop(answer.send(())));
+            done.into_iter().for_each(|answer| answer.send(()).unwrap());
         }
     });
     let handler = |State(queue): State<Queue>, body: Bytes| async move {

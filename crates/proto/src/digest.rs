@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use uuid::Builder;
 
-use crate::ids::{ChunkId, TrnId, parse_hex32};
+use crate::ids::{ChunkId, TrnId, hex32, parse_hex32};
 
 /// The running SHA-256 over a chain. Two ends whose digests are equal hold the same transactions with the same chunks in
 /// the same order.
@@ -32,7 +32,7 @@ impl ChainDigest {
 
 impl fmt::Display for ChainDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(std::str::from_utf8(&hex32(&self.0)).unwrap_or_default())
     }
 }
 

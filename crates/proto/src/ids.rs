@@ -150,11 +150,7 @@ impl ChunkId {
 
     /// The content id that says this SHA-256.
     pub fn from_digest(digest: &[u8; 32]) -> Self {
-        let mut text = [0; MAX_CHUNK_ID];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(digest) {
-            pair.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 15)]);
-        }
-        Self { text, len: 64 }
+        Self { text: hex32(digest), len: 64 }
     }
 
     /// The id as text.
@@ -191,10 +187,12 @@ impl FromStr for ChunkId {
 
     fn from_str(text: &str) -> Result<Self, BadId> {
         let bytes = text.as_bytes();
-        let allowed = |b: &u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-');
+        // All characters are looked at, without a branch for each: ids are read often, and almost all are good.
+        let allowed =
+            bytes.iter().fold(true, |good, b| good & (b.is_ascii_lowercase() | b.is_ascii_digit() | (*b == b'-')));
         let mut id = Self { text: [0; MAX_CHUNK_ID], len: 0 };
         match (u8::try_from(bytes.len()), id.text.get_mut(..bytes.len())) {
-            (Ok(len @ 1..), Some(place)) if bytes.iter().all(allowed) => {
+            (Ok(len @ 1..), Some(place)) if allowed => {
                 place.copy_from_slice(bytes);
                 id.len = len;
                 Ok(id)
@@ -233,22 +231,49 @@ const fn hex_digit(nibble: u8) -> u8 {
     if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
 }
 
+/// The two digits of each byte.
+const HEX_PAIRS: [[u8; 2]; 256] = {
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [hex_digit((byte >> 4) as u8), hex_digit((byte & 15) as u8)];
+        byte += 1;
+    }
+    pairs
+};
+
+/// 32 bytes as lowercase hex digits.
+pub(crate) fn hex32(bytes: &[u8; 32]) -> [u8; 64] {
+    let mut text = [0; 64];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&HEX_PAIRS[usize::from(*byte)]);
+    }
+    text
+}
+
+/// The value of each lowercase hex digit; 255 for all other characters.
+const HEX_VALUES: [u8; 256] = {
+    let mut values = [255; 256];
+    let mut nibble = 0;
+    while nibble < 16 {
+        values[hex_digit(nibble) as usize] = nibble;
+        nibble += 1;
+    }
+    values
+};
+
 /// Reads 32 bytes from 64 lowercase hex digits.
 pub(crate) fn parse_hex32(text: &[u8]) -> Option<[u8; 32]> {
-    let value = |b: u8| match b {
-        b'0'..=b'9' => Some(b - b'0'),
-        b'a'..=b'f' => Some(b - b'a' + 10),
-        _ => None,
-    };
+    let text: &[u8; 64] = text.try_into().ok()?;
     let mut out = [0; 32];
-    if text.len() != 64 {
-        return None;
-    }
+    // Every value that is no digit's has high bits, so that one look at the end finds them all.
+    let mut seen = 0;
     for (byte, pair) in out.iter_mut().zip(text.chunks_exact(2)) {
-        let [high, low] = pair else { return None };
-        *byte = value(*high)? << 4 | value(*low)?;
+        let (high, low) = (HEX_VALUES[usize::from(pair[0])], HEX_VALUES[usize::from(pair[1])]);
+        seen |= high | low;
+        *byte = high << 4 | low;
     }
-    Some(out)
+    (seen < 16).then_some(out)
 }
 
 #[cfg(test)]
@@ -292,5 +317,13 @@ mod tests {
         assert!(!other.is_digest() && other.matches(b"anything"));
         let short: ChunkId = "ba7816bf".parse().unwrap();
         assert!(!short.is_digest() && short.matches(b"anything"));
+        for at in [0, 1, 31, 62, 63] {
+            for other in [b'g', b'-', b'z'] {
+                let mut text = id.as_bytes().to_vec();
+                text[at] = other;
+                let id: ChunkId = String::from_utf8(text).unwrap().parse().unwrap();
+                assert!(!id.is_digest(), "{id}");
+            }
+        }
     }
 }

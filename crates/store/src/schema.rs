@@ -238,3 +238,6 @@ impl Schema {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

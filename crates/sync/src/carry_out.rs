@@ -81,15 +81,29 @@ impl Options {
 /// See [`crate::ErrorKind`]. Passes that were complete before the error stay; the store and the log are each whole.
 pub async fn sync<T: Transport>(store: &mut Store, transport: &mut T, options: &Options) -> Result<SyncReport> {
     store.refresh()?;
-    let mut session =
-        Session { store, transport, options, engine: Engine::new(options.max_conflicts), sent: 0, stream: None };
+    let mut session = Session {
+        store,
+        transport,
+        options,
+        engine: Engine::new(options.max_conflicts),
+        sent: 0,
+        looked: false,
+        stream: None,
+        broken: None,
+    };
     let mut event = Event::Begin(session.local()?);
     loop {
         event = match session.engine.step(event) {
             Action::Pull => session.pull().await?,
             Action::Push { after } => session.push(after).await?,
             Action::Settle { root } => session.settle(root)?,
-            Action::Apply { root } => session.apply(root)?,
+            Action::Apply { root } => {
+                let applied = session.apply(root)?;
+                match session.broken.take() {
+                    Some(broken) => return Err(broken.into()),
+                    None => applied,
+                }
+            }
             Action::Wait(pause) => session.wait(pause).await?,
             Action::Stop(stop) => return Err(session.stopped(stop)),
             Action::Finish => return Ok(session.engine.into_report()),
@@ -104,8 +118,12 @@ struct Session<'s, T> {
     engine: Engine,
     /// Transactions pushed so far.
     sent: u64,
+    /// Whether a pull told the log's generation since the sync began.
+    looked: bool,
     /// What arrived last and was not dealt with yet.
     stream: Option<Stream>,
+    /// What cut it for good: the sync takes in what is whole, and ends with this.
+    broken: Option<TransportError>,
 }
 
 /// A stream that arrived whole.
@@ -134,7 +152,7 @@ impl<T: Transport> Session<'_, T> {
             Stop::Contended(rounds) => Error::Contended { rounds },
             Stop::Generation => {
                 let state = self.stream.as_ref().map_or(LogState::EMPTY, |s| s.state);
-                Error::Generation { state }
+                Error::Generation { state: Box::new(state) }
             }
         }
     }
@@ -153,6 +171,11 @@ impl<T: Transport> Session<'_, T> {
         let after = self.place(after)?;
         let Local { generation, basis, .. } = self.local()?;
         let Outgoing { ahead, body, places } = outgoing::outgoing(self.store, after, generation)?;
+        if !ahead.is_empty() && !self.looked {
+            // A chunk on its own says nothing of the generation, so look first whether the log is still the same.
+            self.looked = true;
+            return self.pull().await;
+        }
         for (id, bytes) in ahead {
             self.count_sent(bytes.len());
             match self.transport.put_chunk(&id, bytes).await? {
@@ -195,41 +218,54 @@ impl<T: Transport> Session<'_, T> {
         if state.head != last.id || state.chain != last.chain {
             return Err(TransportError::Protocol("it accepted a push and has another HEAD".to_owned()).into());
         }
+        if known_generation(self.store)?.is_some_and(|known| state.generation != Some(known)) {
+            return Err(Error::Generation { state: Box::new(*state) });
+        }
         self.store.pass(|pass| {
             note_places(pass, after, places)?;
             note_generation(pass, state.generation)
         })
     }
 
-    /// Spools a stream whole, asking for the rest where it is cut, and compares it with what the store has.
+    /// Spools a stream and compares it with what the store has. Of a stream that is cut for good, what arrived whole is
+    /// taken in before the sync ends, so that a bad link gets further each time.
     async fn receive(&mut self, body: T::Body, have: &[Place], conflict: bool) -> Result<Event> {
         let mut spool = Spool::new(self.options.spool_dir.as_deref());
-        let mut body = body;
+        self.broken = self.fill(&mut spool, body, have).await?;
+        self.engine.report_mut().bytes_received += spool.bytes();
+        if let Some(broken) = self.broken.take_if(|_| spool.count() == 0) {
+            return Err(broken.into());
+        }
+        let (stream, arrived) = self.compare(spool, have, conflict)?;
+        if let Some(broken) = self.broken.take_if(|_| arrived.incoming == 0) {
+            return Err(broken.into());
+        }
+        self.stream = Some(stream);
+        Ok(Event::Arrived(arrived))
+    }
+
+    /// Spools a stream, asking for the rest where it is cut. Gives what cut it for good, if something did.
+    async fn fill(&mut self, spool: &mut Spool, mut body: T::Body, have: &[Place]) -> Result<Option<TransportError>> {
         let mut cuts = 0;
         loop {
             let before = spool.count();
             let tell = |n| self.options.tell(Progress::Received(n));
             if spool.fill(&mut body, tell).await? {
-                break;
+                return Ok(None);
             }
             cuts = if spool.count() > before { 0 } else { cuts + 1 };
             if cuts > self.options.max_cuts {
-                return Err(TransportError::Broken("the answer was cut, again and again".to_owned()).into());
+                return Ok(Some(TransportError::Broken("the answer was cut, again and again".to_owned())));
             }
-            let mut from: Vec<TrnId> = have.iter().map(|p| p.id).collect();
-            if spool.count() > 0 {
-                from = vec![spool.last()];
-            }
+            let from = if spool.count() > 0 { vec![spool.last()] } else { have.iter().map(|p| p.id).collect() };
             self.engine.report_mut().round_trips += 1;
-            body = match self.transport.pull(&from).await? {
-                Answer::Stream(body) => body,
-                other => return Err(unexpected(other)),
+            body = match self.transport.pull(&from).await {
+                Ok(Answer::Stream(body)) => body,
+                Ok(other) => return Err(unexpected(other)),
+                Err(e @ TransportError::Protocol(_)) => return Err(e.into()),
+                Err(e) => return Ok(Some(e)),
             };
         }
-        self.engine.report_mut().bytes_received += spool.bytes();
-        let (stream, arrived) = self.compare(spool, have, conflict)?;
-        self.stream = Some(stream);
-        Ok(Event::Arrived(arrived))
     }
 
     /// Finds the root: where what arrived parts from what the store has.
@@ -319,7 +355,11 @@ const TELL_EVERY: u64 = 256;
 
 fn decode(spooled: Spooled) -> Result<(log::Transaction, Position)> {
     let position = Position { id: spooled.id.0, digest: spooled.digest.0 };
-    Ok((log::codec::decode(&spooled.payload)?, position))
+    let transaction = log::codec::decode(&spooled.payload)?;
+    if transaction.origin.id != spooled.origin {
+        return Err(Error::Damaged("the chunks of a transaction name another change".to_owned()));
+    }
+    Ok((transaction, position))
 }
 
 /// Notes that the log has the store's transactions up to `base` and the further ones, and none above. Another process may
@@ -358,11 +398,11 @@ fn raced() -> Error {
 
 fn unexpected<B>(answer: Answer<B>) -> Error {
     match answer {
-        Answer::Generation(state) => Error::Generation { state },
-        Answer::Refused(body) => Error::Refused(body),
+        Answer::Generation(state) => Error::Generation { state: Box::new(state) },
+        Answer::Refused(body) => Error::Refused(Box::new(body)),
         Answer::Missing(chunks) => {
             let message = format!("it lacks {} chunks that were sent to it", chunks.len());
-            Error::Refused(ErrorBody::new(ErrorKind::MissingChunks, message))
+            Error::Refused(Box::new(ErrorBody::new(ErrorKind::MissingChunks, message)))
         }
         Answer::Stream(_) | Answer::Conflict(_) | Answer::Accepted(_) | Answer::Stored => {
             TransportError::Protocol("its answer is to another question".to_owned()).into()

@@ -2,17 +2,21 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use tolstoy_proto::ChunkId;
+use uuid::Uuid;
 
 /// What every native chunk begins with.
 pub const MAGIC: [u8; 4] = *b"TLST";
 /// The version of the chunk's format.
 pub const VERSION: u8 = 1;
 /// Bytes of the header.
-pub const HEADER: usize = 10;
+pub const HEADER: usize = 26;
 /// Bytes of payload in a full chunk, which then has 1 MiB.
 pub const PIECE: usize = (1 << 20) - HEADER;
 /// Bytes of a payload at most.
-pub const MAX_PAYLOAD: usize = 256 << 20;
+pub const MAX_PAYLOAD: usize = tolstoy_store::log::codec::MAX_PAYLOAD;
+
+/// Pieces of a payload at most.
+pub const MAX_PIECES: usize = MAX_PAYLOAD.div_ceil(PIECE);
 
 /// Why chunks are not a native transaction's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,11 +40,12 @@ pub enum BadChunk {
     TooLong,
 }
 
-/// Cuts a payload into chunks.
+/// Cuts a payload into chunks. Each names the change that it belongs to, so that no two transactions of a log have a chunk
+/// in common, even where they hold the same long text.
 ///
 /// # Errors
 /// [`BadChunk::TooLong`].
-pub fn cut(payload: &[u8]) -> Result<Vec<(ChunkId, Bytes)>, BadChunk> {
+pub fn cut(origin: Uuid, payload: &[u8]) -> Result<Vec<(ChunkId, Bytes)>, BadChunk> {
     if payload.len() > MAX_PAYLOAD {
         return Err(BadChunk::TooLong);
     }
@@ -53,6 +58,7 @@ pub fn cut(payload: &[u8]) -> Result<Vec<(ChunkId, Bytes)>, BadChunk> {
         bytes.put_u8(0);
         bytes.put_u16(index);
         bytes.put_u16(count);
+        bytes.put_slice(origin.as_bytes());
         bytes.put_slice(piece);
         let bytes = bytes.freeze();
         (ChunkId::of(&bytes), bytes)
@@ -60,71 +66,105 @@ pub fn cut(payload: &[u8]) -> Result<Vec<(ChunkId, Bytes)>, BadChunk> {
     Ok((0..count).zip(pieces).map(chunk).collect())
 }
 
-/// Joins the chunks of one transaction to its payload.
+/// Joins the chunks of one transaction to the origin that they name and its payload.
 ///
 /// # Errors
 /// Where they are not the chunks of one payload.
-pub fn join(chunks: &[Bytes]) -> Result<Vec<u8>, BadChunk> {
+pub fn join(chunks: &[Bytes]) -> Result<(Uuid, Vec<u8>), BadChunk> {
     let mut payload = Vec::with_capacity(chunks.iter().map(Bytes::len).sum());
+    let mut origin = None;
     for (at, chunk) in chunks.iter().enumerate() {
-        let header = chunk.get(..HEADER).filter(|h| h.starts_with(&MAGIC)).ok_or(BadChunk::Foreign)?;
-        let &[_, _, _, _, version, flags, i1, i0, n1, n0] = header else { return Err(BadChunk::Foreign) };
-        if version != VERSION || flags != 0 {
-            return Err(BadChunk::Newer { version, flags });
-        }
-        if usize::from(u16::from_be_bytes([i1, i0])) != at {
-            return Err(BadChunk::Pieces("one is out of order"));
-        }
-        if usize::from(u16::from_be_bytes([n1, n0])) != chunks.len() {
-            return Err(BadChunk::Pieces("one is missing or too many"));
-        }
-        let piece = chunk.get(HEADER..).unwrap_or_default();
-        let last = at + 1 == chunks.len();
-        if piece.len() > PIECE || (!last && piece.len() < PIECE) || (last && at > 0 && piece.is_empty()) {
-            return Err(BadChunk::Pieces("one has the wrong length"));
+        let (of, piece) = piece(chunk, at, chunks.len())?;
+        if *origin.get_or_insert(of) != of {
+            return Err(BadChunk::Pieces("one is of another change"));
         }
         if payload.len() + piece.len() > MAX_PAYLOAD {
             return Err(BadChunk::TooLong);
         }
         payload.extend_from_slice(piece);
     }
-    if chunks.is_empty() { Err(BadChunk::Foreign) } else { Ok(payload) }
+    Ok((origin.ok_or(BadChunk::Foreign)?, payload))
+}
+
+/// The origin and the piece of payload in chunk `at` of `count`.
+///
+/// # Errors
+/// Where it is not such a chunk.
+pub(crate) fn piece(chunk: &[u8], at: usize, count: usize) -> Result<(Uuid, &[u8]), BadChunk> {
+    let foreign = || BadChunk::Foreign;
+    let (header, piece) =
+        chunk.split_first_chunk::<HEADER>().filter(|(h, _)| h.starts_with(&MAGIC)).ok_or_else(foreign)?;
+    let &[_, _, _, _, version, flags, i1, i0, n1, n0, ref origin @ ..] = header;
+    if version != VERSION || flags != 0 {
+        return Err(BadChunk::Newer { version, flags });
+    }
+    if usize::from(u16::from_be_bytes([i1, i0])) != at {
+        return Err(BadChunk::Pieces("one is out of order"));
+    }
+    if usize::from(u16::from_be_bytes([n1, n0])) != count {
+        return Err(BadChunk::Pieces("one is missing or too many"));
+    }
+    let last = at + 1 == count;
+    if piece.len() > PIECE || (!last && piece.len() < PIECE) || (last && at > 0 && piece.is_empty()) {
+        return Err(BadChunk::Pieces("one has the wrong length"));
+    }
+    Ok((Uuid::from_bytes(*origin), piece))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const ORIGIN: Uuid = Uuid::from_u128(7);
+
+    fn bytes(chunks: Vec<(ChunkId, Bytes)>) -> Vec<Bytes> {
+        chunks.into_iter().map(|(_, bytes)| bytes).collect()
+    }
+
+    /// A chunk with this version, index and count.
+    fn chunk(version: u8, index: u8, count: u8, piece: &[u8]) -> Bytes {
+        [&b"TLST"[..], &[version, 0, 0, index, 0, count], ORIGIN.as_bytes(), piece].concat().into()
+    }
+
     #[test]
     fn a_small_payload_is_one_chunk() {
-        let chunks = cut(b"hello").unwrap();
+        let chunks = cut(ORIGIN, b"hello").unwrap();
         assert_eq!(chunks.len(), 1);
-        assert_eq!(&chunks[0].1[..], b"TLST\x01\x00\x00\x00\x00\x01hello");
-        assert_eq!(chunks[0].0, ChunkId::of(&chunks[0].1));
-        assert_eq!(join(&[chunks[0].1.clone()]).unwrap(), b"hello");
+        let golden = b"TLST\x01\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x07hello";
+        assert_eq!(&chunks[0].1[..], golden);
+        assert_eq!(chunks[0].0, ChunkId::of(golden));
+        assert_eq!(join(&[chunks[0].1.clone()]).unwrap(), (ORIGIN, b"hello".to_vec()));
     }
 
     #[test]
     fn a_long_payload_is_cut_and_joined() {
         for len in [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 2 * PIECE + 7] {
             let payload: Vec<u8> = (0..len).map(|n| (n % 251) as u8).collect();
-            let chunks: Vec<Bytes> = cut(&payload).unwrap().into_iter().map(|(_, bytes)| bytes).collect();
+            let chunks = bytes(cut(ORIGIN, &payload).unwrap());
             assert_eq!(chunks.len(), len.div_ceil(PIECE).max(1));
             assert!(chunks.iter().all(|c| c.len() <= 1 << 20));
-            assert_eq!(join(&chunks).unwrap(), payload);
+            assert_eq!(join(&chunks).unwrap(), (ORIGIN, payload));
         }
     }
 
     #[test]
+    fn the_same_text_in_two_changes_has_other_chunks() {
+        let text = vec![b'x'; 3 * PIECE];
+        let (one, two) = (cut(ORIGIN, &text).unwrap(), cut(Uuid::from_u128(8), &text).unwrap());
+        assert!(one.iter().all(|(id, _)| two.iter().all(|(other, _)| id != other)));
+    }
+
+    #[test]
     fn pieces_that_do_not_fit_are_refused() {
-        let chunks: Vec<Bytes> = cut(&vec![7; PIECE + 5]).unwrap().into_iter().map(|(_, bytes)| bytes).collect();
+        let chunks = bytes(cut(ORIGIN, &vec![7; PIECE + 5]).unwrap());
+        let others = bytes(cut(Uuid::from_u128(8), &vec![7; PIECE + 5]).unwrap());
         assert_eq!(join(&[]), Err(BadChunk::Foreign));
         assert_eq!(join(&[Bytes::from_static(b"{\"e\":1}")]), Err(BadChunk::Foreign));
+        assert_eq!(join(&[chunk(1, 0, 1, b"").slice(..25)]), Err(BadChunk::Foreign));
         assert_eq!(join(&[chunks[1].clone(), chunks[0].clone()]), Err(BadChunk::Pieces("one is out of order")));
         assert_eq!(join(&chunks[..1]), Err(BadChunk::Pieces("one is missing or too many")));
-        let short = [Bytes::from_static(b"TLST\x01\x00\x00\x00\x00\x02x"), chunks[1].clone()];
-        assert_eq!(join(&short), Err(BadChunk::Pieces("one has the wrong length")));
-        let newer = [Bytes::from_static(b"TLST\x02\x00\x00\x00\x00\x01x")];
-        assert_eq!(join(&newer), Err(BadChunk::Newer { version: 2, flags: 0 }));
+        assert_eq!(join(&[chunks[0].clone(), others[1].clone()]), Err(BadChunk::Pieces("one is of another change")));
+        assert_eq!(join(&[chunk(1, 0, 2, b"x"), chunks[1].clone()]), Err(BadChunk::Pieces("one has the wrong length")));
+        assert_eq!(join(&[chunk(2, 0, 1, b"x")]), Err(BadChunk::Newer { version: 2, flags: 0 }));
     }
 }

@@ -8,7 +8,7 @@ use crate::transport::TransportError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The hub cannot be reached, or the connection broke: try again later. What was received is not lost.
+    /// The hub cannot be reached, or the connection broke: try again later. What arrived whole was taken in.
     Offline,
     /// Others wrote to the log each time before this store could: try again.
     Contended,
@@ -41,7 +41,7 @@ pub enum Error {
     #[error("the log on the hub was wiped or begun anew since the last sync; nothing was changed")]
     Generation {
         /// The log's state now.
-        state: LogState,
+        state: Box<LogState>,
     },
     /// The log's format.
     #[error("{0}")]
@@ -51,7 +51,7 @@ pub enum Error {
     Damaged(String),
     /// The hub's refusal.
     #[error("the hub refused: {}", .0.message)]
-    Refused(ErrorBody),
+    Refused(Box<ErrorBody>),
     /// The store.
     #[error("{0}")]
     Store(#[from] tolstoy_store::Error),

@@ -66,8 +66,8 @@ pub(crate) struct Minted {
 
 /// The transaction that follows `parent`, in the log's terms.
 pub(crate) fn mint(parent: &Place, transaction: &log::Transaction) -> Result<Minted> {
-    let chunks = chunk::cut(&log::codec::encode(transaction))?;
-    let ids: Vec<ChunkId> = chunks.iter().map(|(id, _)| id.clone()).collect();
+    let chunks = chunk::cut(transaction.origin.id, &log::codec::encode(transaction))?;
+    let ids: Vec<ChunkId> = chunks.iter().map(|(id, _)| *id).collect();
     let id = derive_trn(parent.id, &ids);
     let place = Place { tx: transaction.tx, id, chain: parent.chain.extend(id, &ids) };
     Ok(Minted { place, chunks })
@@ -114,14 +114,14 @@ pub(crate) fn outgoing(store: &Store, after: Place, generation: Option<Generatio
 }
 
 fn encode(body: &mut Vec<u8>, ahead: &mut Vec<(ChunkId, Bytes)>, parent: &Place, minted: &Minted, bytes: usize) {
-    let chunks = minted.chunks.iter().map(|(id, _)| id.clone()).collect();
+    let chunks = minted.chunks.iter().map(|(id, _)| *id).collect();
     let transaction = Transaction { id: minted.place.id, seq: minted.place.seq(), parent: parent.id, chunks };
     encode_frame(&Frame::Transaction(transaction), body);
     for (id, bytes_of) in &minted.chunks {
         if bytes > AHEAD {
-            ahead.push((id.clone(), bytes_of.clone()));
+            ahead.push((*id, bytes_of.clone()));
         } else {
-            encode_frame(&Frame::Chunk(Chunk { id: id.clone(), bytes: bytes_of.clone() }), body);
+            encode_frame(&Frame::Chunk(Chunk { id: *id, bytes: bytes_of.clone() }), body);
         }
     }
 }

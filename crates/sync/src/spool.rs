@@ -7,6 +7,8 @@ use bytes::Bytes;
 use tempfile::SpooledTempFile;
 use tolstoy_proto::{ChainDigest, ChunkId, Form, Frame, FrameDecoder, Seq, Start, Transaction, TrnId};
 
+use uuid::Uuid;
+
 use crate::chunk;
 use crate::error::{Error, Result};
 use crate::transport::{Body, TransportError};
@@ -14,7 +16,7 @@ use crate::transport::{Body, TransportError};
 /// What is kept in memory before a file is used.
 const IN_MEMORY: usize = 4 << 20;
 
-/// The transactions of one stream, in order: each one's id, the chain digest at it and its payload.
+/// The transactions of one stream, in order: each one's id, the chain digest at it, its origin and its payload.
 pub(crate) struct Spool {
     file: SpooledTempFile,
     start: Option<Start>,
@@ -28,6 +30,8 @@ pub(crate) struct Spool {
 pub(crate) struct Spooled {
     pub(crate) id: TrnId,
     pub(crate) digest: ChainDigest,
+    /// The origin that its chunks name.
+    pub(crate) origin: Uuid,
     pub(crate) payload: Vec<u8>,
 }
 
@@ -73,6 +77,7 @@ impl Spool {
         let mut decoder = FrameDecoder::new(Form::MessagePack);
         let mut partial = None;
         let mut started = false;
+        let before = self.count;
         loop {
             let piece = match body.next().await {
                 Ok(Some(piece)) => piece,
@@ -93,10 +98,8 @@ impl Spool {
                     }
                     Frame::Chunk(arrived) => take_chunk(partial.as_mut(), arrived)?,
                     Frame::End(end) if started && partial.is_none() => {
-                        if end.chain != self.at.2 {
-                            return Err(Error::Damaged(
-                                "the log's chain digest is not that of its transactions".into(),
-                            ));
+                        if end.chain != self.at.2 || end.count != self.count - before {
+                            return Err(Error::Damaged("the stream does not end as the transactions in it do".into()));
                         }
                         return Ok(true);
                     }
@@ -131,16 +134,20 @@ impl Spool {
         if transaction.chunks.is_empty() {
             return Err(Error::Format(format!("the log's transaction {} has no chunks", transaction.id)));
         }
+        if transaction.chunks.len() > chunk::MAX_PIECES {
+            return Err(chunk::BadChunk::TooLong.into());
+        }
         Ok(())
     }
 
     fn keep(&mut self, whole: &Partial) -> Result<()> {
         let Partial { transaction, chunks } = whole;
-        let payload = chunk::join(chunks)?;
+        let (origin, payload) = chunk::join(chunks)?;
         let digest = self.at.2.extend(transaction.id, &transaction.chunks);
         let len = u32::try_from(payload.len()).map_err(|_| Error::from(chunk::BadChunk::TooLong))?;
         self.file.write_all(transaction.id.as_bytes())?;
         self.file.write_all(&digest.0)?;
+        self.file.write_all(origin.as_bytes())?;
         self.file.write_all(&len.to_be_bytes())?;
         self.file.write_all(&payload)?;
         self.at = (transaction.id, transaction.seq, digest);
@@ -168,18 +175,21 @@ fn take_chunk(partial: Option<&mut Partial>, arrived: tolstoy_proto::Chunk) -> R
     if !arrived.id.matches(&arrived.bytes) {
         return Err(Error::Damaged(format!("the bytes of the chunk {} are not its own", arrived.id)));
     }
+    // So that no more than a payload is ever held.
+    chunk::piece(&arrived.bytes, partial.chunks.len(), partial.transaction.chunks.len())?;
     partial.chunks.push(arrived.bytes);
     Ok(())
 }
 
 fn read_one(from: &mut impl Read) -> io::Result<Spooled> {
-    let (mut id, mut digest, mut len) = ([0; 16], [0; 32], [0; 4]);
+    let (mut id, mut digest, mut origin, mut len) = ([0; 16], [0; 32], [0; 16], [0; 4]);
     from.read_exact(&mut id)?;
     from.read_exact(&mut digest)?;
+    from.read_exact(&mut origin)?;
     from.read_exact(&mut len)?;
     let mut payload = vec![0; u32::from_be_bytes(len) as usize];
     from.read_exact(&mut payload)?;
-    Ok(Spooled { id: TrnId::from_bytes(id), digest: ChainDigest(digest), payload })
+    Ok(Spooled { id: TrnId::from_bytes(id), digest: ChainDigest(digest), origin: Uuid::from_bytes(origin), payload })
 }
 
 fn protocol(what: &str) -> Error {

@@ -102,3 +102,24 @@ impl IntoResponse for ApiError {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_storage_cannot_do_is_told_as_it_is() {
+        let told = |error| {
+            let response = ApiError::from(error).into_response();
+            (response.status().as_u16(), response.headers().contains_key(header::RETRY_AFTER))
+        };
+        assert_eq!(told(StorageError::Full("no space".to_owned())), (507, false));
+        assert_eq!(told(StorageError::Busy), (503, true));
+        assert_eq!(told(StorageError::Closed), (503, true));
+        assert_eq!(told(StorageError::Failed("why".to_owned())), (500, false));
+        let full = UploadError::Io(std::io::ErrorKind::StorageFull.into());
+        assert_eq!(ApiError::from(full).into_response().status().as_u16(), 507);
+        let failed = ApiError::from(StorageError::Failed("a secret path".to_owned()));
+        assert!(!failed.body.message.contains("secret"));
+    }
+}

@@ -4,6 +4,7 @@
 //! future for those who have a runtime, with [`Answer::wait`] for those who have none. Over a storage in memory every
 //! answer is there at once.
 
+mod id_key;
 mod pull;
 mod push;
 mod upload;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use tolstoy_proto::{Chunk, ChunkId, End, Frame, LogId, LogState, Start, Transaction, TrnId};
 
+use super::id_key::{IdKey, id_key};
 use super::{Service, View};
 use crate::storage::{ChunkSource, Committed, LogRow, ReadTxn, StorageError, Tip};
 
@@ -46,7 +47,7 @@ pub struct Pull {
     /// How many chunks of the transaction after it were given; none where the transaction itself was not.
     within: Option<usize>,
     begun: bool,
-    sent: HashSet<ChunkId>,
+    sent: HashSet<IdKey>,
 }
 
 impl Service {
@@ -155,7 +156,7 @@ impl Pull {
             *left = left.saturating_sub(100 + 65 * trn.chunks.len());
         }
         for (index, id) in trn.chunks.iter().enumerate().skip(self.within.unwrap_or(0)) {
-            if self.remember(*id) {
+            if self.remember(id) {
                 let bytes = chunks.bytes(index)?;
                 *left = left.saturating_sub(bytes.len() + 100);
                 give(&Frame::Chunk(Chunk { id: *id, bytes }));
@@ -171,10 +172,10 @@ impl Pull {
     }
 
     /// Notes that a chunk is sent; false where it was.
-    fn remember(&mut self, id: ChunkId) -> bool {
+    fn remember(&mut self, id: &ChunkId) -> bool {
         if self.sent.len() >= REMEMBERED {
             self.sent.clear();
         }
-        self.sent.insert(id)
+        self.sent.insert(id_key(id))
     }
 }

@@ -50,7 +50,7 @@ fn push(txn: &mut dyn WriteTxn, log: LogId, upload: &mut Upload, env: &Env) -> R
     {
         return Ok(refused);
     }
-    if upload.chain_on(state.chain).map_err(aside)? != upload.end.chain {
+    if !upload.follows(state.seq) || upload.chain_on(state.chain).map_err(aside)? != upload.end.chain {
         return Ok(PushOutcome::ChainMismatch(state));
     }
     if upload.ids.is_empty() {
@@ -67,9 +67,7 @@ fn check_head(state: &LogState, upload: &Upload) -> Option<PushOutcome> {
         return Some(PushOutcome::Generation(*state));
     }
     if state.head == upload.push.expected_head() {
-        let first = upload.last.map(|(_, last)| last.0.saturating_sub(upload.ids.len() as u64));
-        // Other places on the same HEAD: the client counts another chain than ours.
-        return first.filter(|first| *first != state.seq.0).map(|_| PushOutcome::ChainMismatch(*state));
+        return None;
     }
     let repeated = upload.last.is_some_and(|(id, _)| id == state.head) && upload.end.chain == state.chain;
     Some(if repeated { PushOutcome::Done(*state) } else { PushOutcome::Conflict })
@@ -106,7 +104,7 @@ fn check_ids(txn: &dyn WriteTxn, life: Life, upload: &mut Upload) -> Result<Opti
     let taken = |id: TrnId| Ok(Some(PushOutcome::IdTaken(format!("transaction {id} is here with other content"))));
     let mut pending = Vec::new();
     for id in &upload.ids {
-        if txn.committed(life, *id)?.is_some() {
+        if txn.is_committed(life, *id)? {
             return taken(*id);
         }
         pending.extend(txn.pending(life, *id)?);

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::PathBuf;
 
+use super::id_key::{IdKey, id_key};
 use sha2::{Digest, Sha256};
 use tolstoy_proto::limits::{MAX_PUSH_FRAMES, MAX_TRANSACTION_CHUNKS};
 use tolstoy_proto::{
@@ -40,16 +41,6 @@ pub enum UploadError {
 
 fn malformed(reason: impl Into<String>) -> UploadError {
     UploadError::Bad(BadUpload::Malformed(reason.into()))
-}
-
-/// The first 16 bytes of a digest that stands for a chunk id: enough to tell any two apart.
-type IdKey = [u8; 16];
-
-fn id_key(id: &ChunkId) -> IdKey {
-    let digest = id.digest().unwrap_or_else(|| Sha256::digest(id.as_bytes()).into());
-    let mut key = [0; 16];
-    key.copy_from_slice(&digest[..16]);
-    key
 }
 
 /// Takes the frames of one push.
@@ -247,6 +238,11 @@ impl Upload {
                 replay_file(file, &mut each)
             }
         }
+    }
+
+    /// Whether the first transaction's place is the one after this.
+    pub(super) fn follows(&self, seq: Seq) -> bool {
+        self.last.is_none_or(|(_, last)| last.0.checked_sub(self.ids.len() as u64) == Some(seq.0))
     }
 
     /// The chain digest after the push, on a chain whose digest is `base`.

@@ -186,7 +186,7 @@ fn place(txn: &dyn WriteTxn, view: &View, parent: TrnId) -> Result<Result<(Seq, 
             Err(format!("the parent {parent} grows from what is no longer HEAD"))
         });
     }
-    let committed = parent == TrnId::ROOT || txn.committed(life, parent)?.is_some();
+    let committed = parent == TrnId::ROOT || txn.is_committed(life, parent)?;
     Ok(Err(if committed {
         format!("the parent {parent} is no longer HEAD")
     } else {
@@ -202,7 +202,7 @@ fn branch(
     head: TrnId,
 ) -> Result<Result<Vec<Pending>, String>, StorageError> {
     if txn.pending(life, head)?.is_none() {
-        let committed = head == TrnId::ROOT || txn.committed(life, head)?.is_some();
+        let committed = head == TrnId::ROOT || txn.is_committed(life, head)?;
         return Ok(Err(if committed { format!("HEAD is past {head}") } else { format!("{head} is not here") }));
     }
     if txn.has_pending_child(life, head)? {

@@ -25,7 +25,9 @@ macro_rules! storage_conformance {
             a_life_begins_and_ends_and_the_next_is_another
             a_chain_grows_in_order
             a_walk_starts_anywhere_and_ends_when_told
+            a_long_chain_is_whole_from_every_place
             chunks_are_kept_as_they_came
+            a_transaction_finds_its_chunks_however_they_came
             a_chunk_that_is_here_stays
             pending_transactions_have_parents_and_children
             a_pending_transaction_that_is_committed_is_pending_no_more
@@ -189,6 +191,116 @@ pub fn a_walk_starts_anywhere_and_ends_when_told(storage: &Shared) {
     assert_eq!(walk(4, 9), []);
     let failed = read(storage, |txn| txn.walk(life, Seq(0), &mut |_, _| Err(StorageError::Closed)));
     assert_eq!(failed, Err(StorageError::Closed));
+}
+
+pub fn a_long_chain_is_whole_from_every_place(storage: &Shared) {
+    let id = |n: u16| TrnId(Uuid::from_u64_pair(9, n.into()));
+    let (one, two) = (begin(storage, log(1)), begin(storage, log(2)));
+    let grow = move |txn: &mut dyn WriteTxn, life: Life, count: u16| -> Result<(), StorageError> {
+        for _ in 0..count {
+            let tip = txn.tip(life)?;
+            let bytes = Bytes::from(tip.seq.0.to_string());
+            let chunks = vec![ChunkId::of(&bytes)];
+            txn.put_chunk(life, &chunks[0], &bytes)?;
+            let id = id(tip.seq.0 as u16 + 1);
+            let chain = tip.chain.extend(id, &chunks);
+            txn.append(life, &Committed { id, seq: tip.seq.next(), parent: tip.id, chunks, chain })?;
+        }
+        Ok(())
+    };
+    // Few at a time and many at once, by turns with another log.
+    for count in [1, 1, 1, 20, 300, 1, 5, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1] {
+        write(storage, move |txn| grow(txn, one, count));
+        write(storage, move |txn| grow(txn, two, 1));
+    }
+    let all: Vec<TrnId> = (1..=339).map(id).collect();
+    let mut chain = ChainDigest::ZERO;
+    for after in 0..=340u16 {
+        let tail = all.get(usize::from(after)..).unwrap_or_default();
+        assert_eq!(ids(storage, one, after.into(), 1000), tail, "after {after}");
+        assert_eq!(ids(storage, one, after.into(), 3), tail.get(..3).unwrap_or(tail));
+    }
+    for n in 1..=339 {
+        let found = read(storage, |txn| txn.committed(one, id(n))).unwrap().unwrap();
+        let bytes = Bytes::from((n - 1).to_string());
+        chain = chain.extend(id(n), &[ChunkId::of(&bytes)]);
+        assert_eq!((found.seq.0, found.chain), (n.into(), chain));
+        assert_eq!(found.parent, if n == 1 { TrnId::ROOT } else { id(n - 1) });
+        assert_eq!(read(storage, |txn| txn.is_committed(one, id(n))), Ok(true));
+        assert_eq!(read(storage, |txn| txn.chunk(one, &ChunkId::of(&bytes))), Ok(Some(bytes)));
+    }
+    assert_eq!(read(storage, |txn| txn.is_committed(one, id(340))), Ok(false));
+    let mut seen = Vec::new();
+    storage
+        .read(&mut |txn| {
+            txn.walk(one, Seq(17), &mut |trn, chunks| {
+                assert_eq!(chunks.bytes(0).unwrap(), (trn.seq.0 - 1).to_string());
+                seen.push(trn.id);
+                Ok(true)
+            })
+        })
+        .unwrap();
+    assert_eq!(seen, all[17..]);
+    write(storage, |txn| txn.end_life(log(1)));
+    assert_eq!(ids(storage, two, 0, 1000).len(), 17);
+}
+
+pub fn a_transaction_finds_its_chunks_however_they_came(storage: &Shared) {
+    let life = begin(storage, log(1));
+    let sized = |n: u8, size: usize| {
+        let bytes = Bytes::from(vec![n; size]);
+        (ChunkId::of(&bytes), bytes)
+    };
+    let plain: (ChunkId, Bytes) = ("plain".parse().unwrap(), Bytes::from_static(b"plain"));
+    let earlier = [sized(1, 10), sized(2, 20_000), plain];
+    let put = earlier.clone();
+    write(storage, move |txn| put.iter().try_for_each(|(id, bytes)| txn.put_chunk(life, id, bytes)));
+    let tiny: Vec<_> = (0..1500u32)
+        .map(|n| {
+            let bytes = Bytes::copy_from_slice(&n.to_be_bytes());
+            (ChunkId::of(&bytes), bytes)
+        })
+        .collect();
+    let mut new = vec![sized(3, 10), sized(4, 1_000_000), sized(5, 0), sized(6, 8000)];
+    new.extend(tiny);
+    new.extend((10..30).map(|n| sized(n, 7000)));
+    let mut named: Vec<_> = new.iter().chain(&earlier).cloned().collect();
+    // Some twice, and some that the transaction before brought.
+    named.extend([named[0].clone(), named[1].clone(), named[10].clone(), earlier[1].clone()]);
+    let last = vec![named[2].clone(), named[0].clone(), named[0].clone(), named[1400].clone(), earlier[0].clone()];
+    let all = [named, last];
+    let commit = all.clone();
+    write(storage, move |txn| {
+        for (index, named) in commit.iter().enumerate() {
+            if index == 0 {
+                new.iter().try_for_each(|(id, bytes)| txn.put_chunk(life, id, bytes))?;
+            }
+            let tip = txn.tip(life)?;
+            let chunks: Vec<ChunkId> = named.iter().map(|(id, _)| *id).collect();
+            let id = trn(index as u8 + 1);
+            let chain = tip.chain.extend(id, &chunks);
+            txn.append(life, &Committed { id, seq: tip.seq.next(), parent: tip.id, chunks, chain })?;
+        }
+        Ok(())
+    });
+    let mut visited = 0;
+    storage
+        .read(&mut |txn| {
+            txn.walk(life, Seq(0), &mut |trn, chunks| {
+                for (index, (id, bytes)) in all[visited].iter().enumerate() {
+                    assert_eq!(trn.chunks[index], *id);
+                    assert_eq!(chunks.bytes(index).unwrap(), bytes, "chunk {index}");
+                    assert_eq!(txn.chunk(life, id).unwrap().unwrap(), bytes);
+                }
+                visited += 1;
+                Ok(true)
+            })
+        })
+        .unwrap();
+    assert_eq!(visited, 2);
+    write(storage, |txn| txn.end_life(log(1)));
+    let again = write(storage, |txn| txn.begin_life(log(1), generation(2)));
+    assert_eq!(read(storage, |txn| txn.has_chunk(again, &sized(2, 20_000).0)), Ok(false));
 }
 
 pub fn chunks_are_kept_as_they_came(storage: &Shared) {

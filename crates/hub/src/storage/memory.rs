@@ -112,6 +112,10 @@ impl ReadTxn for State {
         Ok(rows.places.get(&id).and_then(|at| rows.chain.get(*at)).cloned())
     }
 
+    fn is_committed(&self, life: Life, id: TrnId) -> Result<bool, StorageError> {
+        Ok(self.rows(life)?.places.contains_key(&id))
+    }
+
     fn ids_after(&self, life: Life, seq: Seq, limit: usize) -> Result<Vec<TrnId>, StorageError> {
         Ok(self.rows(life)?.after(seq).iter().take(limit).map(|trn| trn.id).collect())
     }
@@ -190,6 +194,10 @@ impl ReadTxn for MemoryTxn<'_> {
 
     fn committed(&self, life: Life, id: TrnId) -> Result<Option<Committed>, StorageError> {
         self.state.committed(life, id)
+    }
+
+    fn is_committed(&self, life: Life, id: TrnId) -> Result<bool, StorageError> {
+        self.state.is_committed(life, id)
     }
 
     fn ids_after(&self, life: Life, seq: Seq, limit: usize) -> Result<Vec<TrnId>, StorageError> {

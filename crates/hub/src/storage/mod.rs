@@ -155,6 +155,9 @@ pub trait ReadTxn {
     /// A committed transaction.
     fn committed(&self, life: Life, id: TrnId) -> Result<Option<Committed>, StorageError>;
 
+    /// Whether a transaction is committed.
+    fn is_committed(&self, life: Life, id: TrnId) -> Result<bool, StorageError>;
+
     /// The ids of committed transactions after this place, in order, at most `limit`.
     fn ids_after(&self, life: Life, seq: Seq, limit: usize) -> Result<Vec<TrnId>, StorageError>;
 

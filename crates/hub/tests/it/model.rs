@@ -156,9 +156,6 @@ impl Model {
             let repeated = ids.last() == Some(&self.head()) && same == self.chain;
             return if repeated { "done" } else { "conflict" };
         }
-        if push.base.len() != self.chain.len() && !ids.is_empty() {
-            return "chain mismatch";
-        }
         let mut with = self.chunks.clone();
         let sent = push.sent();
         sent.iter().for_each(|(id, bytes)| {

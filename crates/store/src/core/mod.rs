@@ -22,6 +22,10 @@ pub(crate) use plan::{Effect, Plan};
 pub(crate) use refusal::{Failure, Refusal};
 pub(crate) use write::Header;
 
+/// The last instant that a change can be authored at, 9999-12-31T23:59:59.999999Z. Far enough from the end of the numbers
+/// that re-applied changes can always follow it.
+pub(crate) const LAST_INSTANT: Instant = Instant::from_micros(253_402_300_799_999_999);
+
 /// Where main stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Basis {
@@ -67,6 +71,11 @@ impl<'c> Working<'c> {
     /// The entid that the next transaction gets.
     pub(crate) fn next_tx(&self) -> Entid {
         self.basis.tx.plus(1)
+    }
+
+    /// The instant of the next transaction, if its change was authored then: later than the transaction before.
+    pub(crate) fn instant_for(&self, authored: Instant) -> Instant {
+        authored.max(Instant::from_micros(self.basis.instant.as_micros().saturating_add(1)))
     }
 
     /// A fresh entid of the user partition.

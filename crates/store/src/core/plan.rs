@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::bootstrap::entids;
+use crate::core::sqlite::listed_in;
 use crate::core::{Failure, Refusal, Working};
 use crate::schema::{Attribute, Schema};
 use crate::types::{Change, Entid, Value, ValueType};
@@ -104,8 +105,9 @@ impl Working<'_> {
             return refuse("is full text, so its type must be :db.type/string");
         }
         let used = || -> Result<bool, Failure> {
-            let mut statement = self.sql.prepare_cached("SELECT 1 FROM datoms WHERE a = ?1 LIMIT 1")?;
-            Ok(statement.exists([e])?)
+            let listed = listed_in(old.indexed());
+            let any = format!("SELECT 1 FROM datoms WHERE a = ?1 AND {listed} LIMIT 1");
+            Ok(self.sql.prepare_cached(&any)?.exists([e])?)
         };
         if old.is_usable() && (!new.is_usable() || old.value_type() != new.value_type()) && used()? {
             return refuse("has facts, so its type cannot be changed or taken away");
@@ -231,3 +233,6 @@ impl Working<'_> {
 fn groups(changes: &[Change]) -> impl Iterator<Item = &[Change]> {
     changes.chunk_by(|x, y| (x.e, x.a) == (y.e, y.a))
 }
+
+#[cfg(test)]
+mod tests;

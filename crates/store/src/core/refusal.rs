@@ -54,21 +54,29 @@ impl Refusal {
     /// The sentence for people, with idents where the schema knows them.
     pub(crate) fn explain(&self, schema: &Schema) -> String {
         let name = |e: &Entid| schema.name(*e);
+        let brief = |v: &Value| brief(&v.to_string());
         match self {
             Self::UnknownAttribute { a } => format!("{} is not an attribute", name(a)),
             Self::WrongType { a, wants, value } => {
-                format!("{} takes values of type {wants}, not {value} ({})", name(a), value.value_type())
+                format!("{} takes values of type {wants}, not {} ({})", name(a), brief(value), value.value_type())
             }
             Self::TwoValues { e, a, first, second } => {
-                format!("{} holds one value, but {} is given two: {first} and {second}", name(a), name(e))
+                format!(
+                    "{} holds one value, but {} is given two: {} and {}",
+                    name(a),
+                    name(e),
+                    brief(first),
+                    brief(second)
+                )
             }
             Self::AddAndRetract { e, a, v } => {
-                format!("[{} {} {v}] is both asserted and retracted in one transaction", name(e), name(a))
+                format!("[{} {} {}] is both asserted and retracted in one transaction", name(e), name(a), brief(v))
             }
             Self::Unique { e, a, v, holder } => {
                 format!(
-                    "{} {v} is unique and belongs to entity {}, so entity {} cannot take it",
+                    "{} {} is unique and belongs to entity {}, so entity {} cannot take it",
                     name(a),
+                    brief(v),
                     name(holder),
                     name(e)
                 )
@@ -78,6 +86,15 @@ impl Refusal {
             Self::Instant { why } => (*why).to_owned(),
             Self::NoSuchTransaction { e } => format!("there is no transaction {e}"),
         }
+    }
+}
+
+/// The beginning of a long text: a value may have megabytes, and a carrier keeps what is said about it for ever.
+fn brief(text: &str) -> String {
+    const LONG: usize = 200;
+    match text.char_indices().nth(LONG) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }
 

@@ -21,7 +21,7 @@ CREATE TABLE datoms (
   e INTEGER NOT NULL, a INTEGER NOT NULL, v NOT NULL, vt INTEGER NOT NULL,
   tx INTEGER NOT NULL, avet INTEGER, uniq INTEGER,
   PRIMARY KEY (e, a, v)) WITHOUT ROWID;
-CREATE INDEX aevt ON datoms (a, e, v, vt, tx);
+CREATE INDEX aevt ON datoms (a, e, v, vt, tx, avet) WHERE avet IS NULL;
 CREATE INDEX avet ON datoms (a, v, e, vt, tx, avet) WHERE avet = 1;
 CREATE INDEX vaet ON datoms (v, a, e, vt, tx) WHERE vt = 23;
 CREATE UNIQUE INDEX uniq ON datoms (a, v) WHERE uniq = 1;
@@ -38,6 +38,11 @@ CREATE TABLE log (
 CREATE TABLE chain (tx INTEGER PRIMARY KEY, id BLOB NOT NULL, digest BLOB NOT NULL);
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 ";
+
+/// The term that leads SQLite to the one index that lists an attribute's facts.
+pub(crate) const fn listed_in(indexed: bool) -> &'static str {
+    if indexed { "avet = 1" } else { "avet IS NULL" }
+}
 
 /// What a file turned out to be.
 pub(crate) enum Found {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use tolstoy_edn::Instant;
 
+use crate::core::sqlite::listed_in;
 use crate::core::{Failure, Plan, Refusal, Working};
 use crate::log::codec::{self, Extra};
-use crate::schema::{Attribute, Cardinality, Schema};
+use crate::schema::{Attribute, Schema};
 use crate::types::{Change, Entid, Origin};
 
 /// What a transaction has beside its datoms.
@@ -94,7 +95,9 @@ impl Working<'_> {
                 continue;
             }
             let (avet, uniq) = flags(&self.schema, a);
-            let mut update = self.sql.prepare_cached("UPDATE datoms SET avet = ?2, uniq = ?3 WHERE a = ?1")?;
+            let listed = listed_in(before.attribute(a).is_some_and(Attribute::indexed));
+            let update = format!("UPDATE datoms SET avet = ?2, uniq = ?3 WHERE a = ?1 AND {listed}");
+            let mut update = self.sql.prepare_cached(&update)?;
             update.execute((a, avet, uniq)).map_err(|e| match e.sqlite_error_code() {
                 Some(rusqlite::ErrorCode::ConstraintViolation) => Failure::from(Refusal::Definition {
                     e: a,
@@ -114,12 +117,11 @@ impl Working<'_> {
         let redefined =
             plan.effects.iter().filter(|x| x.change.added && x.change.a == crate::bootstrap::entids::CARDINALITY);
         for a in redefined.map(|x| x.change.e) {
-            if schema.attribute(a).is_none_or(|d| d.cardinality() == Cardinality::Many) {
-                continue;
-            }
-            let mut twice =
-                self.sql.prepare_cached("SELECT 1 FROM datoms WHERE a = ?1 GROUP BY e HAVING count(*) > 1 LIMIT 1")?;
-            if twice.exists([a])? {
+            let Some(attribute) = schema.attribute(a).filter(|d| d.is_one()) else { continue };
+            let listed = listed_in(attribute.indexed());
+            let twice =
+                format!("SELECT 1 FROM datoms WHERE a = ?1 AND {listed} GROUP BY e HAVING count(*) > 1 LIMIT 1");
+            if self.sql.prepare_cached(&twice)?.exists([a])? {
                 let name = schema.name(a);
                 let why = format!("the attribute {name} cannot become cardinality one: an entity has several values");
                 return Err(Refusal::Definition { e: a, why }.into());

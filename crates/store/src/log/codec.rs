@@ -15,18 +15,33 @@ pub(crate) struct Extra {
     pub(crate) entids: Vec<EntidRun>,
     pub(crate) overwritten: Vec<Overwrite>,
     pub(crate) displaced: Option<Displaced>,
-    /// What a re-applied change says, without its transaction's own instant, where its datoms are something else: some of it
-    /// was true already, or replaced what came in. It is for the store alone; the next rebase re-applies all of it.
     pub(crate) said: Option<Vec<Change>>,
 }
 
 /// How many entities one transaction can allocate.
 pub const MAX_ENTIDS: i64 = 1 << 24;
 
+/// The longest payload, in bytes.
+pub const MAX_PAYLOAD: usize = 256 << 20;
+
+/// No fewer bytes than these changes take in a payload.
+pub(crate) fn size_bound<'c>(changes: impl Iterator<Item = &'c Change>) -> usize {
+    // The array, two entids, the type, `added`, and the header of the value or its number.
+    const FIXED: usize = 1 + 9 + 9 + 1 + 1 + 9;
+    let bytes = |v: &Value| match v {
+        Value::Keyword(k) => k.as_str().len(),
+        Value::String(s) | Value::Uri(s) => s.len(),
+        Value::Bytes(b) => b.len(),
+        Value::Uuid(_) => 16,
+        _ => 0,
+    };
+    changes.map(|c| FIXED + bytes(&c.v)).sum()
+}
+
 /// The transaction's payload.
 pub fn encode(transaction: &Transaction) -> Vec<u8> {
     let mut out = Writer(Vec::with_capacity(64 + 32 * transaction.changes.len()));
-    out.array(9);
+    out.array(10);
     out.bin(transaction.origin.id.as_bytes());
     out.bin(transaction.origin.device.as_bytes());
     out.int(transaction.origin.authored.as_micros());
@@ -36,6 +51,7 @@ pub fn encode(transaction: &Transaction) -> Vec<u8> {
     out.array(0);
     out.overwrites(&transaction.overwritten);
     out.displaced(transaction.displaced.as_ref());
+    out.said(transaction.said.as_deref());
     out.0
 }
 
@@ -46,7 +62,7 @@ pub fn encode(transaction: &Transaction) -> Vec<u8> {
 /// this version does not know.
 pub fn decode(payload: &[u8]) -> Result<Transaction> {
     let mut from = Reader(payload);
-    from.array_of(9)?;
+    from.array_of(10)?;
     let (id, device) = (from.uuid()?, from.uuid()?);
     let origin = Origin { id, device, authored: Instant::from_micros(from.int()?) };
     let tx = Entid::new(from.int()?);
@@ -55,10 +71,12 @@ pub fn decode(payload: &[u8]) -> Result<Transaction> {
     from.no_operations()?;
     let overwritten = from.overwrites()?;
     let displaced = from.displaced()?;
+    let said = from.said()?;
     from.end()?;
     let instant = own_instant(tx, &changes)?;
-    let transaction = Transaction { tx, instant, origin, entids, overwritten, displaced, changes };
-    let ordered = transaction.changes.is_sorted_by(|x, y| x < y);
+    let transaction = Transaction { tx, instant, origin, entids, overwritten, displaced, said, changes };
+    let ordered = |changes: &[Change]| changes.is_sorted_by(|x, y| x < y);
+    let ordered = ordered(&transaction.changes) && transaction.said.as_deref().is_none_or(ordered);
     if !ordered || encode(&transaction) != payload {
         return Err(Error::damaged("the transaction is not in its canonical form"));
     }
@@ -78,30 +96,22 @@ pub(crate) fn encode_extra(extra: &Extra) -> Option<Vec<u8>> {
         return None;
     }
     let mut out = Writer(Vec::new());
-    out.array(if extra.said.is_some() { 5 } else { 4 });
+    out.array(5);
     out.runs(&extra.entids);
     out.array(0);
     out.overwrites(&extra.overwritten);
     out.displaced(extra.displaced.as_ref());
-    if let Some(said) = &extra.said {
-        out.changes(said);
-    }
+    out.said(extra.said.as_deref());
     Some(out.0)
 }
 
 pub(crate) fn decode_extra(bytes: Option<&[u8]>) -> Result<Extra> {
     let Some(bytes) = bytes else { return Ok(Extra::default()) };
     let mut from = Reader(bytes);
-    let says = match from.array()? {
-        4 => false,
-        5 => true,
-        _ => return Err(malformed("what it has beside its datoms is not four or five things")),
-    };
+    from.array_of(5)?;
     let entids = from.runs()?;
     from.no_operations()?;
-    let (overwritten, displaced) = (from.overwrites()?, from.displaced()?);
-    let said = if says { Some(from.changes()?) } else { None };
-    let extra = Extra { entids, overwritten, displaced, said };
+    let extra = Extra { entids, overwritten: from.overwrites()?, displaced: from.displaced()?, said: from.said()? };
     from.end()?;
     Ok(extra)
 }
@@ -206,6 +216,13 @@ impl Writer {
             self.optional(o.base.as_ref());
             self.optional(o.incoming.as_ref());
             self.optional(Some(&o.local));
+        }
+    }
+
+    fn said(&mut self, said: Option<&[Change]>) {
+        match said {
+            Some(said) => self.changes(said),
+            None => self.nil(),
         }
     }
 
@@ -350,6 +367,11 @@ impl<'b> Reader<'b> {
             left -= count;
             next = authored.plus(*count);
         }
+        let continues =
+            |x: &EntidRun, y: &EntidRun| (x.authored.plus(x.count), x.current.plus(x.count)) == (y.authored, y.current);
+        if runs.windows(2).any(|pair| matches!(pair, [x, y] if continues(x, y))) {
+            return Err(malformed("one run of entities is cut in two"));
+        }
         Ok(runs)
     }
 
@@ -388,7 +410,14 @@ impl<'b> Reader<'b> {
         Ok(Some(Displaced { reason, detail, unbound, changes }))
     }
 
+    fn said(&mut self) -> Result<Option<Vec<Change>>> {
+        if self.nil()? { Ok(None) } else { self.changes().map(Some) }
+    }
+
     fn end(&self) -> Result<()> {
         if self.0.is_empty() { Ok(()) } else { Err(malformed("bytes are left over")) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,6 +105,9 @@ pub struct Transaction {
     pub overwritten: Vec<Overwrite>,
     /// Of a carrier, what it carries.
     pub displaced: Option<Displaced>,
+    /// What its change says, in the log's order, where its datoms are something else: some of it was true already when it
+    /// was re-applied, or is not any more what it replaces. Another rebase re-applies all of it.
+    pub said: Option<Vec<Change>>,
     /// Its datoms, in the log's order, its own `:db/txInstant` among them.
     pub changes: Vec<Change>,
 }
@@ -118,6 +121,11 @@ impl Transaction {
     /// Its datoms beside its own instant.
     pub fn facts(&self) -> impl Iterator<Item = &Change> {
         self.changes.iter().filter(|c| !self.is_own_instant(c))
+    }
+
+    /// What its change says, whether or not it had to be done. Its own instant is left out.
+    pub fn statement(&self) -> impl Iterator<Item = &Change> {
+        self.said.as_deref().unwrap_or(&self.changes).iter().filter(|c| !self.is_own_instant(c))
     }
 
     fn is_own_instant(&self, change: &Change) -> bool {

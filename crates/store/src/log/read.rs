@@ -52,13 +52,6 @@ pub(crate) fn by_origin(sql: &Connection, origin: Uuid) -> Result<Option<Entid>>
     Ok(statement.query_row([origin.as_bytes()], |r| r.get(0)).optional()?)
 }
 
-/// What a re-applied change says, its transaction's own instant left out, where its datoms are something else.
-pub(crate) fn said(sql: &Connection, timeline: Timeline, tx: Entid) -> Result<Option<Vec<Change>>> {
-    let mut statement = sql.prepare_cached("SELECT extra FROM transactions WHERE timeline = ?1 AND tx = ?2")?;
-    let extra: Option<Option<Vec<u8>>> = statement.query_row((timeline.0, tx), |r| r.get(0)).optional()?;
-    Ok(codec::decode_extra(extra.flatten().as_deref())?.said)
-}
-
 fn head(row: &Row<'_>) -> Result<Transaction> {
     let origin = Origin {
         id: read_uuid(row.get_ref(2)?)?,
@@ -73,6 +66,7 @@ fn head(row: &Row<'_>) -> Result<Transaction> {
         entids: extra.entids,
         overwritten: extra.overwritten,
         displaced: extra.displaced,
+        said: extra.said,
         changes: Vec::new(),
     })
 }

@@ -91,3 +91,6 @@ impl Working<'_> {
         next.ok_or_else(|| Error::damaged(format!("main has no transaction {tx}")))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,6 +84,8 @@ pub(crate) enum Comparison {
 /// A partial index of the datoms, by the term that makes SQLite consider it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Index {
+    /// `aevt`: by attribute, of attributes that are not indexed.
+    Aevt,
     /// `avet`: by attribute and value, of indexed attributes.
     Avet,
     /// `uniq`: by attribute and value, of unique attributes.

@@ -12,13 +12,11 @@ mod plan;
 mod result;
 mod rows;
 mod sql;
-#[cfg(test)]
-mod tests;
 mod types;
 
 use tolstoy_edn::{Form, Limits, Value as Edn, read_one};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::Store;
 
 pub use ast::Query;
@@ -28,12 +26,13 @@ pub use result::{QueryResult, Shape};
 const MAX_TEXT: u32 = 1 << 20;
 
 impl Store {
-    /// Answers a query. `inputs` are the values for its `:in`, `$` left out.
+    /// Answers a query, from one snapshot of the facts. `inputs` are the values for its `:in`, `$` left out. Names mean
+    /// what they mean in [`Store::schema`].
     ///
     /// # Errors
     /// `Input`, with a place in the text, where the text is no query, names what does not exist, or does not fit the
-    /// schema or the inputs; `Refused` where a sum overflows; `Full` where it is more than one statement can be; else
-    /// where the file cannot be read.
+    /// schema or the inputs, or is more than one statement can be; `Refused` where a sum overflows; else where the file
+    /// cannot be read.
     pub fn query(&self, text: &str, inputs: &[Edn]) -> Result<QueryResult> {
         self.query_form(&read(text)?, inputs)
     }
@@ -67,11 +66,11 @@ impl Store {
     }
 
     fn statement(&self, query: &Query, inputs: &[Edn]) -> Result<sql::Statement> {
-        sql::render(&plan::plan(query, self.schema(), inputs)?)
+        sql::render(&plan::plan(query, self.schema(), inputs)?).map_err(|e| e.at(query.span))
     }
 }
 
 fn read(text: &str) -> Result<Form> {
     let limits = Limits { max_bytes: MAX_TEXT, ..Limits::default() };
-    read_one(text, &limits).map_err(|e| Error::input(e.span, e.kind.to_string()))
+    Ok(read_one(text, &limits)?)
 }

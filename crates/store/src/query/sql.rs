@@ -44,11 +44,11 @@ impl Column {
 /// The statement that answers a query.
 ///
 /// # Errors
-/// `Full` where the query is beyond what SQLite can do in one statement.
+/// `Input` where the query is beyond what SQLite can do in one statement.
 pub(crate) fn render(select: &Select) -> Result<Statement> {
     if select.block.conditions.len() > MAX_CONDITIONS {
         let message = "the query has too many clauses for one statement: take some away, or ask in two steps";
-        return Err(Error::new(ErrorKind::Full, message));
+        return Err(Error::new(ErrorKind::Input, message));
     }
     let mut writer = Writer::default();
     let select_columns = writer.select(select)?;
@@ -57,7 +57,7 @@ pub(crate) fn render(select: &Select) -> Result<Statement> {
             "the query is given {} values; {MAX_PARAMETERS} is the most: ask in several steps",
             writer.parameters.len()
         );
-        return Err(Error::new(ErrorKind::Full, message));
+        return Err(Error::new(ErrorKind::Input, message));
     }
     Ok(Statement { text: writer.text, parameters: writer.parameters, columns: select_columns })
 }
@@ -434,6 +434,7 @@ impl Writer {
             Condition::Through(source, index) => {
                 self.alias(*source);
                 match index {
+                    Index::Aevt => self.push(".avet IS NULL"),
                     Index::Avet => self.push(".avet = 1"),
                     Index::Unique => self.push(".uniq = 1"),
                     Index::Vaet => {

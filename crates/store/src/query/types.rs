@@ -9,7 +9,6 @@ use crate::types::ValueType;
 pub(crate) struct TypeSet(u16);
 
 impl TypeSet {
-    pub(crate) const NONE: Self = Self(0);
     pub(crate) const ALL: Self = Self::of(&ValueType::ALL);
     pub(crate) const REF: Self = Self::of(&[ValueType::Ref]);
     /// Types whose values compare by size whichever of them they are.

@@ -15,14 +15,16 @@ enum Who {
 /// The payload of a change's first carrier.
 pub(super) fn first(images: &Images, local: &Transaction, reason: Reason, detail: String) -> Displaced {
     let own = own_birth(local);
-    let facts: Vec<&Change> = local.facts().collect();
+    let facts: Vec<&Change> = local.statement().collect();
     payload(reason, detail, &facts, |e| {
         if e == local.tx {
             return Who::Unbound(own);
         }
         known(images, e).unwrap_or_else(|| {
             // Allocated by this very change, whose own list of entities always names it.
-            Who::Unbound(images.birth(e).unwrap_or(Birth { origin: own.origin, authored: e }))
+            let run = local.entids.iter().find(|r| r.current <= e && e < r.current.plus(r.count));
+            let authored = run.map_or(e, |r| r.authored.plus(e.get() - r.current.get()));
+            Who::Unbound(Birth { origin: own.origin, authored })
         })
     })
 }

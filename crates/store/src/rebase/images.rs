@@ -1,6 +1,6 @@
 //! The one map of a merge: what each entity that local changes allocated is on the new base.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::Connection;
 use uuid::Uuid;
@@ -35,8 +35,6 @@ pub(super) struct Images {
     root: Entid,
     root_next: Entid,
     map: HashMap<Entid, Image>,
-    /// Runs of entities by their first local number: how many, and who they are.
-    born: BTreeMap<Entid, (i64, Birth)>,
     /// Entities that local changes allocate and that turned out to be entities of main, and these.
     unified: HashSet<Entid>,
     joined: HashSet<Entid>,
@@ -47,20 +45,15 @@ pub(super) struct Images {
 struct Identities {
     /// New entities that take one, in order, each with the transaction it does so in.
     claims: Vec<(Entid, Change)>,
+    /// The first new entity that takes each.
+    first: HashMap<(Entid, Value), Entid>,
     /// Identities that are taken from an entity, each with the transactions that do so, and the entity.
     freed: HashMap<(Entid, Value), Vec<(Entid, Entid)>>,
 }
 
 impl Images {
     pub(super) fn new(root: Entid, root_next: Entid) -> Self {
-        Self {
-            root,
-            root_next,
-            map: HashMap::new(),
-            born: BTreeMap::new(),
-            unified: HashSet::new(),
-            joined: HashSet::new(),
-        }
+        Self { root, root_next, map: HashMap::new(), unified: HashSet::new(), joined: HashSet::new() }
     }
 
     /// Whether the entity existed at the root, and so is itself on both sides.
@@ -89,32 +82,6 @@ impl Images {
     /// Whether main had the entity, and local changes took it for a new one.
     pub(super) fn is_joined(&self, image: Entid) -> bool {
         self.joined.contains(&image)
-    }
-
-    /// Who allocated a local entity.
-    pub(super) fn birth(&self, e: Entid) -> Option<Birth> {
-        let (first, (count, birth)) = self.born.range(..=e).next_back()?;
-        let offset = e.get() - first.get();
-        (offset < *count).then(|| Birth { origin: birth.origin, authored: birth.authored.plus(offset) })
-    }
-
-    fn note_births(&mut self, transaction: &Transaction) {
-        for run in &transaction.entids {
-            let end = run.current.plus(run.count);
-            let mut at = run.current;
-            while at < end {
-                // What is old, or was allocated before and is one with it, is passed over.
-                if self.is_old(at) || self.birth(at).is_some() {
-                    at = at.plus(1);
-                    continue;
-                }
-                let next = self.born.range(at..).next().map_or(end, |(first, _)| end.min(*first));
-                let authored = run.authored.plus(at.get() - run.current.get());
-                let birth = Birth { origin: transaction.origin.id, authored };
-                self.born.insert(at, (next.get() - at.get(), birth));
-                at = next;
-            }
-        }
     }
 
     /// Main has this local change already: its entities are what they became there.
@@ -160,8 +127,8 @@ impl Images {
         renamed
     }
 
-    /// Reads all local changes once and settles what can be settled before any is re-applied: who allocated what, what
-    /// main already has by origin, and which entities are one with an entity of main because they take, anywhere in
+    /// Reads all local changes once and settles what can be settled before any is re-applied: what main
+    /// already has by origin, and which entities are one with an entity of main because they take, anywhere in
     /// the local changes, an identity that main has given, and that no local change took away before.
     pub(super) fn look_ahead(&mut self, working: &Working<'_>, side: Timeline, local_schema: &Schema) -> Result<()> {
         let mut identities = Identities::default();
@@ -182,19 +149,28 @@ impl Images {
         local_schema: &Schema,
         identities: &mut Identities,
     ) -> Result<()> {
-        self.note_births(&local);
         let identity = |schema: &Schema, a| schema.attribute(a).is_some_and(|d| d.unique() == Some(Unique::Identity));
         let names = |a| identity(local_schema, a) || self.is_old(a) && identity(&working.schema, a);
-        for change in local.facts().filter(|c| !c.added && names(c.a)) {
-            identities.freed.entry((change.a, change.v.clone())).or_default().push((local.tx, change.e));
-        }
-        if let Some(tx) = read::by_origin(working.sql, local.origin.id)? {
-            if let Some(main) = read::transaction(working.sql, Timeline::MAIN, tx)? {
-                self.note_known(&local, &main);
+        let known = match read::by_origin(working.sql, local.origin.id)? {
+            Some(tx) => read::transaction(working.sql, Timeline::MAIN, tx)?,
+            None => None,
+        };
+        if local.displaced.is_none() {
+            for change in local.statement().filter(|c| names(c.a)) {
+                let identity = (change.a, change.v.clone());
+                if !change.added {
+                    identities.freed.entry(identity).or_default().push((local.tx, change.e));
+                } else if !self.is_old(change.e) && !change.e.is_tx() {
+                    // Of several new entities that take it one after the other, only the first can be main's.
+                    let first = *identities.first.entry(identity).or_insert(change.e);
+                    if first == change.e && known.is_none() {
+                        identities.claims.push((local.tx, change.clone()));
+                    }
+                }
             }
-        } else if local.displaced.is_none() {
-            let may_claim = |c: &Change| c.added && names(c.a) && !self.is_old(c.e) && !c.e.is_tx();
-            identities.claims.extend(local.changes.into_iter().filter(may_claim).map(|c| (local.tx, c)));
+        }
+        if let Some(main) = known {
+            self.note_known(&local, &main);
         }
         Ok(())
     }
@@ -230,13 +206,17 @@ impl Images {
         if working.schema.attribute(a).is_none_or(|d| d.unique() != Some(Unique::Identity)) {
             return Ok(None);
         }
-        match &claim.v {
+        let v = match &claim.v {
             Value::Ref(to) => match self.get(*to) {
-                Some(Image::Is(to)) => working.holder(a, &Value::Ref(to)),
-                _ => Ok(None),
+                Some(Image::Is(to)) => Value::Ref(to),
+                _ => return Ok(None),
             },
-            v => working.holder(a, v),
-        }
+            v => v.clone(),
+        };
+        let Some(holder) = working.holder(a, &v)? else { return Ok(None) };
+        // Who had it at the root had it on both sides, and is not who took it on one.
+        let given = working.asserted(holder, a, &v)?.is_some_and(|tx| tx > self.root);
+        Ok(given.then_some(holder))
     }
 }
 
@@ -258,14 +238,9 @@ impl Batches {
         Self { timeline, after: root }
     }
 
-    /// The next transactions, in order, each with all that its change says; `None` after the last.
+    /// The next transactions, in order; `None` after the last.
     pub(super) fn next(&mut self, sql: &Connection) -> Result<Option<Vec<Transaction>>> {
-        let mut batch = read::transactions(sql, self.timeline, self.after, Self::SIZE)?;
-        for transaction in &mut batch {
-            if let Some(said) = read::said(sql, self.timeline, transaction.tx)? {
-                transaction.changes = said;
-            }
-        }
+        let batch = read::transactions(sql, self.timeline, self.after, Self::SIZE)?;
         let Some(last) = batch.last() else { return Ok(None) };
         self.after = last.tx;
         Ok(Some(batch))

@@ -1,12 +1,12 @@
 //! Applying a log's transactions exactly as they were sent.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::bootstrap::entids::{CARDINALITY, CARDINALITY_ONE, TX_INSTANT};
-use crate::core::{Failure, Header, Plan, Working};
+use crate::bootstrap::entids::TX_INSTANT;
+use crate::core::{Failure, Header, LAST_INSTANT, Plan, Working};
 use crate::error::{Error, Result};
 use crate::log::codec::Extra;
-use crate::log::{Transaction, read};
+use crate::log::{EntidRun, Transaction, read};
 use crate::types::{Entid, Value};
 
 /// What the incoming transactions of a merge did that the re-applied local ones must know.
@@ -16,13 +16,10 @@ pub(super) struct Seen {
     pub(super) changed: HashMap<(Entid, Entid), Option<Value>>,
     /// Entities of which they retracted something.
     pub(super) retracted: HashSet<Entid>,
-    /// Attributes that became cardinality one.
-    pub(super) narrowed: HashSet<Entid>,
 }
 
 impl Seen {
     fn take_in(&mut self, working: &Working<'_>, plan: &Plan) {
-        self.narrowed.extend(narrowed(plan));
         let schema = plan.schema.as_ref().unwrap_or(&working.schema);
         for change in plan.effects.iter().map(|x| &x.change).filter(|c| c.a != TX_INSTANT) {
             if !change.added {
@@ -34,12 +31,6 @@ impl Seen {
             }
         }
     }
-}
-
-/// The attributes that a plan makes cardinality one.
-pub(super) fn narrowed(plan: &Plan) -> impl Iterator<Item = Entid> + '_ {
-    let one = Value::Ref(CARDINALITY_ONE);
-    plan.effects.iter().map(|x| &x.change).filter(move |c| c.added && c.a == CARDINALITY && c.v == one).map(|c| c.e)
 }
 
 impl Working<'_> {
@@ -59,9 +50,16 @@ impl Working<'_> {
         if read::by_origin(self.sql, transaction.origin.id)?.is_some() {
             return Err(damaged("its change is in the log twice"));
         }
-        if transaction.displaced.is_some() && transaction.facts().next().is_some() {
+        if transaction.displaced.is_some() && (transaction.facts().next().is_some() || transaction.said.is_some()) {
             return Err(damaged("it is a carrier and states facts"));
         }
+        if transaction.origin.authored > LAST_INSTANT {
+            return Err(damaged("it was authored after the year 9999"));
+        }
+        if transaction.instant != self.instant_for(transaction.origin.authored) {
+            return Err(damaged("its instant is neither when it was authored nor right after the one before"));
+        }
+        self.check_numbers(transaction).map_err(damaged)?;
         let explain = |working: &Self, failure: Failure| match failure {
             Failure::Refused(refusal) => damaged(&refusal.explain(&working.schema)),
             Failure::Error(error) => error,
@@ -77,9 +75,47 @@ impl Working<'_> {
             entids: transaction.entids.clone(),
             overwritten: transaction.overwritten.clone(),
             displaced: transaction.displaced.clone(),
-            said: None,
+            said: transaction.said.clone(),
         };
         let header = Header { instant: transaction.instant, origin: transaction.origin, extra };
-        self.write(&header, plan).map_err(|f| explain(self, f))
+        self.write(&header, plan).map_err(|f| explain(self, f))?;
+        let said = transaction.said.iter().flatten();
+        let mut mentioned = said.flat_map(|c| [Some(c.e), Some(c.a), c.v.as_ref_entid()]).flatten();
+        if transaction.entids.iter().any(|run| !self.has_all(run)) || mentioned.any(|e| !self.has(e)) {
+            return Err(damaged("it lists entities that are not there"));
+        }
+        Ok(tx)
+    }
+
+    /// Entities are allocated one after the other and mentioned at once, so what is new follows what is there.
+    fn check_numbers(&self, transaction: &Transaction) -> Result<(), &'static str> {
+        let mut fresh = BTreeSet::new();
+        for e in transaction.changes.iter().flat_map(|c| [Some(c.e), c.v.as_ref_entid()]).flatten() {
+            if e.get() < 0 {
+                return Err("it mentions an entity below zero");
+            }
+            if e > self.next_tx() {
+                return Err("it mentions a transaction that is not there");
+            }
+            if e.is_user() && e >= self.basis.next {
+                fresh.insert(e);
+            }
+        }
+        let end = self.basis.next.plus(i64::try_from(fresh.len()).unwrap_or(i64::MAX));
+        if fresh.last().is_some_and(|last| *last >= end) {
+            return Err("its new entities do not follow those that are there");
+        }
+        Ok(())
+    }
+
+    /// Whether all entities of a run are numbers that some transaction mentioned.
+    fn has_all(&self, run: &EntidRun) -> bool {
+        let (first, last) = (run.current, run.current.plus(run.count - 1));
+        first.is_tx() == last.is_tx() && self.has(first) && self.has(last)
+    }
+
+    /// Whether some transaction mentioned the entity, or it lies in the schema's own partition.
+    fn has(&self, e: Entid) -> bool {
+        if e.is_tx() { e <= self.basis.tx } else { e.get() >= 0 && e < self.basis.next }
     }
 }

@@ -3,15 +3,13 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use tolstoy_edn::Instant;
-
 use crate::bootstrap::entids::TX_INSTANT;
 use crate::core::{Failure, Header, Plan, Refusal, Working};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::codec::Extra;
 use crate::log::{Displaced, Overwrite, Reason, Transaction, read};
 use crate::rebase::images::{Batches, Birth, Image, Images, own_birth};
-use crate::rebase::incoming::{Seen, narrowed};
+use crate::rebase::incoming::Seen;
 use crate::rebase::{DisplacedChange, Rebased, Side, carry};
 use crate::schema::{Schema, Unique};
 use crate::types::{Change, Entid, Value};
@@ -28,8 +26,6 @@ struct Merge<'m, 'c> {
     images: Images,
     /// Cardinality-one values that came in, with the value at the root.
     changed: HashMap<(Entid, Entid), Option<Value>>,
-    /// Attributes that became cardinality one above the root.
-    narrowed: HashSet<Entid>,
     /// Cardinality-one values that local changes have set by now.
     replaced: HashSet<(Entid, Entid)>,
     /// Entities that the incoming side deleted whole.
@@ -48,14 +44,14 @@ pub(super) fn reapply(working: &mut Working<'_>, side: Side<'_>, seen: Seen, reb
     let mut images = Images::new(side.root, side.root_next);
     images.look_ahead(working, side.timeline, side.schema)?;
     check_definitions(working, &images, side.schema)?;
-    let Seen { changed, retracted, narrowed } = seen;
+    let Seen { changed, retracted } = seen;
     let mut deleted = HashSet::new();
     for e in retracted {
         if !working.exists(e)? {
             deleted.insert(e);
         }
     }
-    let mut merge = Merge { working, images, changed, narrowed, replaced: HashSet::new(), deleted, rebased };
+    let mut merge = Merge { working, images, changed, replaced: HashSet::new(), deleted, rebased };
     let mut batches = Batches::new(side.timeline, side.root);
     while let Some(batch) = batches.next(merge.working.sql)? {
         for local in &batch {
@@ -66,8 +62,7 @@ pub(super) fn reapply(working: &mut Working<'_>, side: Side<'_>, seen: Seen, reb
     Ok(())
 }
 
-/// An attribute that both sides defined above the root must mean the same to both. One that main has from the same change
-/// is one definition, whatever became of it since.
+/// An attribute that both sides defined above the root must mean the same to both.
 fn check_definitions(working: &Working<'_>, images: &Images, local_schema: &Schema) -> Result<()> {
     for (local, ours) in local_schema.attributes() {
         let Some(Image::Is(main)) = images.get(local).filter(|_| images.is_unified(local)) else { continue };
@@ -93,7 +88,7 @@ impl Merge<'_, '_> {
         if let Some(displaced) = &local.displaced {
             let moved = carry::again(&self.images, displaced);
             let tx = self.carry(local, moved)?;
-            // What later changes mean by its transaction is the carrier.
+            // It was a carrier to whoever mentions it.
             self.images.set(local.tx, Image::Is(tx));
             self.rebased.carried += 1;
             return Ok(());
@@ -136,28 +131,31 @@ impl Merge<'_, '_> {
         changes.sort();
         changes.dedup();
         let said = changes.clone();
-        let instant = self.instant(local);
+        self.leave_out_gone(&mut changes)?;
+        let instant = self.working.instant_for(local.origin.authored);
         changes.push(Change::add(self.working.next_tx(), TX_INSTANT, Value::Instant(instant)));
         let plan = match self.working.plan(changes, fresh) {
             Ok(plan) => plan,
             Err(failure) => return self.why(failure).map(Some),
         };
-        let narrowed: Vec<Entid> = narrowed(&plan).collect();
-        let (overwritten, replaced) = self.overwrites(&plan, &narrowed);
+        let (mut overwritten, replaced) = self.overwrites(&plan, &said);
+        let mut all_overwritten = self.overwritten_before(local);
+        // What an earlier merge recorded, and main has by now, is the same overwrite.
+        let recorded =
+            |o: &Overwrite| all_overwritten.iter().any(|b| (b.e, b.a, &b.incoming) == (o.e, o.a, &o.incoming));
+        overwritten.retain(|o| !recorded(o));
+        all_overwritten.extend_from_slice(&overwritten);
         let facts = plan.effects.len() - 1;
         let own = (self.working.next_tx(), TX_INSTANT);
         let done = plan.effects.iter().map(|x| &x.change).filter(|c| (c.e, c.a) != own);
         let said = if done.eq(&said) { None } else { Some(said) };
         let entids = self.images.runs(local);
-        let mut all_overwritten = self.overwritten_before(local);
-        all_overwritten.extend_from_slice(&overwritten);
         let extra = Extra { entids, overwritten: all_overwritten, displaced: None, said };
         let header = Header { instant, origin: local.origin, extra };
         if let Err(failure) = self.working.write(&header, plan) {
             return self.why(failure).map(Some);
         }
         self.replaced.extend(replaced);
-        self.narrowed.extend(narrowed);
         self.rebased.overwritten.extend(overwritten);
         if facts == 0 {
             self.rebased.empty += 1;
@@ -167,12 +165,12 @@ impl Merge<'_, '_> {
         Ok(None)
     }
 
-    /// The change's facts with every entity replaced by its image, in every position. Entities that this change
+    /// What the change says with every entity replaced by its image, in every position. Entities that this change
     /// allocated and that have no image yet get one.
     fn rewrite(&mut self, local: &Transaction, allocated: &mut Vec<Entid>) -> Result<Rewritten> {
         let mentioned = |c: &Change| [Some(c.e), Some(c.a), c.v.as_ref_entid()].into_iter().flatten();
         let mut unknown = BTreeSet::new();
-        for e in local.facts().flat_map(mentioned) {
+        for e in local.statement().flat_map(mentioned) {
             match self.images.get(e) {
                 Some(Image::Is(_)) => {}
                 Some(Image::None(birth)) => {
@@ -199,7 +197,19 @@ impl Merge<'_, '_> {
             v: c.v.as_ref_entid().map_or_else(|| c.v.clone(), |to| Value::Ref(image(to))),
             added: c.added,
         };
-        Ok(Rewritten::Changes(local.facts().map(rewrite).collect()))
+        Ok(Rewritten::Changes(local.statement().map(rewrite).collect()))
+    }
+
+    /// A retraction of what is not true any more has no effect, whatever became of its attribute.
+    fn leave_out_gone(&self, changes: &mut Vec<Change>) -> Result<()> {
+        let mut stays = Vec::with_capacity(changes.len());
+        for change in changes.drain(..) {
+            if change.added || self.working.asserted(change.e, change.a, &change.v)?.is_some() {
+                stays.push(change);
+            }
+        }
+        *changes = stays;
+        Ok(())
     }
 
     /// An assertion on, or a ref to, an entity that the other side deleted whole has no place, unless the change states
@@ -222,30 +232,32 @@ impl Merge<'_, '_> {
         Ok(None)
     }
 
-    /// Values that both sides changed and that this plan sets, and their places.
-    fn overwrites(&self, plan: &Plan, narrowed: &[Entid]) -> (Vec<Overwrite>, Vec<(Entid, Entid)>) {
+    /// Values that both sides changed and that this plan sets, and their places: what the plan retracts and the change
+    /// did not say was set by the other side, or kept by it where a local change that retracted it was displaced.
+    fn overwrites(&self, plan: &Plan, said: &[Change]) -> (Vec<Overwrite>, Vec<(Entid, Entid)>) {
+        let schema = plan.schema.as_ref().unwrap_or(&self.working.schema);
         let mut overwritten = Vec::new();
         let mut replaced = Vec::new();
-        let mut previous: Option<&Change> = None;
-        for change in plan.effects.iter().map(|x| &x.change) {
-            let Change { e, a, v, added } = change;
-            // The log's order puts what an assertion replaces right before it.
-            let incoming = previous.replace(change).filter(|p| !p.added && (p.e, p.a) == (*e, *a)).map(|p| p.v.clone());
-            let is_one = || self.working.schema.attribute(*a).is_some_and(|d| d.is_one());
-            let base = match self.changed.get(&(*e, *a)) {
-                // To one of the sides there was no one value at the root.
-                _ if self.narrowed.contains(a) || narrowed.contains(a) => &None,
-                _ if self.images.is_joined(*e) && is_one() => &None,
-                Some(base) => base,
-                None => continue,
-            };
-            if !added || self.replaced.contains(&(*e, *a)) {
+        for group in plan.effects.chunk_by(|x, y| (x.change.e, x.change.a) == (y.change.e, y.change.a)) {
+            let Some(Change { e, a, v, .. }) = group.iter().map(|x| &x.change).find(|c| c.added) else { continue };
+            if schema.attribute(*a).is_none_or(|d| !d.is_one()) || self.replaced.contains(&(*e, *a)) {
                 continue;
             }
-            replaced.push((*e, *a));
-            if *base != incoming {
-                overwritten.push(Overwrite { e: *e, a: *a, base: base.clone(), incoming, local: v.clone() });
+            // The local side took a joined entity for a new one, which has no value at the root.
+            let root = if self.images.is_joined(*e) { Some(&None) } else { self.changed.get(&(*e, *a)) };
+            let retracted = || group.iter().map(|x| &x.change).filter(|c| !c.added);
+            let mut entry = |base: Option<Value>, incoming: Option<Value>| {
+                overwritten.push(Overwrite { e: *e, a: *a, base, incoming, local: v.clone() });
+            };
+            for gone in retracted().filter(|c| said.binary_search(c).is_err()) {
+                entry(root.map_or_else(|| Some(gone.v.clone()), Clone::clone), Some(gone.v.clone()));
             }
+            if let Some(Some(base)) = root
+                && retracted().next().is_none()
+            {
+                entry(Some(base.clone()), None);
+            }
+            replaced.push((*e, *a));
         }
         (overwritten, replaced)
     }
@@ -262,11 +274,6 @@ impl Merge<'_, '_> {
             Some(Overwrite { e: is(o.e)?, a: is(o.a)?, base, incoming, local: value(&o.local)? })
         };
         local.overwritten.iter().filter_map(moved).collect()
-    }
-
-    fn instant(&self, local: &Transaction) -> Instant {
-        let next = Instant::from_micros(self.working.basis.instant.as_micros().saturating_add(1));
-        local.origin.authored.max(next)
     }
 
     fn why(&self, failure: Failure) -> Result<Why> {
@@ -287,10 +294,6 @@ impl Merge<'_, '_> {
     fn displace(&mut self, local: &Transaction, why: Why) -> Result<()> {
         let Why { reason, detail } = why;
         let displaced = carry::first(&self.images, local, reason, detail.clone());
-        // What it overwrote in an earlier merge stands again: whatever replaces it now must say so.
-        for Overwrite { e, a, base, .. } in self.overwritten_before(local) {
-            self.changed.entry((e, a)).or_insert(base);
-        }
         for run in &local.entids {
             for n in 0..run.count {
                 let (e, authored) = (run.current.plus(n), run.authored.plus(n));
@@ -306,7 +309,7 @@ impl Merge<'_, '_> {
 
     fn carry(&mut self, local: &Transaction, displaced: Displaced) -> Result<Entid> {
         self.images.set(local.tx, Image::None(own_birth(local)));
-        let instant = self.instant(local);
+        let instant = self.working.instant_for(local.origin.authored);
         let own = Change::add(self.working.next_tx(), TX_INSTANT, Value::Instant(instant));
         let plan = self.working.plan(vec![own], self.working.basis.next)?;
         let extra =

@@ -18,10 +18,10 @@ use tolstoy_env::Env;
 use uuid::Uuid;
 
 use crate::bootstrap::entids;
-use crate::core::{Header, Working};
+use crate::core::{Header, LAST_INSTANT, Working};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::EntidRun;
-use crate::log::codec::Extra;
+use crate::log::codec::{self, Extra, MAX_ENTIDS};
 use crate::store::Store;
 use crate::types::{Change, Datom, Entid, Origin, Value};
 
@@ -69,22 +69,30 @@ fn run(working: &mut Working<'_>, env: &Env, device: Uuid, forms: &Form) -> Resu
     let first_fresh = working.basis.next;
     resolve::resolve(working, &mut checked)?;
     let allocated = working.basis.next.get() - first_fresh.get();
+    if allocated > MAX_ENTIDS {
+        let message = format!("one transaction can make {MAX_ENTIDS} entities, not {allocated}: split it");
+        return Err(Error::new(ErrorKind::Full, message));
+    }
 
     let terms = &checked.terms;
     let mut changes: Vec<Change> = terms.iter().map(|t| t.change.clone()).collect();
-    let instant = match stated_instant(tx, terms) {
+    let instant = match stated_instant(tx, terms)? {
         Some(stated) => stated,
         None => {
-            let instant = next_instant(working, env)?;
+            let instant = working.instant_for(env.now().min(LAST_INSTANT));
             changes.push(Change::add(tx, entids::TX_INSTANT, Value::Instant(instant)));
             instant
         }
     };
     let before = std::sync::Arc::clone(&working.schema);
     let plan = working.plan(changes, first_fresh).map_err(|f| place::explain(f, terms, &before))?;
+    // The rest of a payload is small: its header, and one run of entities.
+    if codec::size_bound(plan.effects.iter().map(|x| &x.change)) > codec::MAX_PAYLOAD - 1024 {
+        return Err(Error::new(ErrorKind::Full, "the transaction has more data than one can hold (256 MiB): split it"));
+    }
     let datoms = plan.effects.iter().map(|effect| effect.change.clone().at(tx)).collect();
 
-    let origin = Origin { id: env.uuid()?, device, authored: instant };
+    let origin = Origin { id: env.uuid()?, device, authored: instant.min(LAST_INSTANT) };
     let run = EntidRun { authored: first_fresh, current: first_fresh, count: allocated };
     let entids = if allocated > 0 { vec![run] } else { Vec::new() };
     let header = Header { instant, origin, extra: Extra { entids, ..Extra::default() } };
@@ -96,18 +104,18 @@ fn run(working: &mut Working<'_>, env: &Env, device: Uuid, forms: &Form) -> Resu
 }
 
 /// The instant that the transaction states of itself. Where it states two, the plan refuses it.
-fn stated_instant(tx: Entid, terms: &[Term]) -> Option<Instant> {
-    terms.iter().find_map(|Term { change, .. }| match &change.v {
-        Value::Instant(instant) if change.added && change.e == tx && change.a == entids::TX_INSTANT => Some(*instant),
+fn stated_instant(tx: Entid, terms: &[Term]) -> Result<Option<Instant>> {
+    let stated = terms.iter().find_map(|Term { change, span, .. }| match &change.v {
+        Value::Instant(instant) if change.added && change.e == tx && change.a == entids::TX_INSTANT => {
+            Some((*instant, *span))
+        }
         _ => None,
-    })
-}
-
-/// The time now, or as soon after the transaction before as can be.
-fn next_instant(working: &Working<'_>, env: &Env) -> Result<Instant> {
-    let last = working.basis.instant.as_micros();
-    let after = last.checked_add(1).ok_or_else(|| {
-        Error::new(ErrorKind::Full, "the last transaction's instant is the last there is, so none can follow it")
-    })?;
-    Ok(env.now().max(Instant::from_micros(after)))
+    });
+    match stated {
+        Some((instant, span)) if instant > LAST_INSTANT => {
+            let message = format!("a transaction's instant can be {LAST_INSTANT} at the latest");
+            Err(Error::new(ErrorKind::Refused, message).at(span))
+        }
+        stated => Ok(stated.map(|(instant, _)| instant)),
+    }
 }

@@ -6,7 +6,7 @@ use crate::types::{Double, Value, ValueType};
 
 /// The literal as a value of this type, which is not `Ref`; `Err` holds the reason for people, empty where the literal
 /// is simply of another type.
-pub(crate) fn scalar(value_type: ValueType, form: &Form) -> Result<Value, String> {
+pub(super) fn scalar(value_type: ValueType, form: &Form) -> Result<Value, String> {
     let other = String::new();
     Ok(match (value_type, &form.kind) {
         (ValueType::Keyword, FormKind::Keyword(k)) => Value::Keyword(k.clone()),
@@ -34,13 +34,15 @@ pub(crate) fn scalar(value_type: ValueType, form: &Form) -> Result<Value, String
     })
 }
 
-fn exact_double(n: i64) -> Result<Double, String> {
+/// The double that is this integer, or why there is none.
+pub(crate) fn exact_double(n: i64) -> Result<Double, String> {
     let x = n as f64;
     let exact = x as i128 == i128::from(n);
     Double::new(x).filter(|_| exact).ok_or_else(|| format!("{n} is too long for a double: write it with a point"))
 }
 
-fn from_hex(text: &str) -> Option<Vec<u8>> {
+/// The bytes that hex digits stand for.
+pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     if !rest.is_empty() {

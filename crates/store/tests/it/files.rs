@@ -63,6 +63,20 @@ fn the_fixture_of_format_1_opens() {
     );
 }
 
+/// A format that changed without a new number would make files that other versions misread.
+#[test]
+fn the_fixture_has_the_tables_of_a_new_store() {
+    let tables = |path: &Path| -> Vec<String> {
+        let sql = rusqlite::Connection::open(path).unwrap();
+        let mut statement = sql.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
+        statement.query_map([], |r| r.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+    };
+    let (dir, path) = copy("store-v1.db");
+    let new = dir.path().join("new.db");
+    Store::open_or_create(&new, env(1)).unwrap();
+    assert_eq!(tables(&path), tables(&new));
+}
+
 #[test]
 fn a_store_reopens_as_it_was() {
     let dir = tempfile::tempdir().unwrap();

@@ -4,12 +4,19 @@
 
 mod bootstrap;
 mod common;
+mod corpus;
 mod errors;
 mod files;
+mod fuzzed;
 mod lookup_refs;
 mod model;
 mod nested;
+mod query;
+mod query_errors;
+mod query_model;
+mod query_plan;
 mod rebase;
+mod rebase_attack;
 mod retract_entity;
 mod reversed;
 mod schema;

@@ -7,21 +7,21 @@ use crate::common::{entid, env, facts, must};
 
 /// A log that devices sync with: what the newest synced store has as main.
 #[derive(Default)]
-struct Log(Vec<Transaction>);
+pub(crate) struct Log(pub(crate) Vec<Transaction>);
 
 /// Any position does: the store does not interpret it.
-const POSITION: Position = Position { id: Uuid::nil(), digest: [0; 32] };
+pub(crate) const POSITION: Position = Position { id: Uuid::nil(), digest: [0; 32] };
 
-fn device(n: u64) -> Store {
+pub(crate) fn device(n: u64) -> Store {
     Store::in_memory(env(n)).unwrap()
 }
 
-fn main_of(store: &Store) -> Vec<Transaction> {
+pub(crate) fn main_of(store: &Store) -> Vec<Transaction> {
     store.transactions(Timeline::MAIN, Entid::TX0, usize::MAX).unwrap()
 }
 
 impl Log {
-    fn try_sync(&mut self, store: &mut Store) -> Result<Rebased, Error> {
+    pub(crate) fn try_sync(&mut self, store: &mut Store) -> Result<Rebased, Error> {
         let main = main_of(store);
         let same = main.iter().zip(&self.0).take_while(|(x, y)| x == y).count();
         let root = Entid::TX0.plus(same as i64);
@@ -32,12 +32,12 @@ impl Log {
         Ok(rebased)
     }
 
-    fn sync(&mut self, store: &mut Store) -> Rebased {
+    pub(crate) fn sync(&mut self, store: &mut Store) -> Rebased {
         self.try_sync(store).unwrap()
     }
 
     /// Syncs both until they are the same, and shows the facts.
-    fn settle(&mut self, one: &mut Store, two: &mut Store) -> String {
+    pub(crate) fn settle(&mut self, one: &mut Store, two: &mut Store) -> String {
         for _ in 0..2 {
             self.sync(one);
             self.sync(two);
@@ -48,14 +48,14 @@ impl Log {
     }
 }
 
-const NAME: &str = "{:db/ident :name :db/valueType :db.type/string :db/cardinality :db.cardinality/one :db/unique :db.unique/identity}";
-const AGE: &str = "{:db/ident :age :db/valueType :db.type/long :db/cardinality :db.cardinality/one}";
-const SSN: &str =
+pub(crate) const NAME: &str = "{:db/ident :name :db/valueType :db.type/string :db/cardinality :db.cardinality/one :db/unique :db.unique/identity}";
+pub(crate) const AGE: &str = "{:db/ident :age :db/valueType :db.type/long :db/cardinality :db.cardinality/one}";
+pub(crate) const SSN: &str =
     "{:db/ident :ssn :db/valueType :db.type/long :db/cardinality :db.cardinality/one :db/unique :db.unique/value}";
-const FRIEND: &str = "{:db/ident :friend :db/valueType :db.type/ref :db/cardinality :db.cardinality/many}";
+pub(crate) const FRIEND: &str = "{:db/ident :friend :db/valueType :db.type/ref :db/cardinality :db.cardinality/many}";
 
 /// Two devices that share a schema.
-fn with_schema() -> (Log, Store, Store) {
+pub(crate) fn with_schema() -> (Log, Store, Store) {
     let (mut log, mut one, mut two) = (Log::default(), device(1), device(2));
     must(&mut one, &format!("[{NAME} {AGE} {SSN} {FRIEND}]"));
     log.sync(&mut one);
@@ -63,7 +63,7 @@ fn with_schema() -> (Log, Store, Store) {
     (log, one, two)
 }
 
-fn value(store: &Store, name: &str, attribute: &str) -> Vec<tolstoy_edn::Value> {
+pub(crate) fn value(store: &Store, name: &str, attribute: &str) -> Vec<tolstoy_edn::Value> {
     let query = format!("[:find [?v ...] :where [?e :name \"{name}\"] [?e {attribute} ?v]]");
     let tolstoy_edn::Value::Vector(values) = store.query(&query, &[]).unwrap().to_edn() else {
         panic!("no collection")

@@ -204,11 +204,17 @@ fn instants_follow_the_clock_and_always_increase() {
 }
 
 #[test]
-fn no_instant_follows_the_last() {
+fn an_instant_lies_before_the_year_10000_and_others_can_follow_it() {
     let mut store = store();
-    let last = Instant::from_micros(i64::MAX);
-    must(&mut store, &format!("[[:db/add (transaction-tx) :db/txInstant {}]]", tolstoy_edn::Value::Instant(last)));
-    assert_snapshot!(refused(&mut store, "[]"), @"Full: the last transaction's instant is the last there is, so none can follow it");
+    assert_snapshot!(refused(&mut store, "[[:db/add (transaction-tx) :db/txInstant #inst \"+010000-01-01T00:00:00Z\"]]"), @"
+    Refused: tx:1:2: a transaction's instant can be 9999-12-31T23:59:59.999999Z at the latest
+      [[:db/add (transaction-tx) :db/txInstant ...
+       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    ");
+    must(&mut store, r#"[[:db/add (transaction-tx) :db/txInstant #inst "9999-12-31T23:59:59.999999Z"]]"#);
+    let after = must(&mut store, "[]");
+    assert_eq!(after.instant.as_micros() - after.origin.authored.as_micros(), 1);
+    must(&mut store, "[]");
 }
 
 #[test]
@@ -229,4 +235,11 @@ fn the_log_lists_transactions_in_order() {
     assert!(all.is_sorted_by(|x, y| x.instant < y.instant && x.tx.plus(1) == y.tx));
     assert!(store.side_timelines().unwrap().is_empty());
     assert_eq!(store.transaction(Entid::TX0.plus(4)).unwrap(), None);
+}
+
+#[test]
+fn the_example_of_the_documentation_runs() {
+    let page = include_str!("../../../../docs/transact.md");
+    let example = page.split("```edn").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert_eq!(must(&mut store(), example).datoms.len(), 16);
 }

@@ -67,6 +67,6 @@ where
     }
 
     async fn put_chunk(&mut self, id: &ChunkId, bytes: Bytes) -> Result<Answer<MemoryBody>, TransportError> {
-        (self.serve)(Request::PutChunk(id.clone(), bytes))
+        (self.serve)(Request::PutChunk(*id, bytes))
     }
 }

@@ -1,15 +1,50 @@
-//! How ids lie in columns.
-//!
-//! A chunk id's key is `00` and the digest's 32 bytes for a content id, else its characters (none of which is `00`). A
-//! transaction's chunk list is, for each chunk: the key's length as one byte, the key, the number of the chunk's row as
-//! an unsigned LEB128.
+//! What lies in the columns that hold more than one value. `docs/hub.md` draws it; numbers are unsigned LEB128.
 
-use tolstoy_proto::ChunkId;
+use std::ops::Range;
+
+use tolstoy_proto::{ChunkId, TrnId};
 
 use crate::storage::StorageError;
 
-/// A chunk id as a key: at most 64 bytes.
-pub(super) fn key(id: &ChunkId) -> Vec<u8> {
+/// Where a chunk's bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum At {
+    /// Within the row of the transaction that it came with.
+    Trn(i64),
+    /// In a row of its own.
+    Chunk(i64),
+}
+
+impl At {
+    /// As one number: the row's, doubled, odd for rows of chunks.
+    pub(super) fn code(self) -> i64 {
+        match self {
+            Self::Trn(nr) => nr << 1,
+            Self::Chunk(nr) => nr << 1 | 1,
+        }
+    }
+
+    pub(super) fn of(code: i64) -> Self {
+        if code & 1 == 0 { Self::Trn(code >> 1) } else { Self::Chunk(code >> 1) }
+    }
+}
+
+/// Where a transaction's row says that a chunk's bytes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In this row: these of its bytes, which follow those of the chunks before it.
+    Here(Range<usize>),
+    /// Where those of an earlier chunk of this list are: it is the same.
+    Same(usize),
+    /// In another row.
+    There(At),
+}
+
+/// A name's key. A content id's is `00` and the digest's 32 bytes; another chunk id's, its characters, of which none is
+/// below `2d`; a transaction id's, `01` and its 16 bytes.
+pub(super) type Key = Vec<u8>;
+
+pub(super) fn chunk_key(id: &ChunkId) -> Key {
     match id.digest() {
         Some(digest) => {
             let mut key = Vec::with_capacity(33);
@@ -21,49 +56,132 @@ pub(super) fn key(id: &ChunkId) -> Vec<u8> {
     }
 }
 
-fn unkey(key: &[u8]) -> Option<ChunkId> {
+pub(super) fn trn_key(id: TrnId) -> [u8; 17] {
+    let mut key = [1; 17];
+    key[1..].copy_from_slice(id.as_bytes());
+    key
+}
+
+fn chunk_of(key: &[u8]) -> Option<ChunkId> {
     match key.split_first() {
         Some((0, digest)) => digest.try_into().ok().map(ChunkId::from_digest),
         _ => std::str::from_utf8(key).ok()?.parse().ok(),
     }
 }
 
-/// Appends one chunk to a list.
-pub(super) fn push(list: &mut Vec<u8>, key: &[u8], row: i64) {
-    // A key has at most 64 bytes.
-    list.push(u8::try_from(key.len()).unwrap_or(u8::MAX));
-    list.extend_from_slice(key);
-    let mut rest = row.cast_unsigned();
-    while rest >= 0x80 {
-        list.push((rest & 0x7f) as u8 | 0x80);
-        rest >>= 7;
+/// Appends a number.
+pub(super) fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
     }
-    list.push(rest as u8);
+    out.push(number as u8);
 }
 
-/// Reads a list: ids and row numbers.
-pub(super) fn read(mut list: &[u8]) -> Result<(Vec<ChunkId>, Vec<i64>), StorageError> {
-    let damaged = || StorageError::Failed("a transaction's chunk list is damaged".to_owned());
-    let (mut ids, mut rows) = (Vec::new(), Vec::new());
-    while let Some((length, rest)) = list.split_first() {
-        let (key, rest) = rest.split_at_checked(usize::from(*length)).ok_or_else(damaged)?;
-        let (row, rest) = leb128(rest).ok_or_else(damaged)?;
-        ids.push(unkey(key).ok_or_else(damaged)?);
-        rows.push(row);
-        list = rest;
-    }
-    Ok((ids, rows))
+/// Appends a key, its length before it: at most 64.
+pub(super) fn put_key(out: &mut Vec<u8>, key: &[u8]) {
+    out.push(u8::try_from(key.len()).unwrap_or(u8::MAX));
+    out.extend_from_slice(key);
 }
 
-fn leb128(bytes: &[u8]) -> Option<(i64, &[u8])> {
-    let mut value = 0u64;
-    for (i, byte) in bytes.iter().enumerate().take(10) {
-        value |= u64::from(byte & 0x7f).checked_shl(7 * u32::try_from(i).ok()?)?;
-        if byte & 0x80 == 0 {
-            return Some((value.cast_signed(), bytes.get(i + 1..)?));
+/// Appends one chunk to a transaction's list: its key, and where its bytes are: `0` and their number, `1` and the place
+/// in the list, or 2 more than the code of the row.
+pub(super) fn put_chunk(out: &mut Vec<u8>, key: &[u8], place: &Place) {
+    put_key(out, key);
+    match place {
+        Place::Here(range) => {
+            put_number(out, 0);
+            put_number(out, range.len() as u64);
         }
+        Place::Same(index) => {
+            put_number(out, 1);
+            put_number(out, *index as u64);
+        }
+        Place::There(at) => put_number(out, at.code().cast_unsigned().saturating_add(2)),
     }
-    None
+}
+
+/// Reads values from the front of a column.
+pub(super) struct Unpack<'a>(pub(super) &'a [u8]);
+
+impl<'a> Unpack<'a> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn take(&mut self, n: usize) -> Result<&'a [u8], StorageError> {
+        let (taken, rest) = self.0.split_at_checked(n).ok_or_else(damaged)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    pub(super) fn number(&mut self) -> Result<u64, StorageError> {
+        let mut value = 0u64;
+        for shift in (0..64).step_by(7) {
+            let (byte, rest) = self.0.split_first().ok_or_else(damaged)?;
+            self.0 = rest;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(damaged())
+    }
+
+    pub(super) fn row(&mut self) -> Result<i64, StorageError> {
+        self.number().map(u64::cast_signed)
+    }
+
+    pub(super) fn size(&mut self) -> Result<usize, StorageError> {
+        usize::try_from(self.number()?).map_err(|_| damaged())
+    }
+
+    pub(super) fn key(&mut self) -> Result<&'a [u8], StorageError> {
+        let length = self.take(1)?.first().copied().unwrap_or_default();
+        self.take(length.into())
+    }
+
+    /// A transaction's list.
+    pub(super) fn chunks(mut self) -> Result<(Vec<ChunkId>, Vec<Place>), StorageError> {
+        let (mut ids, mut places, mut bytes) = (Vec::new(), Vec::new(), 0usize);
+        while !self.is_empty() {
+            ids.push(chunk_of(self.key()?).ok_or_else(damaged)?);
+            places.push(match self.number()? {
+                0 => {
+                    let start = bytes;
+                    bytes = bytes.checked_add(self.size()?).ok_or_else(damaged)?;
+                    Place::Here(start..bytes)
+                }
+                1 => Place::Same(self.size()?),
+                code => Place::There(At::of((code - 2).cast_signed())),
+            });
+        }
+        Ok((ids, places))
+    }
+
+    /// Row numbers, ascending: the first, then how much more each further one is.
+    pub(super) fn rows(mut self) -> Result<Vec<i64>, StorageError> {
+        let (mut rows, mut row) = (Vec::new(), 0i64);
+        while !self.is_empty() {
+            row = row.checked_add(self.row()?).ok_or_else(damaged)?;
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+}
+
+/// Row numbers as [`Unpack::rows`] reads them.
+pub(super) fn pack_rows(rows: &[i64]) -> Vec<u8> {
+    let (mut out, mut before) = (Vec::new(), 0);
+    for row in rows {
+        put_number(&mut out, (row - before).cast_unsigned());
+        before = *row;
+    }
+    out
+}
+
+pub(super) fn damaged() -> StorageError {
+    StorageError::Failed("a column of the database is damaged".to_owned())
 }
 
 #[cfg(test)]
@@ -73,31 +191,48 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_digest_and_a_text_of_its_length_differ() {
+    fn names_of_different_things_differ() {
         let text: ChunkId = "a".repeat(33).parse().unwrap();
-        assert_ne!(key(&ChunkId::from_digest(&[b'a'; 32])), key(&text));
-        assert_eq!(key(&ChunkId::of(b"")).len(), 33);
+        assert_ne!(chunk_key(&ChunkId::from_digest(&[b'a'; 32])), chunk_key(&text));
+        assert_eq!(chunk_key(&ChunkId::of(b"")).len(), 33);
+        assert_eq!(trn_key(TrnId::ROOT), [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    }
+
+    fn place() -> impl Strategy<Value = Place> {
+        prop_oneof![
+            (0..1000usize).prop_map(|n| Place::Here(0..n)),
+            any::<u32>().prop_map(|n| Place::Same(n as usize)),
+            (0..i64::MAX / 4).prop_map(|nr| Place::There(At::Trn(nr))),
+            (0..i64::MAX / 4).prop_map(|nr| Place::There(At::Chunk(nr))),
+        ]
     }
 
     proptest! {
         #[test]
-        fn lists_round_trip(
-            chunks in proptest::collection::vec(
-                ("[a-z0-9-]{1,64}|[0-9a-f]{64}", any::<i64>()), 0..5,
-            )
-        ) {
+        fn chunk_lists_round_trip(chunks in proptest::collection::vec(("[a-z0-9-]{1,64}|[0-9a-f]{64}", place()), 0..5)) {
             let ids: Vec<ChunkId> = chunks.iter().map(|(id, _)| id.parse().unwrap()).collect();
-            let rows: Vec<i64> = chunks.iter().map(|(_, row)| *row).collect();
-            let mut list = Vec::new();
-            for (id, row) in ids.iter().zip(&rows) {
-                push(&mut list, &key(id), *row);
+            let mut places: Vec<Place> = chunks.iter().map(|(_, place)| place.clone()).collect();
+            let mut bytes = 0;
+            for place in &mut places {
+                if let Place::Here(range) = place {
+                    (*range, bytes) = (bytes..bytes + range.len(), bytes + range.len());
+                }
             }
-            prop_assert_eq!(read(&list).unwrap(), (ids, rows));
+            let mut list = Vec::new();
+            ids.iter().zip(&places).for_each(|(id, place)| put_chunk(&mut list, &chunk_key(id), place));
+            prop_assert_eq!(Unpack(&list).chunks().unwrap(), (ids, places));
         }
 
         #[test]
-        fn damaged_lists_are_refused_and_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
-            let _ = read(&bytes);
+        fn row_lists_round_trip(mut rows in proptest::collection::vec(0..i64::MAX, 0..20)) {
+            rows.sort_unstable();
+            prop_assert_eq!(Unpack(&pack_rows(&rows)).rows().unwrap(), rows);
+        }
+
+        #[test]
+        fn damaged_columns_are_refused_and_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let _ = Unpack(&bytes).chunks();
+            let _ = Unpack(&bytes).rows();
         }
     }
 }

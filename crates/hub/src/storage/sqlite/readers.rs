@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use rusqlite::Connection;
 
 use super::failed;
-use super::txn::Reading;
+use super::txn::Txn;
 use crate::storage::{ReadRules, StorageError};
 
 /// A few connections; who finds none free waits for one.
@@ -24,7 +24,7 @@ impl Readers {
         let borrowed = Borrowed { connection: Some(self.take()), readers: self };
         let Some(connection) = &borrowed.connection else { return Err(StorageError::Closed) };
         connection.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])).map_err(failed)?;
-        rules(&Reading(connection))
+        rules(&Txn::new(connection))
     }
 
     fn take(&self) -> Connection {

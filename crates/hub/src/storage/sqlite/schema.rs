@@ -14,29 +14,54 @@ pub(super) const APPLICATION_ID: i32 = 0x546f_6c48;
 /// `user_version`: the newest format that this code writes, and the newest that it reads.
 pub(super) const FORMAT: i32 = 1;
 
-/// Format 1.
+/// Format 1. A push dirties as few pages as it can: its transaction and small chunks are one row of `trn`, behind the last
+/// push's of any log, and what else it changes is in its log's row.
 ///
 /// - A row of `log` is one life of a log. Its number is never given again; an ended life leaves one row without a
-///   generation, under a new number.
-/// - `committed` is the chain, in order. HEAD is its last row: it stands nowhere else.
-/// - `chunks` are packed ids, each with the number of the chunk's row, so that a pull needs no index to find the bytes.
-/// - `chunk` is in order of arrival, so that chunks of many logs share the page that is written next.
+///   generation, under a new number. `tail` lists the newest transactions, which are not in `block` and `name` yet.
+/// - `trn` are committed transactions, in the order they came. `chunks` says of each chunk where its bytes are; those of
+///   small chunks that came with the transaction are in `bytes`.
+/// - `block` says which rows are the transactions from `first` on, in order, up to the next block's first.
+/// - `name` says where the transaction or chunk of a name is.
+/// - `chunk` are the other chunks, in the order they came.
 const FORMAT_1: &str = "
 CREATE TABLE log (
   nr         INTEGER PRIMARY KEY AUTOINCREMENT,
   id         BLOB NOT NULL UNIQUE,
   generation BLOB,
-  number     INTEGER NOT NULL
+  number     INTEGER NOT NULL,
+  head       BLOB NOT NULL,
+  seq        INTEGER NOT NULL,
+  chain      BLOB NOT NULL,
+  tail       BLOB NOT NULL
 ) STRICT;
-CREATE TABLE committed (
+CREATE TABLE trn (
+  nr     INTEGER PRIMARY KEY,
   log    INTEGER NOT NULL,
   seq    INTEGER NOT NULL,
   id     BLOB NOT NULL,
+  parent BLOB NOT NULL,
   chain  BLOB NOT NULL,
   chunks BLOB NOT NULL,
-  PRIMARY KEY (log, seq)
+  bytes  BLOB NOT NULL
+) STRICT;
+CREATE TABLE block (
+  log   INTEGER NOT NULL,
+  first INTEGER NOT NULL,
+  rows  BLOB NOT NULL,
+  PRIMARY KEY (log, first)
 ) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX committed_by_id ON committed (log, id);
+CREATE TABLE name (
+  log INTEGER NOT NULL,
+  key BLOB NOT NULL,
+  at  INTEGER NOT NULL,
+  PRIMARY KEY (log, key)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE chunk (
+  nr    INTEGER PRIMARY KEY,
+  log   INTEGER NOT NULL,
+  bytes BLOB NOT NULL
+) STRICT;
 CREATE TABLE pending (
   log    INTEGER NOT NULL,
   id     BLOB NOT NULL,
@@ -47,13 +72,6 @@ CREATE TABLE pending (
   PRIMARY KEY (log, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX pending_by_parent ON pending (log, parent);
-CREATE TABLE chunk (
-  nr    INTEGER PRIMARY KEY,
-  log   INTEGER NOT NULL,
-  id    BLOB NOT NULL,
-  bytes BLOB NOT NULL
-) STRICT;
-CREATE UNIQUE INDEX chunk_by_id ON chunk (log, id);
 ";
 
 /// Checks that the file is a hub's and of a known format; fills a new one.

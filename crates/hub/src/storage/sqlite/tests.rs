@@ -140,6 +140,24 @@ fn closing_leaves_one_file_and_the_directory_free() {
 }
 
 #[test]
+fn a_deleted_log_leaves_nothing_but_its_tombstone() {
+    let (storage, directory) = empty();
+    crate::storage::conformance::a_long_chain_is_whole_from_every_place(&storage);
+    let (ends, ended) = mpsc::channel();
+    for n in [1, 2] {
+        let rules = move |txn: &mut dyn WriteTxn| txn.end_life(LogId::from_bytes([n; 16]));
+        storage.write(Box::new(Job { number: n, rules, ends: ends.clone() }));
+        ended.recv().unwrap().1.unwrap();
+    }
+    drop(storage);
+    let connection = Connection::open(directory.path().join(DATABASE)).unwrap();
+    let rows = |table: &str| -> i64 {
+        connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(["log", "trn", "block", "name", "chunk", "pending"].map(rows), [2, 0, 0, 0, 0, 0]);
+}
+
+#[test]
 fn what_is_no_hub_or_too_new_is_refused() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join(DATABASE);

@@ -1,5 +1,6 @@
 //! Rows of one SQLite transaction.
 
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 use bytes::Bytes;
@@ -7,57 +8,280 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 use tolstoy_proto::{ChainDigest, ChunkId, Generation, LogId, Seq, TrnId};
 use uuid::Uuid;
 
-use super::{failed, pack};
+use super::end::End;
+use super::failed;
+use super::pack::{At, Key, Place, Unpack, chunk_key, damaged, pack_rows, put_chunk, trn_key};
 use crate::storage::{ChunkSource, Committed, Life, LogRow, Pending, ReadTxn, StorageError, Tip, Visit, WriteTxn};
 
-/// A read transaction that the connection is in.
-pub(super) struct Reading<'a>(pub(super) &'a Connection);
+/// A chunk of at most so many bytes goes into the row of the transaction it came with.
+const SMALL_CHUNK: usize = 8 << 10;
 
-/// The write transaction that the connection is in.
-pub(super) struct Writing<'a> {
-    rows: Reading<'a>,
-    /// Rows of the chunks that this job put since its last transaction, which finds them here without the index.
-    put: HashMap<ChunkId, i64>,
+/// Bytes of all chunks that go into a transaction's row.
+const SMALL_CHUNKS: usize = 64 << 10;
+
+/// How many they are at most.
+const MOST_SMALL_CHUNKS: usize = 1024;
+
+/// The SQLite transaction that a connection is in: one snapshot, or the one hand that writes.
+pub(super) struct Txn<'a> {
+    connection: &'a Connection,
+    /// The end of the chain that was last asked for. A writer changes it here, and writes it when its job ends.
+    end: RefCell<Option<End>>,
+    /// Whether the life that was last asked for has pending transactions.
+    any_pending: Cell<Option<(Life, bool)>>,
+    staged: Staged,
 }
 
-impl<'a> Writing<'a> {
+/// Small chunks that a job put, until a transaction takes them into its row.
+#[derive(Default)]
+struct Staged {
+    life: Option<Life>,
+    chunks: HashMap<ChunkId, Bytes>,
+    bytes: usize,
+}
+
+const TRN_ROWS: &str = "SELECT seq, id, parent, chain, chunks, bytes FROM trn WHERE nr BETWEEN ?1 AND ?2 ORDER BY nr";
+
+impl<'a> Txn<'a> {
     pub(super) fn new(connection: &'a Connection) -> Self {
-        Self { rows: Reading(connection), put: HashMap::new() }
+        Self { connection, end: RefCell::new(None), any_pending: Cell::new(None), staged: Staged::default() }
     }
-}
 
-impl Reading<'_> {
+    /// Writes what the job changed and did not write yet.
+    pub(super) fn finish(mut self) -> Result<(), StorageError> {
+        self.unstage()?;
+        self.flush_tail(true)?;
+        match self.end.get_mut() {
+            Some(end) if end.changed => write_end(self.connection, end),
+            _ => Ok(()),
+        }
+    }
+
     fn row<T>(
         &self,
         sql: &'static str,
         params: impl Params,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, StorageError> {
-        let mut statement = self.0.prepare_cached(sql).map_err(failed)?;
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
         statement.query_row(params, read).optional().map_err(failed)
     }
 
     fn execute(&self, sql: &'static str, params: impl Params) -> Result<usize, StorageError> {
-        self.0.prepare_cached(sql).map_err(failed)?.execute(params).map_err(failed)
+        self.connection.prepare_cached(sql).map_err(failed)?.execute(params).map_err(failed)
     }
 
-    /// The id of the transaction at this place.
-    fn id_at(&self, life: Life, seq: Seq) -> Result<TrnId, StorageError> {
-        if seq == Seq::ROOT {
-            return Ok(TrnId::ROOT);
+    /// Does this with the end of a life's chain.
+    fn with_end<R>(
+        &self,
+        life: Life,
+        with: impl FnOnce(&mut End) -> Result<R, StorageError>,
+    ) -> Result<R, StorageError> {
+        let mut cached = self.end.borrow_mut();
+        if let Some(end) = cached.as_mut().filter(|end| end.life == life) {
+            return with(end);
         }
-        self.row("SELECT id FROM committed WHERE log = ?1 AND seq = ?2", (life.0, sql_int(seq)), |row| trn_id(row, 0))?
-            .ok_or_else(|| StorageError::Failed(format!("the chain of life {} has no transaction {seq}", life.0)))
+        if let Some(end) = cached.as_ref().filter(|end| end.changed) {
+            write_end(self.connection, end)?;
+        }
+        let sql = "SELECT head, seq, chain, tail FROM log WHERE nr = ?1";
+        let end = self.row(sql, [life.0], |row| end(row, life, 0))?;
+        let end = end.ok_or_else(|| StorageError::Failed(format!("there is no life {}", life.0)))?;
+        with(cached.insert(end))
     }
 
-    fn chunk_row(&self, life: Life, key: &[u8]) -> Result<Option<i64>, StorageError> {
-        self.row("SELECT nr FROM chunk WHERE log = ?1 AND id = ?2", (life.0, key), |row| row.get(0))
+    /// Where a name of this life leads: first to what is not in `name` yet.
+    fn named(&self, life: Life, key: &[u8]) -> Result<Option<i64>, StorageError> {
+        self.row("SELECT at FROM name WHERE log = ?1 AND key = ?2", (life.0, key), |row| row.get(0))
     }
+
+    fn chunk_at(&self, life: Life, key: &[u8]) -> Result<Option<At>, StorageError> {
+        match self.with_end(life, |end| end.find_chunk(key))? {
+            Some(at) => Ok(Some(at)),
+            None => Ok(self.named(life, key)?.map(At::of)),
+        }
+    }
+
+    fn staged(&self, life: Life, id: &ChunkId) -> Option<&Bytes> {
+        if self.staged.life == Some(life) { self.staged.chunks.get(id) } else { None }
+    }
+
+    fn take_staged(&mut self, life: Life, id: &ChunkId) -> Option<Bytes> {
+        if self.staged.life == Some(life) { self.staged.chunks.remove(id) } else { None }
+    }
+
+    /// Whether the life has pending transactions: most have none, and need not be asked for each.
+    fn any_pending(&self, life: Life) -> Result<bool, StorageError> {
+        if let Some((_, any)) = self.any_pending.get().filter(|(asked, _)| *asked == life) {
+            return Ok(any);
+        }
+        let any = self.row("SELECT 1 FROM pending WHERE log = ?1 LIMIT 1", [life.0], |_| Ok(()))?.is_some();
+        self.any_pending.set(Some((life, any)));
+        Ok(any)
+    }
+
+    /// A chunk's bytes from where they are.
+    fn bytes_at(&self, id: &ChunkId, at: At) -> Result<Bytes, StorageError> {
+        let lost = || StorageError::Failed(format!("the bytes of chunk {id} are lost"));
+        match at {
+            At::Chunk(nr) => {
+                let read = |row: &Row<'_>| row.get::<_, Vec<u8>>(0);
+                let bytes = self.row("SELECT bytes FROM chunk WHERE nr = ?1", [nr], read)?;
+                bytes.map(Bytes::from).ok_or_else(lost)
+            }
+            At::Trn(nr) => {
+                let read = |row: &Row<'_>| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?));
+                let row = self.row("SELECT chunks, bytes FROM trn WHERE nr = ?1", [nr], read)?;
+                let (chunks, bytes) = row.ok_or_else(lost)?;
+                let (ids, places) = Unpack(&chunks).chunks()?;
+                let index = ids.iter().position(|known| known == id).ok_or_else(lost)?;
+                let Some(Place::Here(range)) = places.get(index) else { return Err(lost()) };
+                Ok(Bytes::copy_from_slice(bytes.get(range.clone()).ok_or_else(lost)?))
+            }
+        }
+    }
+
+    /// The rows of the transactions after this place, block by block, until `visit` returns false.
+    fn blocks_after(
+        &self,
+        life: Life,
+        after: Seq,
+        visit: &mut dyn FnMut(&[i64]) -> Result<bool, StorageError>,
+    ) -> Result<(), StorageError> {
+        let tail: Vec<i64> =
+            self.with_end(life, |end| end.entries().map(|entry| Ok(entry?.row)).collect::<Result<_, _>>())?;
+        let (tip, count) = (self.with_end(life, |end| Ok(end.tip))?, tail.len() as u64);
+        let next = sql_int(after.next());
+        let mut blocks = self
+            .connection
+            .prepare_cached(
+                "SELECT first, rows FROM block WHERE log = ?1 AND first >= coalesce(
+                   (SELECT max(first) FROM block WHERE log = ?1 AND first <= ?2), 0) ORDER BY first",
+            )
+            .map_err(failed)?;
+        // Where all that is asked for is in the tail, no block is looked at.
+        if after.0 < tip.seq.0.saturating_sub(count) {
+            let mut found = blocks.query((life.0, next)).map_err(failed)?;
+            while let Some(row) = found.next().map_err(failed)? {
+                let first: i64 = row.get(0).map_err(failed)?;
+                let rows = row.get_ref(1).and_then(|value| Ok(value.as_blob()?)).map_err(failed)?;
+                let rows = Unpack(rows).rows()?;
+                if !visit(skipped(&rows, next - first))? {
+                    return Ok(());
+                }
+            }
+        }
+        let first = sql_int(tip.seq) - sql_int(Seq(count)) + 1;
+        visit(skipped(&tail, next - first)).map(|_| ())
+    }
+
+    /// The transactions after this place, in order, until `visit` returns false.
+    fn rows_after(
+        &self,
+        life: Life,
+        after: Seq,
+        visit: &mut dyn FnMut(&Row<'_>) -> Result<bool, StorageError>,
+    ) -> Result<(), StorageError> {
+        let mut statement = self.connection.prepare_cached(TRN_ROWS).map_err(failed)?;
+        self.blocks_after(life, after, &mut |rows| {
+            // Rows that lie side by side are read with one query.
+            for run in rows.chunk_by(|row, next| row + 1 == *next) {
+                let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+                let mut found = statement.query((*first, *last)).map_err(failed)?;
+                let mut count = 0;
+                while let Some(row) = found.next().map_err(failed)? {
+                    count += 1;
+                    if !visit(row)? {
+                        return Ok(false);
+                    }
+                }
+                if count != run.len() {
+                    return Err(StorageError::Failed(format!("rows {first} to {last} are not whole")));
+                }
+            }
+            Ok(true)
+        })
+    }
+
+    /// The row of a committed transaction.
+    fn trn_row(&self, life: Life, id: TrnId) -> Result<Option<i64>, StorageError> {
+        match self.with_end(life, |end| end.find_trn(id))? {
+            Some(row) => Ok(Some(row)),
+            None => self.named(life, &trn_key(id)),
+        }
+    }
+
+    /// Puts the tail into `block` and `name` where it is long enough.
+    fn flush_tail(&mut self, job_ends: bool) -> Result<(), StorageError> {
+        let Some(end) = self.end.get_mut().as_mut().filter(|end| end.changed && end.is_full(job_ends)) else {
+            return Ok(());
+        };
+        let life = end.life;
+        let mut insert = self
+            .connection
+            .prepare_cached("INSERT INTO name (log, key, at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
+            .map_err(failed)?;
+        let mut rows = Vec::new();
+        for entry in end.entries() {
+            let entry = entry?;
+            let row = entry.row;
+            rows.push(row);
+            insert.execute((life.0, trn_key(entry.id), row)).map_err(failed)?;
+            for key in entry.keys() {
+                insert.execute((life.0, key?, At::Trn(row).code())).map_err(failed)?;
+            }
+        }
+        let first = sql_int(end.tip.seq) - sql_int(Seq(rows.len() as u64)) + 1;
+        end.clear();
+        drop(insert);
+        self.execute("INSERT INTO block (log, first, rows) VALUES (?1, ?2, ?3)", (life.0, first, pack_rows(&rows)))?;
+        Ok(())
+    }
+
+    /// Gives the staged chunks that no transaction took rows of their own.
+    fn unstage(&mut self) -> Result<(), StorageError> {
+        let Staged { life: Some(life), chunks, .. } = std::mem::take(&mut self.staged) else { return Ok(()) };
+        let mut chunks: Vec<_> = chunks.into_iter().collect();
+        chunks.sort_unstable_by_key(|(id, _)| *id);
+        for (id, bytes) in chunks {
+            let key = chunk_key(&id);
+            if self.chunk_at(life, &key)?.is_none() {
+                self.put_chunk_row(life, &key, &bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put_chunk_row(&self, life: Life, key: &[u8], bytes: &Bytes) -> Result<(), StorageError> {
+        self.execute("INSERT INTO chunk (log, bytes) VALUES (?1, ?2)", (life.0, bytes.as_ref()))?;
+        let at = At::Chunk(self.connection.last_insert_rowid());
+        self.execute("INSERT INTO name (log, key, at) VALUES (?1, ?2, ?3)", (life.0, key, at.code()))?;
+        Ok(())
+    }
+
+    /// Where a chunk is that must be here.
+    fn chunk_here(&self, life: Life, id: &ChunkId, key: &[u8]) -> Result<At, StorageError> {
+        self.chunk_at(life, key)?.ok_or_else(|| StorageError::Failed(format!("chunk {id} is not here")))
+    }
+}
+
+/// Writes the end of a chain into its log's row.
+fn write_end(connection: &Connection, end: &End) -> Result<(), StorageError> {
+    let Tip { id, seq, chain } = end.tip;
+    let sql = "UPDATE log SET head = ?2, seq = ?3, chain = ?4, tail = ?5 WHERE nr = ?1";
+    let mut update = connection.prepare_cached(sql).map_err(failed)?;
+    update.execute((end.life.0, id.as_bytes(), sql_int(seq), chain.0, end.tail())).map_err(failed)?;
+    Ok(())
 }
 
 /// Seqs grow by one from zero: they stay far below what SQLite's integers hold.
 fn sql_int(seq: Seq) -> i64 {
     i64::try_from(seq.0).unwrap_or(i64::MAX)
+}
+
+/// The rows behind the first so many.
+fn skipped(rows: &[i64], skip: i64) -> &[i64] {
+    rows.get(usize::try_from(skip).unwrap_or(0)..).unwrap_or_default()
 }
 
 fn trn_id(row: &Row<'_>, column: usize) -> rusqlite::Result<TrnId> {
@@ -72,82 +296,111 @@ fn chain(row: &Row<'_>, column: usize) -> rusqlite::Result<ChainDigest> {
     Ok(ChainDigest(row.get(column)?))
 }
 
-/// Chunks by their rows.
+/// The end of a chain, from the columns from this one on.
+fn end(row: &Row<'_>, life: Life, column: usize) -> rusqlite::Result<End> {
+    let tip = Tip { id: trn_id(row, column)?, seq: seq(row, column + 1)?, chain: chain(row, column + 2)? };
+    Ok(End::new(life, tip, row.get(column + 3)?))
+}
+
+/// A transaction from a row of [`TRN_ROWS`], and where its chunks are.
+fn committed(row: &Row<'_>) -> Result<(Committed, Vec<Place>), StorageError> {
+    let chunks = row.get_ref(4).and_then(|value| Ok(value.as_blob()?)).map_err(failed)?;
+    let (chunks, places) = Unpack(chunks).chunks()?;
+    let read = || {
+        Ok(Committed { id: trn_id(row, 1)?, seq: seq(row, 0)?, parent: trn_id(row, 2)?, chunks, chain: chain(row, 3)? })
+    };
+    Ok((read().map_err(failed)?, places))
+}
+
+/// The chunks of a transaction whose row is read.
 struct Chunks<'a> {
-    reading: &'a Reading<'a>,
-    rows: &'a [i64],
+    txn: &'a Txn<'a>,
+    ids: &'a [ChunkId],
+    places: &'a [Place],
+    bytes: &'a [u8],
 }
 
 impl ChunkSource for Chunks<'_> {
     fn bytes(&self, index: usize) -> Result<Bytes, StorageError> {
-        let missing = || StorageError::Failed(format!("the bytes of chunk {index} of a transaction are missing"));
-        let row = self.rows.get(index).ok_or_else(missing)?;
-        let read = |row: &Row<'_>| row.get::<_, Vec<u8>>(0);
-        let bytes = self.reading.row("SELECT bytes FROM chunk WHERE nr = ?1", [row], read)?;
-        bytes.map(Bytes::from).ok_or_else(missing)
+        let index = match self.places.get(index) {
+            Some(Place::Same(earlier)) => *earlier,
+            _ => index,
+        };
+        match (self.places.get(index), self.ids.get(index)) {
+            (Some(Place::Here(range)), _) => {
+                self.bytes.get(range.clone()).map(Bytes::copy_from_slice).ok_or_else(damaged)
+            }
+            (Some(Place::There(at)), Some(id)) => self.txn.bytes_at(id, *at),
+            _ => Err(damaged()),
+        }
     }
 }
 
-impl ReadTxn for Reading<'_> {
+impl ReadTxn for Txn<'_> {
     fn log(&self, log: LogId) -> Result<LogRow, StorageError> {
+        let sql = "SELECT nr, generation, number, head, seq, chain, tail FROM log WHERE id = ?1";
         let read = |row: &Row<'_>| {
             let number = row.get::<_, i64>(2)?.cast_unsigned();
-            Ok(match row.get::<_, Option<[u8; 16]>>(1)? {
-                Some(id) => LogRow::Living(Life(row.get(0)?), Generation { id: Uuid::from_bytes(id), number }),
-                None => LogRow::Ended(number),
-            })
+            let Some(generation) = row.get::<_, Option<[u8; 16]>>(1)? else { return Ok((LogRow::Ended(number), None)) };
+            let life = Life(row.get(0)?);
+            let generation = Generation { id: Uuid::from_bytes(generation), number };
+            Ok((LogRow::Living(life, generation), Some(end(row, life, 3)?)))
         };
-        let found = self.row("SELECT nr, generation, number FROM log WHERE id = ?1", [log.as_bytes()], read)?;
-        Ok(found.unwrap_or(LogRow::Never))
+        let Some((found, end)) = self.row(sql, [log.as_bytes()], read)? else { return Ok(LogRow::Never) };
+        let mut cached = self.end.borrow_mut();
+        if !cached.as_ref().is_some_and(|end| end.changed) {
+            *cached = end;
+        }
+        Ok(found)
     }
 
     fn tip(&self, life: Life) -> Result<Tip, StorageError> {
-        let sql = "SELECT id, seq, chain FROM committed WHERE log = ?1 ORDER BY seq DESC LIMIT 1";
-        let read = |row: &Row<'_>| Ok(Tip { id: trn_id(row, 0)?, seq: seq(row, 1)?, chain: chain(row, 2)? });
-        Ok(self.row(sql, [life.0], read)?.unwrap_or(Tip::ROOT))
+        self.with_end(life, |end| Ok(end.tip))
     }
 
     fn committed(&self, life: Life, id: TrnId) -> Result<Option<Committed>, StorageError> {
-        let sql = "SELECT seq, chain, chunks FROM committed WHERE log = ?1 AND id = ?2";
-        let read = |row: &Row<'_>| Ok((seq(row, 0)?, chain(row, 1)?, row.get::<_, Vec<u8>>(2)?));
-        let Some((seq, chain, chunks)) = self.row(sql, (life.0, id.as_bytes()), read)? else { return Ok(None) };
-        let parent = self.id_at(life, Seq(seq.0.saturating_sub(1)))?;
-        Ok(Some(Committed { id, seq, parent, chunks: pack::read(&chunks)?.0, chain }))
+        let Some(nr) = self.trn_row(life, id)? else { return Ok(None) };
+        let mut statement = self.connection.prepare_cached(TRN_ROWS).map_err(failed)?;
+        let mut rows = statement.query((nr, nr)).map_err(failed)?;
+        match rows.next().map_err(failed)? {
+            Some(row) => Ok(Some(committed(row)?.0)),
+            None => Err(StorageError::Failed(format!("the row of transaction {id} is lost"))),
+        }
+    }
+
+    fn is_committed(&self, life: Life, id: TrnId) -> Result<bool, StorageError> {
+        Ok(self.trn_row(life, id)?.is_some())
     }
 
     fn ids_after(&self, life: Life, after: Seq, limit: usize) -> Result<Vec<TrnId>, StorageError> {
-        let sql = "SELECT id FROM committed WHERE log = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
-        let mut statement = self.0.prepare_cached(sql).map_err(failed)?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let ids = statement.query_map((life.0, sql_int(after), limit), |row| trn_id(row, 0)).map_err(failed)?;
-        ids.collect::<Result<_, _>>().map_err(failed)
+        let mut ids = Vec::new();
+        if limit > 0 {
+            self.rows_after(life, after, &mut |row| {
+                ids.push(trn_id(row, 1).map_err(failed)?);
+                Ok(ids.len() < limit)
+            })?;
+        }
+        Ok(ids)
     }
 
     fn walk(&self, life: Life, after: Seq, visit: &mut Visit<'_>) -> Result<(), StorageError> {
-        let sql = "SELECT id, seq, chain, chunks FROM committed WHERE log = ?1 AND seq > ?2 ORDER BY seq";
-        let mut statement = self.0.prepare_cached(sql).map_err(failed)?;
-        let mut rows = statement.query((life.0, sql_int(after))).map_err(failed)?;
-        let mut parent = self.id_at(life, after)?;
-        while let Some(row) = rows.next().map_err(failed)? {
-            let list = row.get_ref(3).and_then(|value| Ok(value.as_blob()?)).map_err(failed)?;
-            let (chunks, chunk_rows) = pack::read(list)?;
-            let (id, seq) = (trn_id(row, 0).map_err(failed)?, seq(row, 1).map_err(failed)?);
-            let trn = Committed { id, seq, parent, chunks, chain: chain(row, 2).map_err(failed)? };
-            if !visit(&trn, &Chunks { reading: self, rows: &chunk_rows })? {
-                break;
-            }
-            parent = id;
-        }
-        Ok(())
+        self.rows_after(life, after, &mut |row| {
+            let (trn, places) = committed(row)?;
+            let bytes = row.get_ref(5).and_then(|value| Ok(value.as_blob()?)).map_err(failed)?;
+            visit(&trn, &Chunks { txn: self, ids: &trn.chunks, places: &places, bytes })
+        })
     }
 
     fn pending(&self, life: Life, id: TrnId) -> Result<Option<Pending>, StorageError> {
+        if !self.any_pending(life)? {
+            return Ok(None);
+        }
         let sql = "SELECT parent, seq, base, chunks FROM pending WHERE log = ?1 AND id = ?2";
         let read = |row: &Row<'_>| Ok((trn_id(row, 0)?, seq(row, 1)?, seq(row, 2)?, row.get::<_, Vec<u8>>(3)?));
         let Some((parent, seq, base, chunks)) = self.row(sql, (life.0, id.as_bytes()), read)? else {
             return Ok(None);
         };
-        Ok(Some(Pending { id, parent, seq, base, chunks: pack::read(&chunks)?.0 }))
+        Ok(Some(Pending { id, parent, seq, base, chunks: Unpack(&chunks).chunks()?.0 }))
     }
 
     fn has_pending_child(&self, life: Life, parent: TrnId) -> Result<bool, StorageError> {
@@ -156,106 +409,92 @@ impl ReadTxn for Reading<'_> {
     }
 
     fn has_chunk(&self, life: Life, id: &ChunkId) -> Result<bool, StorageError> {
-        Ok(self.chunk_row(life, &pack::key(id))?.is_some())
+        Ok(self.staged(life, id).is_some() || self.chunk_at(life, &chunk_key(id))?.is_some())
     }
 
     fn chunk(&self, life: Life, id: &ChunkId) -> Result<Option<Bytes>, StorageError> {
-        let sql = "SELECT bytes FROM chunk WHERE log = ?1 AND id = ?2";
-        let bytes = self.row(sql, (life.0, pack::key(id)), |row| row.get::<_, Vec<u8>>(0))?;
-        Ok(bytes.map(Bytes::from))
-    }
-}
-
-impl Writing<'_> {
-    /// A transaction's chunk list, as it lies in its row.
-    fn chunk_list(&self, life: Life, chunks: &[ChunkId]) -> Result<Vec<u8>, StorageError> {
-        let mut list = Vec::with_capacity(chunks.len() * 40);
-        for id in chunks {
-            let key = pack::key(id);
-            let row = match self.put.get(id) {
-                Some(row) => Some(*row),
-                None => self.rows.chunk_row(life, &key)?,
-            };
-            let row = row.ok_or_else(|| StorageError::Failed(format!("chunk {id} is not here")))?;
-            pack::push(&mut list, &key, row);
+        if let Some(bytes) = self.staged(life, id) {
+            return Ok(Some(bytes.clone()));
         }
-        Ok(list)
+        let at = self.chunk_at(life, &chunk_key(id))?;
+        at.map(|at| self.bytes_at(id, at)).transpose()
     }
 }
 
-impl ReadTxn for Writing<'_> {
-    fn log(&self, log: LogId) -> Result<LogRow, StorageError> {
-        self.rows.log(log)
-    }
-
-    fn tip(&self, life: Life) -> Result<Tip, StorageError> {
-        self.rows.tip(life)
-    }
-
-    fn committed(&self, life: Life, id: TrnId) -> Result<Option<Committed>, StorageError> {
-        self.rows.committed(life, id)
-    }
-
-    fn ids_after(&self, life: Life, seq: Seq, limit: usize) -> Result<Vec<TrnId>, StorageError> {
-        self.rows.ids_after(life, seq, limit)
-    }
-
-    fn walk(&self, life: Life, after: Seq, visit: &mut Visit<'_>) -> Result<(), StorageError> {
-        self.rows.walk(life, after, visit)
-    }
-
-    fn pending(&self, life: Life, id: TrnId) -> Result<Option<Pending>, StorageError> {
-        self.rows.pending(life, id)
-    }
-
-    fn has_pending_child(&self, life: Life, parent: TrnId) -> Result<bool, StorageError> {
-        self.rows.has_pending_child(life, parent)
-    }
-
-    fn has_chunk(&self, life: Life, id: &ChunkId) -> Result<bool, StorageError> {
-        self.rows.has_chunk(life, id)
-    }
-
-    fn chunk(&self, life: Life, id: &ChunkId) -> Result<Option<Bytes>, StorageError> {
-        self.rows.chunk(life, id)
-    }
-}
-
-impl WriteTxn for Writing<'_> {
+impl WriteTxn for Txn<'_> {
     fn begin_life(&mut self, log: LogId, generation: Generation) -> Result<Life, StorageError> {
-        self.rows.execute("DELETE FROM log WHERE id = ?1", [log.as_bytes()])?;
-        self.rows.execute(
-            "INSERT INTO log (id, generation, number) VALUES (?1, ?2, ?3)",
-            (log.as_bytes(), generation.id.as_bytes(), generation.number.cast_signed()),
+        self.execute("DELETE FROM log WHERE id = ?1", [log.as_bytes()])?;
+        let root = Tip::ROOT;
+        self.execute(
+            "INSERT INTO log (id, generation, number, head, seq, chain, tail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, x'')",
+            (
+                log.as_bytes(),
+                generation.id.as_bytes(),
+                generation.number.cast_signed(),
+                root.id.as_bytes(),
+                sql_int(root.seq),
+                root.chain.0,
+            ),
         )?;
-        Ok(Life(self.rows.0.last_insert_rowid()))
+        Ok(Life(self.connection.last_insert_rowid()))
     }
 
     fn end_life(&mut self, log: LogId) -> Result<(), StorageError> {
         let LogRow::Living(life, generation) = self.log(log)? else { return Ok(()) };
-        self.rows.execute("DELETE FROM committed WHERE log = ?1", [life.0])?;
-        self.rows.execute("DELETE FROM pending WHERE log = ?1", [life.0])?;
-        self.rows.execute("DELETE FROM chunk WHERE log = ?1", [life.0])?;
-        self.rows.execute("DELETE FROM log WHERE nr = ?1", [life.0])?;
-        self.rows.execute(
-            "INSERT INTO log (id, generation, number) VALUES (?1, NULL, ?2)",
+        let mut rows = Vec::new();
+        self.blocks_after(life, Seq::ROOT, &mut |block| {
+            rows.extend_from_slice(block);
+            Ok(true)
+        })?;
+        for row in rows {
+            self.execute("DELETE FROM trn WHERE nr = ?1", [row])?;
+        }
+        self.execute("DELETE FROM chunk WHERE nr IN (SELECT at >> 1 FROM name WHERE log = ?1 AND at & 1)", [life.0])?;
+        self.execute("DELETE FROM block WHERE log = ?1", [life.0])?;
+        self.execute("DELETE FROM name WHERE log = ?1", [life.0])?;
+        self.execute("DELETE FROM pending WHERE log = ?1", [life.0])?;
+        self.execute("DELETE FROM log WHERE nr = ?1", [life.0])?;
+        self.execute(
+            "INSERT INTO log (id, generation, number, head, seq, chain, tail) VALUES (?1, NULL, ?2, x'', 0, x'', x'')",
             (log.as_bytes(), generation.number.cast_signed()),
         )?;
-        self.put.clear();
-        Ok(())
-    }
-
-    fn put_chunk(&mut self, life: Life, id: &ChunkId, bytes: &Bytes) -> Result<(), StorageError> {
-        let sql = "INSERT INTO chunk (log, id, bytes) VALUES (?1, ?2, ?3) ON CONFLICT (log, id) DO NOTHING";
-        if self.rows.execute(sql, (life.0, pack::key(id), bytes.as_ref()))? == 1 {
-            self.put.insert(*id, self.rows.0.last_insert_rowid());
+        *self.end.get_mut() = None;
+        if self.staged.life == Some(life) {
+            self.staged = Staged::default();
         }
         Ok(())
     }
 
+    fn put_chunk(&mut self, life: Life, id: &ChunkId, bytes: &Bytes) -> Result<(), StorageError> {
+        if self.staged.life.is_some_and(|staged| staged != life) {
+            self.unstage()?;
+        }
+        let staged = &self.staged;
+        let small = bytes.len() <= SMALL_CHUNK
+            && staged.bytes + bytes.len() <= SMALL_CHUNKS
+            && staged.chunks.len() < MOST_SMALL_CHUNKS;
+        // A small chunk under a content id may be stored twice: that costs less than looking for it each time.
+        if self.staged(life, id).is_some() || !(small && id.is_digest()) && self.has_chunk(life, id)? {
+            return Ok(());
+        }
+        if small {
+            self.staged.chunks.insert(*id, bytes.clone());
+            self.staged.life = Some(life);
+            self.staged.bytes += bytes.len();
+            return Ok(());
+        }
+        self.put_chunk_row(life, &chunk_key(id), bytes)
+    }
+
     fn put_pending(&mut self, life: Life, pending: &Pending) -> Result<(), StorageError> {
-        let chunks = self.chunk_list(life, &pending.chunks)?;
-        self.rows.execute(
+        self.unstage()?;
+        self.any_pending.set(Some((life, true)));
+        let mut chunks = Vec::new();
+        for id in &pending.chunks {
+            let key = chunk_key(id);
+            put_chunk(&mut chunks, &key, &Place::There(self.chunk_here(life, id, &key)?));
+        }
+        self.execute(
             "INSERT INTO pending (log, id, parent, seq, base, chunks) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             (
                 life.0,
@@ -270,13 +509,37 @@ impl WriteTxn for Writing<'_> {
     }
 
     fn append(&mut self, life: Life, trn: &Committed) -> Result<(), StorageError> {
-        let chunks = self.chunk_list(life, &trn.chunks)?;
-        self.rows.execute("DELETE FROM pending WHERE log = ?1 AND id = ?2", (life.0, trn.id.as_bytes()))?;
-        self.rows.execute(
-            "INSERT INTO committed (log, seq, id, chain, chunks) VALUES (?1, ?2, ?3, ?4, ?5)",
-            (life.0, sql_int(trn.seq), trn.id.as_bytes(), trn.chain.0, chunks),
+        let (mut chunks, mut bytes, mut keys) = (Vec::new(), Vec::new(), Vec::<Key>::new());
+        let mut earlier: HashMap<ChunkId, usize> = HashMap::new();
+        for (index, id) in trn.chunks.iter().enumerate() {
+            let key = chunk_key(id);
+            let known = if trn.chunks.len() > 1 { earlier.insert(*id, index) } else { None };
+            let place = if let Some(first) = known {
+                earlier.insert(*id, first);
+                Place::Same(first)
+            } else if let Some(new) = self.take_staged(life, id) {
+                let start = bytes.len();
+                bytes.extend_from_slice(&new);
+                keys.push(key.clone());
+                Place::Here(start..bytes.len())
+            } else {
+                Place::There(self.chunk_here(life, id, &key)?)
+            };
+            put_chunk(&mut chunks, &key, &place);
+        }
+        self.unstage()?;
+        if self.any_pending(life)? {
+            self.execute("DELETE FROM pending WHERE log = ?1 AND id = ?2", (life.0, trn.id.as_bytes()))?;
+        }
+        self.execute(
+            "INSERT INTO trn (log, seq, id, parent, chain, chunks, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            (life.0, sql_int(trn.seq), trn.id.as_bytes(), trn.parent.as_bytes(), trn.chain.0, chunks, bytes),
         )?;
-        self.put.clear();
-        Ok(())
+        let row = self.connection.last_insert_rowid();
+        self.with_end(life, |end| {
+            end.append(trn.tip(), row, &keys);
+            Ok(())
+        })?;
+        self.flush_tail(false)
     }
 }

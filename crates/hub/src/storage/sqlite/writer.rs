@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
 
-use super::txn::Writing;
+use super::txn::Txn;
 use super::{SqliteOptions, failed};
 use crate::storage::{StorageError, WriteJob};
 
@@ -109,7 +109,10 @@ fn commit(connection: &Connection, jobs: &mut [Box<dyn WriteJob>]) -> Result<(),
 }
 
 fn run_one(connection: &Connection, job: &mut dyn WriteJob) -> Result<(), StorageError> {
-    let mut txn = Writing::new(connection);
-    catch_unwind(AssertUnwindSafe(|| job.run(&mut txn)))
-        .unwrap_or_else(|_| Err(StorageError::Failed("a write job panicked".to_owned())))
+    let run = || {
+        let mut txn = Txn::new(connection);
+        job.run(&mut txn)?;
+        txn.finish()
+    };
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(StorageError::Failed("a write job panicked".to_owned())))
 }

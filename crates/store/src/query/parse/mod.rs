@@ -85,8 +85,8 @@ fn check_names(sections: &[Section<'_>]) -> Result<()> {
     for (n, section) in sections.iter().enumerate() {
         let name = section.name.as_str();
         if !SECTIONS.contains(&name) {
-            let hint = did_you_mean(name, SECTIONS.iter().copied(), ":");
-            let message = format!("a query has no :{name}{hint}; it has :find :in :with :where :order :limit");
+            let hint = did_you_mean(name, SECTIONS.into_iter(), ":");
+            let message = format!("a query has no :{name}{hint}; it has :find, :in, :with, :where, :order and :limit");
             return Err(Error::input(section.span, message));
         }
         if sections.iter().take(n).any(|s| s.name == section.name) {
@@ -136,7 +136,7 @@ fn parse_element(form: &Form) -> Result<Element> {
     let expected = "a variable such as ?x, or an aggregate such as (count ?x)";
     let Some([function, argument]) = form.as_list() else {
         let message = match &form.kind {
-            FormKind::List(_) => format!("an aggregate has a name and one variable, such as (count ?x), or (the ?x)"),
+            FormKind::List(_) => "an aggregate has a name and one variable, such as (count ?x)".to_owned(),
             FormKind::Vector(_) => "[...] stands alone in :find, as [?x ...] or [?x ?y]".to_owned(),
             other => format!(":find takes {expected}, not {}", other.describe()),
         };

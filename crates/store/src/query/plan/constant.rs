@@ -2,22 +2,21 @@
 
 use std::sync::Arc;
 
-use tolstoy_edn::Value as Edn;
+use tolstoy_edn::{Keyword, Value as Edn};
 
 use crate::error::{Error, Result};
 use crate::query::algebra::Expr;
 use crate::query::ast::Constant;
 use crate::query::types::{TypeSet, a};
-use crate::schema::Schema;
+use crate::schema::{Attribute, Schema};
 use crate::suggest::did_you_mean;
+use crate::transact::scalar::{exact_double, from_hex};
 use crate::types::{Double, Entid, Value, ValueType};
 
 /// Lookup refs within lookup refs. Each is a subquery.
 const MAX_LOOKUP_DEPTH: usize = 8;
-/// Integers up to here are doubles exactly.
-const EXACT: u64 = 1 << 53;
 
-/// The types that a written value can have; the first meaning of [`natural`] apart, which of them is for its place to say.
+/// The types that a written value can have. Its place says which of them it has.
 pub(crate) fn candidates(constant: &Constant) -> Result<TypeSet> {
     use ValueType as T;
     let types: &[T] = match &constant.value {
@@ -47,13 +46,18 @@ pub(crate) fn candidates(constant: &Constant) -> Result<TypeSet> {
 }
 
 /// The type that a written value has where its place allows several.
-fn natural(value: &Edn) -> Option<ValueType> {
+const fn natural(value: &Edn) -> Option<ValueType> {
     match value {
         Edn::Integer(_) => Some(ValueType::Long),
         Edn::String(_) => Some(ValueType::String),
         Edn::Keyword(_) => Some(ValueType::Keyword),
         _ => None,
     }
+}
+
+/// What type a written value has at first sight, for messages.
+pub(crate) fn at_first_sight(constant: &Constant) -> Result<TypeSet> {
+    natural(&constant.value).map_or_else(|| candidates(constant), |t| Ok(t.into()))
 }
 
 /// Attribute and value of `(lookup-ref a v)` or `[a v]`.
@@ -91,18 +95,16 @@ fn resolve_at(constant: &Constant, wanted: TypeSet, schema: &Schema, depth: usiz
     let possible = candidates(constant)?.and(wanted);
     let chosen = natural(&constant.value).filter(|t| possible.contains(*t)).or_else(|| possible.iter().next());
     let Some(chosen) = chosen else {
-        let is = natural(&constant.value).or_else(|| candidates(constant).ok()?.single());
-        let is = is.map(|t| format!(", which is {}", a(t))).unwrap_or_default();
-        return Err(Error::input(
-            constant.span,
-            format!("{wanted} is needed here, not {}{is}", short(&constant.value)),
-        ));
+        let is = at_first_sight(constant)?;
+        let message = format!("{wanted} is needed here, not {}, which is {is}", short(&constant.value));
+        return Err(Error::input(constant.span, message));
     };
     let value = match (chosen, &constant.value) {
         (ValueType::Ref, value) => return Ok((chosen, resolve_entity(constant, value, schema, depth)?)),
         (ValueType::Long, Edn::Integer(n)) => Some(Value::Long(*n)),
         (ValueType::Double, Edn::Integer(n)) => {
-            (n.unsigned_abs() <= EXACT).then(|| Double::new(*n as f64)).flatten().map(Value::Double)
+            let exact = exact_double(*n).map_err(|e| Error::input(constant.span, e))?;
+            Some(Value::Double(exact))
         }
         (ValueType::Double, Edn::Float(x)) => Double::new(*x).map(Value::Double),
         (ValueType::Boolean, Edn::Boolean(b)) => Some(Value::Boolean(*b)),
@@ -112,7 +114,12 @@ fn resolve_at(constant: &Constant, wanted: TypeSet, schema: &Schema, depth: usiz
         (ValueType::Instant, Edn::Instant(t)) => Some(Value::Instant(*t)),
         (ValueType::Uuid, Edn::Uuid(u)) => Some(Value::Uuid(*u)),
         (ValueType::Uri, Edn::Tagged(_, inner)) => inner.as_str().map(|s| Value::Uri(s.into())),
-        (ValueType::Bytes, Edn::Tagged(_, inner)) => inner.as_str().and_then(unhex).map(|b| Value::Bytes(b.into())),
+        (ValueType::Bytes, Edn::Tagged(_, inner)) => {
+            let bytes = inner.as_str().and_then(from_hex).ok_or_else(|| {
+                Error::input(constant.span, "#bytes stands before a string of hex digits, two a byte")
+            })?;
+            Some(Value::Bytes(bytes.into()))
+        }
         _ => None,
     };
     let value = value.ok_or_else(|| {
@@ -128,8 +135,8 @@ fn resolve_entity(constant: &Constant, value: &Edn, schema: &Schema, depth: usiz
             Some(entid) => Ok(Expr::Value(Value::Ref(entid))),
             None => {
                 let known = schema.idents();
-                let hint = did_you_mean(ident.as_str(), known.iter().map(|(k, _)| k.as_str()), ":");
-                Err(Error::input(constant.span, format!("no entity has the ident {ident}{hint}")))
+                let meant = did_you_mean(ident.as_str(), known.iter().map(|(k, _)| k.as_str()), ":");
+                Err(Error::input(constant.span, format!("no entity has the ident {ident}{meant}")))
             }
         },
         value => {
@@ -152,7 +159,7 @@ fn resolve_entity(constant: &Constant, value: &Edn, schema: &Schema, depth: usiz
 }
 
 /// The attribute that a written value names.
-pub(crate) fn attribute<'s>(constant: &Constant, schema: &'s Schema) -> Result<(Entid, &'s crate::schema::Attribute)> {
+pub(crate) fn attribute<'s>(constant: &Constant, schema: &'s Schema) -> Result<(Entid, &'s Attribute)> {
     let entid = match &constant.value {
         Edn::Integer(n) => Some(Entid::new(*n)),
         Edn::Keyword(ident) => schema.entid(ident),
@@ -161,12 +168,13 @@ pub(crate) fn attribute<'s>(constant: &Constant, schema: &'s Schema) -> Result<(
             return Err(Error::input(constant.span, message));
         }
     };
-    entid.and_then(|e| schema.attribute(e).map(|a| (e, a))).ok_or_else(|| {
-        let idents: Vec<_> = schema.attributes().into_iter().filter_map(|(e, _)| schema.ident(e)).collect();
-        let name = constant.value.as_keyword().map(|k| k.as_str()).unwrap_or_default();
-        let hint = did_you_mean(name, idents.iter().map(|k| k.as_str()), ":");
-        Error::input(constant.span, format!("there is no attribute {}{hint}", constant.value))
-    })
+    if let Some((entid, attribute)) = entid.and_then(|e| schema.attribute(e).map(|a| (e, a))) {
+        return Ok((entid, attribute));
+    }
+    let attributes = schema.attributes();
+    let names = attributes.iter().filter_map(|(e, _)| schema.ident(*e)).map(Keyword::as_str);
+    let meant = constant.value.as_keyword().map(|ident| did_you_mean(ident.as_str(), names, ":")).unwrap_or_default();
+    Err(Error::input(constant.span, format!("{} is not an attribute{meant}", constant.value)))
 }
 
 /// A value for a message, cut where it is long.
@@ -174,11 +182,4 @@ pub(crate) fn short(value: &Edn) -> String {
     const MOST: usize = 60;
     let text = value.to_string();
     if text.chars().count() <= MOST { text } else { text.chars().take(MOST).chain("...".chars()).collect() }
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    (0..text.len()).step_by(2).map(|n| u8::from_str_radix(text.get(n..n + 2)?, 16).ok()).collect()
 }

@@ -9,6 +9,7 @@ use crate::query::algebra::{Typed, Typing};
 use crate::query::ast::{Constant, Input, Query, Variable};
 use crate::query::plan::constant::{resolve, resolve_value, short};
 use crate::query::plan::infer::Types;
+use crate::query::types::TypeSet;
 use crate::schema::Schema;
 use crate::types::Value;
 
@@ -93,7 +94,7 @@ impl Given {
             }
             for (n, variable) in relation.columns.iter().enumerate() {
                 let used = rows.iter().filter_map(|row| row.get(n)).map(|v| v.value_type().into());
-                if let Some(used) = used.reduce(crate::query::types::TypeSet::or) {
+                if let Some(used) = used.reduce(TypeSet::or) {
                     types.narrow(variable, used)?;
                 }
             }

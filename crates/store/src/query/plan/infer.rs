@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use tolstoy_edn::Symbol;
 
 use crate::error::{Error, Result};
-use crate::query::ast::{Clause, Constant, Query, Variable};
-use crate::query::plan::constant::candidates;
+use crate::query::ast::{Clause, Query, Variable};
 use crate::query::plan::given::Given;
 use crate::query::plan::pattern::Named;
 use crate::query::plan::{pattern, predicate};
@@ -20,28 +19,6 @@ pub(crate) struct Types {
 }
 
 impl Types {
-    /// What the given values can be.
-    pub(crate) fn of_inputs(given: &Given) -> Result<Self> {
-        let mut types = Self::default();
-        let possible = |variable: &Variable, constant: &Constant| {
-            candidates(constant).map_err(|e| Error::input(variable.span, format!("the input {variable}: {e}")))
-        };
-        for (variable, constant) in given.scalars.values() {
-            types.narrow(variable, possible(variable, constant)?)?;
-        }
-        for relation in &given.relations {
-            for (n, variable) in relation.columns.iter().enumerate() {
-                let mut any: Option<TypeSet> = None;
-                for constant in relation.rows.iter().filter_map(|row| row.get(n)) {
-                    let these = possible(variable, constant)?;
-                    any = Some(any.map_or(these, |others| others.or(these)));
-                }
-                types.narrow(variable, any.unwrap_or(TypeSet::ALL))?;
-            }
-        }
-        Ok(types)
-    }
-
     /// What the variable can be.
     pub(crate) fn of(&self, name: &Symbol) -> TypeSet {
         self.known.get(name).copied().unwrap_or(TypeSet::ALL)

@@ -1,15 +1,15 @@
 //! Joins: the order of the sources, and where each variable's value is found.
 //!
 //! SQLite knows nothing about an attribute's cardinality or uniqueness and keeps no statistics here, so it takes an
-//! attribute's whole column for as small as one entity's value of it. The order is therefore put together here, greedily,
-//! and SQLite keeps to it; which index serves each source is then plain.
+//! attribute's whole column for as small as one entity's value of it. The order is therefore put together here, and SQLite
+//! keeps to it; which index serves each source is then plain.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use tolstoy_edn::{Span, Symbol};
 
 use crate::error::{Error, Result};
-use crate::query::algebra::{Block, Comparison, Condition, Expr, Field, Index, Source, SourceId, Typed, Typing};
+use crate::query::algebra::{Block, Comparison, Condition, Expr, Field, Source, SourceId, Typed, Typing};
 use crate::query::ast::Clause;
 use crate::query::plan::given::Rows;
 use crate::query::plan::pattern::{Pattern, Slot};
@@ -19,7 +19,11 @@ use crate::query::types::TypeSet;
 /// SQLite joins as many.
 const MAX_SOURCES: usize = 64;
 
+/// With more sources than this, not every one is tried as the first.
+const MAX_TRIED: usize = 8;
+
 /// What is known about variables at one point of the join order.
+#[derive(Clone)]
 pub(crate) struct Known {
     /// Variables that the sources so far give a value to.
     pub(crate) variables: BTreeSet<Symbol>,
@@ -29,6 +33,21 @@ pub(crate) struct Known {
     pub(crate) ranged: BTreeSet<Symbol>,
 }
 
+/// A way to a pattern's facts that has to be pointed out to SQLite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Through the index of this name.
+    Aevt,
+    /// Through the index of this name.
+    Avet,
+    /// Through the index of this name.
+    Unique,
+    /// Through the index of this name.
+    Vaet,
+    /// By an attribute of which it is not known before whether it is indexed: through `aevt` or `avet`.
+    Listed,
+}
+
 /// A guess about joining one source next.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Step {
@@ -36,12 +55,12 @@ pub(crate) struct Step {
     pub(crate) cost: f64,
     /// How many of them are left.
     pub(crate) rows: f64,
-    pub(crate) index: Option<Index>,
+    pub(crate) way: Option<Way>,
 }
 
 /// A source before it has become algebra.
 pub(crate) enum Joined<'s> {
-    Pattern(Pattern<'s>),
+    Pattern(Box<Pattern<'s>>),
     Rows(Rows),
 }
 
@@ -52,7 +71,7 @@ impl Joined<'_> {
             Self::Rows(rows) => {
                 let cost = rows.rows.len() as f64;
                 let filters = rows.columns.iter().all(|c| known.variables.contains(c));
-                Step { cost, rows: if filters { 0.5 } else { cost }, index: None }
+                Step { cost, rows: if filters { 0.5 } else { cost }, way: None }
             }
         }
     }
@@ -85,30 +104,30 @@ impl Joined<'_> {
 /// Joins patterns and given rows.
 pub(crate) fn join<'s>(
     context: &Context<'s>,
-    patterns: Vec<Pattern<'s>>,
+    patterns: Vec<Joined<'s>>,
     rows: Vec<Rows>,
     clauses: &[Clause],
     query: Span,
 ) -> Result<(Block, Bindings<'s>)> {
-    let sources: Vec<_> = rows.into_iter().map(Joined::Rows).chain(patterns.into_iter().map(Joined::Pattern)).collect();
+    let sources: Vec<_> = rows.into_iter().map(Joined::Rows).chain(patterns).collect();
     if sources.len() > MAX_SOURCES {
         let message = format!("the query joins {} patterns and collections; {MAX_SOURCES} is the most", sources.len());
         return Err(Error::input(query, message));
     }
     let (equated, ranged) = predicate::bounds(clauses, context);
     let known = Known { variables: context.scalars.keys().cloned().collect(), equated, ranged };
-    let ordered = in_order(sources, known);
+    let ordered = in_order(sources, &known);
     let mut block = Block::default();
     let mut found = context.scalars.clone();
-    for (n, (source, index)) in ordered.iter().enumerate() {
+    for (n, (source, way)) in ordered.iter().enumerate() {
         let id = SourceId(n);
         if let Joined::Pattern(pattern) = source {
             block.conditions.extend(pattern.conditions(id));
+            block.conditions.extend(way.map(|way| pattern.along(way, id, &found)));
         }
         for (name, typed) in source.variables(id, context) {
             bind(&mut found, &mut block, context.types.of(&name), name, typed);
         }
-        block.conditions.extend(index.map(|index| Condition::Through(id, index)));
         let source = match source {
             Joined::Pattern(_) => Source::Datoms,
             Joined::Rows(rows) => Source::Rows { width: rows.columns.len(), rows: rows.rows.clone() },
@@ -119,20 +138,36 @@ pub(crate) fn join<'s>(
     Ok((block, Bindings { found, sources }))
 }
 
-/// The sources in the order in which they are joined: always the one that reads least next, and of these the one that
-/// leaves least, and of these the one that was written first.
-fn in_order<'s>(mut sources: Vec<Joined<'s>>, mut known: Known) -> Vec<(Joined<'s>, Option<Index>)> {
+/// The sources in the order in which they are joined, each with the way to point out.
+fn in_order<'s>(sources: Vec<Joined<'s>>, known: &Known) -> Vec<(Joined<'s>, Option<Way>)> {
+    let all = if sources.len() <= MAX_TRIED { sources.len() } else { 1 };
+    let tried = (0..all).map(|n| order(&sources, known, (sources.len() <= MAX_TRIED).then_some(n)));
+    let best = tried.min_by(|(x, _), (y, _)| x.total_cmp(y)).map(|(_, order)| order).unwrap_or_default();
+    let mut sources: Vec<_> = sources.into_iter().map(Some).collect();
+    best.into_iter().filter_map(|(n, way)| Some((sources.get_mut(n)?.take()?, way))).collect()
+}
+
+/// An order and how many rows SQLite reads in it, by our guess. After `first`, if that is given, the source that reads
+/// least is always next; of several, the one that leaves least; of these, the one that was written first.
+fn order(sources: &[Joined<'_>], known: &Known, first: Option<usize>) -> (f64, Vec<(usize, Option<Way>)>) {
+    let mut known = known.clone();
+    let mut left: Vec<usize> = (0..sources.len()).collect();
     let mut ordered = Vec::with_capacity(sources.len());
+    let (mut total, mut rows) = (0.0, 1.0);
     loop {
-        let steps = sources.iter().map(|source| source.step(&known)).enumerate();
-        let cheapest = steps.min_by(|(_, x), (_, y)| x.cost.total_cmp(&y.cost).then(x.rows.total_cmp(&y.rows)));
-        let Some((n, step)) = cheapest else { return ordered };
-        let source = sources.remove(n);
-        match &source {
+        let steps = left.iter().enumerate().filter(|(_, n)| !ordered.is_empty() || first.is_none_or(|f| f == **n));
+        let steps = steps.filter_map(|(place, n)| Some((place, *n, sources.get(*n)?)));
+        let steps = steps.map(|(place, n, source)| (place, n, source, source.step(&known)));
+        let cheapest = steps.min_by(|(.., x), (.., y)| x.cost.total_cmp(&y.cost).then(x.rows.total_cmp(&y.rows)));
+        let Some((place, n, source, step)) = cheapest else { return (total, ordered) };
+        left.remove(place);
+        total += rows * step.cost;
+        rows *= step.rows;
+        match source {
             Joined::Rows(rows) => known.variables.extend(rows.columns.iter().cloned()),
             Joined::Pattern(pattern) => known.variables.extend(pattern.variables().cloned()),
         }
-        ordered.push((source, step.index));
+        ordered.push((n, step.way));
     }
 }
 

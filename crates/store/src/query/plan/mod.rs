@@ -19,6 +19,7 @@ use crate::schema::Schema;
 
 use given::Given;
 use infer::Types;
+use join::Joined;
 use pattern::Pattern;
 
 /// The algebra of a query for these inputs.
@@ -29,16 +30,17 @@ use pattern::Pattern;
 pub(crate) fn plan(query: &Query, schema: &Schema, inputs: &[tolstoy_edn::Value]) -> Result<Select> {
     let given = Given::bind(query, inputs)?;
     let attributes = pattern::attributes(query, schema, &given)?;
-    let mut types = Types::of_inputs(&given)?;
+    let mut types = Types::default();
     types.infer(query, &attributes, &given)?;
     let scalars = given.resolve_scalars(schema, &mut types)?;
+    types.infer(query, &attributes, &given)?;
     let rows = given.resolve_rows(schema, &mut types)?;
     types.infer(query, &attributes, &given)?;
 
     let context = Context { schema, types, scalars };
     let mut patterns = Vec::new();
     for (pattern, attribute) in query.clauses.iter().filter_map(Clause::as_pattern).zip(attributes) {
-        patterns.push(Pattern::resolve(pattern, attribute, &context)?);
+        patterns.push(Joined::Pattern(Box::new(Pattern::resolve(pattern, attribute, &context)?)));
     }
     let (mut block, bindings) = join::join(&context, patterns, rows, &query.clauses, query.span)?;
     for predicate in query.clauses.iter().filter_map(Clause::as_predicate) {
@@ -58,7 +60,7 @@ pub(crate) struct Context<'s> {
 /// Where the value of each variable is found, and what the joins guarantee.
 pub(crate) struct Bindings<'s> {
     found: BTreeMap<Symbol, Typed>,
-    sources: Vec<join::Joined<'s>>,
+    sources: Vec<Joined<'s>>,
 }
 
 impl Bindings<'_> {

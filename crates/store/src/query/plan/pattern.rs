@@ -1,6 +1,6 @@
 //! Patterns: `[e a v tx]`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tolstoy_edn::Symbol;
 
@@ -11,7 +11,7 @@ use crate::query::plan::Context;
 use crate::query::plan::constant;
 use crate::query::plan::given::Given;
 use crate::query::plan::infer::Types;
-use crate::query::plan::join::{Known, Step};
+use crate::query::plan::join::{Known, Step, Way};
 use crate::query::types::TypeSet;
 use crate::schema::{Attribute, Schema};
 use crate::types::{Entid, ValueType};
@@ -164,49 +164,62 @@ impl<'s> Pattern<'s> {
         conditions
     }
 
-    /// What it costs to go through this pattern once for each row there is so far, by which index, and how many rows that
-    /// makes of one. The numbers are guesses that put unique before selective before wide; what is known of the schema
-    /// is exact, and SQLite does not know it.
+    /// The condition that leads SQLite along `way`. `found` are the variables of the sources before.
+    pub(crate) fn along(&self, way: Way, source: SourceId, found: &BTreeMap<Symbol, Typed>) -> Condition {
+        let through = |index| Condition::Through(source, index);
+        match way {
+            Way::Aevt => through(Index::Aevt),
+            Way::Avet => through(Index::Avet),
+            Way::Unique => through(Index::Unique),
+            Way::Vaet => through(Index::Vaet),
+            Way::Listed => {
+                let attribute = match &self.a {
+                    Slot::Fixed(typed) => Some(typed),
+                    Slot::Variable(name) => found.get(name),
+                    Slot::Any => None,
+                };
+                let is = attribute.map(|a| {
+                    let column = self.column(source, Field::A).value;
+                    Condition::Compare(Comparison::Equal, column, a.value.clone())
+                });
+                let listed = |index| Condition::All(is.iter().cloned().chain([through(index)]).collect());
+                Condition::Either(vec![listed(Index::Aevt), listed(Index::Avet)])
+            }
+        }
+    }
+
+    /// What it costs to go through this pattern once for each row there is so far, how many rows that makes of one, and
+    /// which index has to be pointed out to SQLite. The numbers are guesses that put unique before selective before wide;
+    /// what they say of cardinality and uniqueness is exact, and SQLite does not know it.
     pub(crate) fn step(&self, known: &Known) -> Step {
-        const SCAN: f64 = 200_000.0;
+        const ALL: f64 = 200_000.0;
         const ATTRIBUTE: f64 = 20_000.0;
         let e = self.e.is_known(&known.variables);
         let v = self.v.is_known(&known.variables) || self.v.is_in(&known.equated);
         let range = self.v.is_in(&known.ranged);
+        let tx = self.tx.is_known(&known.variables);
         let is_ref = self.types == TypeSet::REF;
-        let filter = if v {
-            0.1
-        } else if range {
-            0.3
-        } else {
-            1.0
+        let unique = self.attribute.is_some_and(|(_, a)| a.unique().is_some());
+        let indexed = self.attribute.is_some_and(|(_, a)| a.indexed());
+        let one = self.attribute.is_some_and(|(_, a)| a.is_one());
+        let attribute = self.a.is_known(&known.variables);
+
+        // Rows that are read, and the share of them that is left where no index has seen to it.
+        let share = if v { 0.1 } else { 1.0 } * if range { 0.3 } else { 1.0 } * if tx { 0.1 } else { 1.0 };
+        let (cost, share, way) = match () {
+            () if e && one => (1.0, share, None),
+            () if e && attribute => (4.0, share, None),
+            () if e => (20.0, share, None),
+            () if v && unique => (1.5, 0.5, Some(Way::Unique)),
+            () if v && indexed => (10.0, 1.0, Some(Way::Avet)),
+            () if v && is_ref && self.attribute.is_some() => (15.0, 1.0, Some(Way::Vaet)),
+            // Here the type is not the attribute's, so there is a condition on it already.
+            () if v && is_ref => (if attribute { 15.0 } else { 30.0 }, 1.0, None),
+            () if range && indexed => (ATTRIBUTE * 0.3, 1.0, Some(Way::Avet)),
+            () if self.attribute.is_some() => (ATTRIBUTE, share, Some(if indexed { Way::Avet } else { Way::Aevt })),
+            () if attribute => (ATTRIBUTE, share, Some(Way::Listed)),
+            () => (ALL, share, None),
         };
-        let filter = if self.tx.is_known(&known.variables) { filter * 0.1 } else { filter };
-        let a = self.attribute.map(|(_, attribute)| attribute);
-        let unique = a.is_some_and(|a| a.unique().is_some());
-        let indexed = a.is_some_and(Attribute::indexed);
-        let (cost, index) = match a {
-            Some(a) if e && a.is_one() => (1.0, None),
-            Some(_) if e => (5.0, None),
-            None if e && self.a.is_known(&known.variables) => (3.0, None),
-            None if e => (20.0, None),
-            _ if v && unique => (1.5, Some(Index::Unique)),
-            _ if v && indexed => (10.0, Some(Index::Avet)),
-            Some(_) if v && is_ref => (15.0, Some(Index::Vaet)),
-            None if v && is_ref => (30.0, Some(Index::Vaet)),
-            _ if range && indexed => (ATTRIBUTE * filter, Some(Index::Avet)),
-            Some(_) => (ATTRIBUTE, None),
-            None if self.a.is_known(&known.variables) => (ATTRIBUTE, None),
-            None => (SCAN, None),
-        };
-        let through_value = matches!(index, Some(Index::Unique | Index::Vaet)) || (v && indexed);
-        let rows = if through_value && !e {
-            cost
-        } else if e {
-            cost * filter
-        } else {
-            ATTRIBUTE.min(cost) * filter
-        };
-        Step { cost, rows, index }
+        Step { cost, rows: cost * share, way }
     }
 }

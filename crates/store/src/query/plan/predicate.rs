@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use tolstoy_edn::Symbol;
 
 use crate::error::{Error, Result};
-use crate::query::algebra::{Comparison, Condition, Typed, Typing};
+use crate::query::algebra::{Comparison, Condition, Expr, Typed, Typing};
 use crate::query::ast::{Clause, Operator, Predicate, Term};
-use crate::query::plan::constant::{candidates, resolve, short};
+use crate::query::plan::constant::{at_first_sight, candidates, resolve, short};
 use crate::query::plan::given::Given;
 use crate::query::plan::infer::Types;
 use crate::query::plan::{Bindings, Context};
@@ -36,24 +36,21 @@ const fn comparison(operator: Operator) -> Comparison {
 /// What a predicate says about the types of its variables: all arguments can be compared with each other. That two values
 /// are not equal says nothing about their types, except of inputs, whose type is ours to choose.
 pub(crate) fn infer(predicate: &Predicate, given: &Given, types: &mut Types) -> Result<()> {
+    let name = predicate.operator.name();
     let takes = takes(predicate.operator);
     let mut all = takes;
     for term in &predicate.arguments {
         let these = of(term, types)?;
         if these.and(takes).is_none() {
-            let message = format!("({} ...) compares {takes}; {} is {these}", predicate.operator.name(), shown(term));
+            let what = if takes == TypeSet::REF { "entities" } else { "numbers, instants and strings" };
+            let message = format!("({name} ...) compares {what}, and {}", described(term, types)?);
             return Err(Error::input(predicate.span, message));
         }
         all = all.and(these.comparable());
     }
     if all.is_none() {
-        let each: Vec<_> = predicate
-            .arguments
-            .iter()
-            .map(|t| Ok(format!("{} is {}", shown(t), of(t, types)?)))
-            .collect::<Result<_>>()?;
-        let message =
-            format!("({} ...) compares values of one type, and here {}", predicate.operator.name(), each.join(", "));
+        let each = predicate.arguments.iter().map(|term| described(term, types)).collect::<Result<Vec<_>>>()?;
+        let message = format!("({name} ...) compares values of one type, and here {}", each.join(", "));
         return Err(Error::input(predicate.span, message));
     }
     for variable in predicate.arguments.iter().filter_map(Term::as_variable) {
@@ -72,11 +69,12 @@ fn of(term: &Term, types: &Types) -> Result<TypeSet> {
     }
 }
 
-fn shown(term: &Term) -> String {
+/// "?x is a string"
+fn described(term: &Term, types: &Types) -> Result<String> {
     match term {
-        Term::Any => "_".to_owned(),
-        Term::Variable(variable) => variable.to_string(),
-        Term::Constant(constant) => short(&constant.value),
+        Term::Any => Ok("_ is anything".to_owned()),
+        Term::Variable(variable) => Ok(format!("{variable} is {}", types.of(&variable.name))),
+        Term::Constant(constant) => Ok(format!("{} is {}", short(&constant.value), at_first_sight(constant)?)),
     }
 }
 
@@ -156,7 +154,7 @@ fn comparable(left: &Typed, right: &Typed) -> Condition {
             Condition::HasType(beside.clone(), TypeSet::from(*known).comparable())
         }
         (Typing::Beside(one, _), Typing::Beside(other, _)) => {
-            let number = |beside: &crate::query::algebra::Expr| Condition::HasType(beside.clone(), TypeSet::NUMBERS);
+            let number = |beside: &Expr| Condition::HasType(beside.clone(), TypeSet::NUMBERS);
             Condition::Either(vec![
                 Condition::Compare(Comparison::Equal, one.clone(), other.clone()),
                 Condition::All(vec![number(one), number(other)]),

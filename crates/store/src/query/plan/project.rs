@@ -8,8 +8,10 @@ use crate::error::{Error, Result};
 use crate::query::algebra::{Block, OrderBy, Output, Select, Typed};
 use crate::query::ast::{Element, FindSpec, Function, Limit, Order, Query, Variable};
 use crate::query::plan::Bindings;
+use crate::query::plan::constant::short;
 use crate::query::plan::given::Given;
 use crate::query::plan::join::Joined;
+use crate::query::plan::pattern::Slot;
 use crate::query::types::TypeSet;
 
 pub(crate) fn project(query: &Query, given: &Given, bindings: &Bindings<'_>, block: Block) -> Result<Select> {
@@ -36,11 +38,11 @@ pub(crate) fn project(query: &Query, given: &Given, bindings: &Bindings<'_>, blo
     let order = order.collect::<Result<Vec<_>>>()?;
     let one = matches!(query.find.spec, FindSpec::Scalar | FindSpec::Tuple);
     let mut limit = query.limit.as_ref().map(|l| resolve_limit(l, given)).transpose()?;
-    if one && !aggregates {
+    if one {
         limit = Some(limit.unwrap_or(1).min(1));
     }
     // One row is the same whether or not it would come again, unless it is counted.
-    let repeats = !(one && !aggregates) && repeats(bindings, &cells.names);
+    let repeats = (aggregates || !one) && repeats(bindings, &cells.names);
     Ok(Select { block, cells: cells.cells, repeats, outputs, order, limit })
 }
 
@@ -70,8 +72,10 @@ fn check_aggregate(function: Function, variable: &Variable, types: TypeSet) -> R
             error(format!("({} {variable}) needs numbers, and {variable} is {types}", function.name()))
         }
         Function::Sum | Function::Avg | Function::Min | Function::Max if types.single().is_none() => {
-            let message = "needs values of one type that is known beforehand: join it with an attribute's values";
-            error(format!("({} {variable}) {message}; {variable} is {types}", function.name()))
+            let name = function.name();
+            error(format!(
+                "({name} {variable}) needs values of one type, and {variable} is {types}: name the attribute"
+            ))
         }
         _ => Ok(()),
     }
@@ -116,7 +120,7 @@ fn resolve_limit(limit: &Limit, given: &Given) -> Result<i64> {
                 )
             })?;
             input.1.value.as_i64().filter(|n| *n >= 0).ok_or_else(|| {
-                let value = crate::query::plan::constant::short(&input.1.value);
+                let value = short(&input.1.value);
                 Error::input(variable.span, format!("the input {variable}: a limit is an integer from 0, not {value}"))
             })
         }
@@ -133,7 +137,7 @@ fn repeats(bindings: &Bindings<'_>, cells: &[Symbol]) -> bool {
         open.retain(|source| match source {
             Joined::Rows(rows) => !rows.columns.iter().all(|c| determined.contains(c)),
             Joined::Pattern(pattern) => {
-                let known = |slot: &crate::query::plan::pattern::Slot| slot.is_known(&determined);
+                let known = |slot: &Slot| slot.is_known(&determined);
                 let one = pattern.attribute.is_some_and(|(_, a)| a.is_one());
                 let unique = pattern.attribute.is_some_and(|(_, a)| a.unique().is_some());
                 let (e, a, v) = (known(&pattern.e), known(&pattern.a), known(&pattern.v));

@@ -1,0 +1,183 @@
+//! `tolstoy log`
+
+use serde::Serialize;
+use serde_json::Value as Json;
+use tolstoy_env::Env;
+use tolstoy_store::{Displaced, Entid, Overwrite, Schema, Timeline, Transaction};
+
+use crate::commands::Db;
+use crate::error::{Failure, Kind};
+use crate::ui::{BOLD, DIM, Ui, WARN};
+use crate::{args, facts, json};
+
+/// Transactions read at a time.
+const PAGE: usize = 256;
+
+pub(crate) fn run(args: &args::Log, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
+    let db = Db::open(&args.db, env)?;
+    show(&db, Timeline(args.timeline), args.limit, args.output.json, ui)
+}
+
+/// Prints the newest `limit` transactions of a timeline, or all, oldest first.
+pub(crate) fn show(db: &Db, timeline: Timeline, limit: Option<u32>, json: bool, ui: &mut Ui) -> Result<(), Failure> {
+    let sides = db.store.side_timelines().map_err(|e| db.failure(&e))?;
+    if timeline != Timeline::MAIN && !sides.contains(&timeline) {
+        let known = sides.iter().map(|t| t.0.to_string()).collect::<Vec<_>>().join(", ");
+        let known = if known.is_empty() { "it has none".to_owned() } else { format!("it has {known}") };
+        let message = format!("{}: there is no timeline {}", db.path.display(), timeline.0);
+        return Err(Failure::new(Kind::Input, message).hint(format!("merges make side timelines; {known}")));
+    }
+    let mut printer = Printer { schema: db.store.schema(), json, printed: 0 };
+    printer.begin(ui)?;
+    let mut after = first(db, timeline, limit)?;
+    loop {
+        let page = db.store.transactions(timeline, after, PAGE).map_err(|e| db.failure(&e))?;
+        for transaction in &page {
+            printer.transaction(transaction, ui)?;
+        }
+        match page.last() {
+            Some(last) if page.len() == PAGE => after = last.tx,
+            _ => break,
+        }
+    }
+    printer.end(ui)?;
+    if !json && timeline == Timeline::MAIN && !sides.is_empty() && ui.out_is_tty() {
+        let sides = sides.iter().map(|t| t.0.to_string()).collect::<Vec<_>>().join(", ");
+        let note = ui.paint(DIM, format!("what merges moved off this line: --timeline {sides}"));
+        ui.line(note)?;
+    }
+    Ok(())
+}
+
+/// The transaction after which to begin.
+fn first(db: &Db, timeline: Timeline, limit: Option<u32>) -> Result<Entid, Failure> {
+    let Some(limit) = limit else { return Ok(Entid::TX0) };
+    let mut newest = db.store.basis();
+    if timeline != Timeline::MAIN {
+        let mut last = Entid::TX0;
+        loop {
+            let page = db.store.transactions(timeline, last, PAGE).map_err(|e| db.failure(&e))?;
+            match page.last() {
+                Some(transaction) => last = transaction.tx,
+                None => break,
+            }
+        }
+        newest = last;
+    }
+    // No line has holes.
+    Ok(newest.plus(-i64::from(limit)).max(Entid::TX0))
+}
+
+struct Printer<'s> {
+    schema: &'s Schema,
+    json: bool,
+    printed: u64,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    tx: i64,
+    instant: String,
+    origin: String,
+    device: String,
+    authored: String,
+    datoms: Vec<Json>,
+    overwritten: Vec<Json>,
+    displaced: Option<Json>,
+}
+
+impl Printer<'_> {
+    fn begin(&self, ui: &mut Ui) -> Result<(), Failure> {
+        if self.json { ui.write("[") } else { Ok(()) }
+    }
+
+    fn end(&self, ui: &mut Ui) -> Result<(), Failure> {
+        match (self.json, self.printed) {
+            (true, _) => ui.line("]"),
+            (false, 0) => ui.line("no transactions yet"),
+            _ => Ok(()),
+        }
+    }
+
+    fn transaction(&mut self, transaction: &Transaction, ui: &mut Ui) -> Result<(), Failure> {
+        let is_first = self.printed == 0;
+        self.printed += 1;
+        if self.json {
+            ui.write(if is_first { "" } else { "," })?;
+            ui.json_part(&self.entry(transaction))
+        } else {
+            ui.write(if is_first { "" } else { "\n" })?;
+            self.text(transaction, ui)
+        }
+    }
+
+    fn entry(&self, t: &Transaction) -> Entry {
+        Entry {
+            tx: t.tx.get(),
+            instant: t.instant.to_string(),
+            origin: t.origin.id.to_string(),
+            device: t.origin.device.to_string(),
+            authored: t.origin.authored.to_string(),
+            datoms: t.datoms().map(|d| json::datom(self.schema, &d)).collect(),
+            overwritten: t.overwritten.iter().map(|o| overwrite(self.schema, o)).collect(),
+            displaced: t.displaced.as_ref().map(|d| self.displaced(d)),
+        }
+    }
+
+    fn displaced(&self, displaced: &Displaced) -> Json {
+        serde_json::json!({
+            "reason": displaced.reason.word(),
+            "detail": displaced.detail,
+            "datoms": displaced.changes.iter().map(|c| json::change(self.schema, c)).collect::<Vec<_>>(),
+        })
+    }
+
+    fn text(&self, t: &Transaction, ui: &mut Ui) -> Result<(), Failure> {
+        let schema = self.schema;
+        let title = ui.paint(BOLD, format!("transaction {}", t.tx));
+        ui.line(format!("{title} at {}", t.instant))?;
+        let mut origin = format!("  origin {} of device {}", t.origin.id, t.origin.device);
+        if t.origin.authored != t.instant {
+            origin.push_str(&format!(", authored {}", t.origin.authored));
+        }
+        let origin = ui.paint(DIM, origin);
+        ui.line(origin)?;
+        facts::list(ui, schema, t.facts().map(|c| (c.e, c.a, &c.v, c.added)))?;
+        for o in &t.overwritten {
+            let text = overwritten(schema, o);
+            let text = ui.paint(WARN, format!("  overwrote {text}"));
+            ui.line(text)?;
+        }
+        if let Some(displaced) = &t.displaced {
+            let text = ui.paint(WARN, format!("  displaced ({}): {}", displaced.reason.word(), displaced.detail));
+            ui.line(text)?;
+            facts::list(ui, schema, displaced.changes.iter().map(|c| (c.e, c.a, &c.v, c.added)))?;
+        } else if t.facts().next().is_none() {
+            ui.line("  nothing new: all of it was true already")?;
+        }
+        Ok(())
+    }
+}
+
+/// A value that both sides changed, as a sentence.
+pub(crate) fn overwritten(schema: &Schema, o: &Overwrite) -> String {
+    format!(
+        "{} {}: was {}, theirs {}, now {}",
+        schema.name(o.e),
+        schema.name(o.a),
+        facts::optional(schema, o.base.as_ref()),
+        facts::optional(schema, o.incoming.as_ref()),
+        facts::value(schema, &o.local)
+    )
+}
+
+/// A value that both sides changed, as JSON.
+pub(crate) fn overwrite(schema: &Schema, o: &Overwrite) -> Json {
+    serde_json::json!({
+        "entity": o.e.get(),
+        "attribute": json::attribute(schema, o.a),
+        "base": o.base.as_ref().map(json::value),
+        "incoming": o.incoming.as_ref().map(json::value),
+        "local": json::value(&o.local),
+    })
+}

@@ -1,0 +1,252 @@
+//! `tolstoy sync`
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+use tolstoy_env::Env;
+use tolstoy_proto::LogId;
+use tolstoy_store::{Rebased, Schema};
+use tolstoy_sync::{HttpTransport, Options, Outcome, PassReport, Progress as Step, Remote, SyncReport};
+use uuid::Uuid;
+
+use crate::commands::{Db, log};
+use crate::error::{Failure, Kind};
+use crate::progress::Progress;
+use crate::ui::{BOLD, DIM, Ui, WARN};
+use crate::{args, facts};
+
+pub(crate) fn run(args: &args::Sync, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
+    let target = Target::parse(args.url.as_deref(), args.log.as_deref())?;
+    let mut db = match &target.url {
+        Some(_) if target.log.is_some() => Db::open_or_create(&args.db, env, ui, args.output.json)?,
+        _ => Db::open(&args.db, env)?,
+    };
+    with(&mut db, &target, env, args.output.json, ui)
+}
+
+/// What to sync with, as far as it was said.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Target {
+    url: Option<String>,
+    log: Option<Log>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Log {
+    New,
+    Named(LogId),
+}
+
+impl Target {
+    /// Reads an address and a log's name.
+    pub(crate) fn parse(url: Option<&str>, log: Option<&str>) -> Result<Self, Failure> {
+        let url = url
+            .map(|url| tolstoy_sync::normalize_url(url).map_err(|e| Failure::new(Kind::Usage, e.to_string())))
+            .transpose()?;
+        let log = match log {
+            None => None,
+            Some("new") => Some(Log::New),
+            Some(text) => Some(Log::Named(LogId(Uuid::try_parse(text).map_err(|_| {
+                Failure::new(Kind::Usage, format!("{text:?} is no UUID, and logs are named by UUIDs"))
+                    .hint("`new` in its place makes a log, and prints its name for your other devices")
+            })?))),
+        };
+        Ok(Self { url, log })
+    }
+}
+
+/// Syncs a store, and prints what happened.
+pub(crate) fn with(db: &mut Db, target: &Target, env: &Env, json: bool, ui: &mut Ui) -> Result<(), Failure> {
+    let remote = choose(db, target, env)?;
+    remote.remember(&mut db.store).map_err(|e| Failure::sync(&db.path, &remote, &e))?;
+    let report = carry_out(db, &remote, env, ui)?;
+    if target.log == Some(Log::New) && !json {
+        ui.note(format!("new log; on another device: tolstoy sync DB {} {}", remote.url, remote.log));
+    }
+    let schema = db.store.schema().clone();
+    if json { ui.json(&Report::new(&schema, &remote, &report)) } else { show(&schema, &remote, &report, ui) }
+}
+
+fn choose(db: &Db, target: &Target, env: &Env) -> Result<Remote, Failure> {
+    let known = Remote::of(&db.store).map_err(|e| Failure::new(Kind::Storage, e.to_string()))?;
+    let name = db.path.display();
+    let log = match (target.log, &known) {
+        (Some(Log::Named(log)), _) => log,
+        (Some(Log::New), _) => LogId(env.uuid().map_err(|e| Failure::new(Kind::Storage, e.to_string()))?),
+        (None, Some(known)) => known.log,
+        (None, None) => {
+            return Err(Failure::new(
+                Kind::NoRemote,
+                format!("{name} has not synced yet, so it needs a URL and a log"),
+            )
+            .hint(format!(
+                "`tolstoy sync {name} http://127.0.0.1:7410 new` makes a log; give its UUID on other devices"
+            )));
+        }
+    };
+    if let Some(known) = &known
+        && known.log != log
+        && db.store.last_positioned().map_err(|e| db.failure(&e))?.is_some()
+    {
+        let message = format!("{name} holds the history of the log {}, and can sync with no other", known.log);
+        return Err(Failure::new(Kind::OtherLog, message)
+            .hint(format!("to have the log {log} on this device, sync it into a new file")));
+    }
+    let url = match (&target.url, known) {
+        (Some(url), _) => url.clone(),
+        (None, Some(known)) => known.url,
+        (None, None) => return Err(Failure::new(Kind::NoRemote, "sync needs the address of a hub")),
+    };
+    Ok(Remote { url, log })
+}
+
+fn carry_out(db: &mut Db, remote: &Remote, env: &Env, ui: &Ui) -> Result<SyncReport, Failure> {
+    let failure = |error: &tolstoy_sync::Error| Failure::sync(&db.path, remote, error);
+    let mut transport = HttpTransport::new(remote.clone()).map_err(|e| failure(&e.into()))?;
+    let mut options = Options::new(env.clone(), Arc::new(|pause| Box::pin(tokio::time::sleep(pause))));
+    // Beside the store, where there is as much room as it needs; a store in memory has no beside.
+    options.spool_dir = db.path.exists().then(|| match db.path.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => Path::new(".").to_owned(),
+    });
+    let progress = Progress::begin(ui);
+    let bar = progress.clone();
+    options.told = Some(Arc::new(move |step| match step {
+        Step::Received(n) => bar.tell("receiving transactions", n, None),
+        Step::Applied { done, of } => bar.tell("applying transactions", done, Some(of)),
+        Step::Sent { done, of } => bar.tell("sending transactions", done, Some(of)),
+    }));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::io("starting the network", &e))?;
+    let result = runtime.block_on(tolstoy_sync::sync(&mut db.store, &mut transport, &options));
+    progress.end();
+    result.map_err(|e| failure(&e))
+}
+
+fn show(schema: &Schema, remote: &Remote, report: &SyncReport, ui: &mut Ui) -> Result<(), Failure> {
+    for pass in &report.passes {
+        let (name, text) = in_words(pass);
+        let name = ui.paint(BOLD, name);
+        ui.line(format!("{name}: {text}"))?;
+        if let Some(rebased) = &pass.rebased {
+            details(schema, rebased, ui)?;
+        }
+    }
+    for (n, what) in [
+        (report.acknowledged, "had arrived already: the answer to an earlier sync was lost"),
+        (report.resupplied, "had been lost by the hub, and were given to it again"),
+    ] {
+        if n > 0 {
+            ui.line(format!("{} {what}", facts::count(n, "transaction")))?;
+        }
+    }
+    let size = report.bytes_sent + report.bytes_received;
+    let trips = facts::count(u64::from(report.round_trips), "round trip");
+    let text = ui.paint(DIM, format!("log {} at {}, {trips}, {size} bytes", remote.log, remote.url));
+    ui.line(text)
+}
+
+/// A pass: its name, and what it did.
+fn in_words(pass: &PassReport) -> (&'static str, String) {
+    let count = |n| facts::count(n, "transaction");
+    match pass.outcome {
+        Outcome::NoChanges => ("no changes", "this store and the log were the same already".to_owned()),
+        Outcome::LocalFastForward => ("local fast-forward", format!("{} came from the log", count(pass.received))),
+        Outcome::RemoteFastForward => ("remote fast-forward", format!("{} went to the log", count(pass.sent))),
+        Outcome::Merge { .. } => {
+            let mut text = format!("{} came from the log", count(pass.received));
+            if let Some(rebased) = &pass.rebased {
+                let displaced = rebased.displaced.len() as u64;
+                let parts = [
+                    (rebased.reapplied, "re-applied on top"),
+                    (rebased.empty, "true there already"),
+                    (rebased.known, "there already"),
+                    (displaced, "displaced"),
+                    (rebased.carried, "displaced earlier"),
+                ];
+                let parts: Vec<_> =
+                    parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+                if !parts.is_empty() {
+                    text.push_str(&format!("; of this store's own, {}", parts.join(", ")));
+                }
+            }
+            ("merge", text)
+        }
+    }
+}
+
+fn details(schema: &Schema, rebased: &Rebased, ui: &mut Ui) -> Result<(), Failure> {
+    for change in &rebased.displaced {
+        let text = format!("  displaced ({}): transaction {}: {}", change.reason.word(), change.tx, change.detail);
+        let text = ui.paint(WARN, text);
+        ui.line(text)?;
+    }
+    for o in &rebased.overwritten {
+        let text = ui.paint(WARN, format!("  both changed {}", log::overwritten(schema, o)));
+        ui.line(text)?;
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Report<'r> {
+    url: &'r str,
+    log: String,
+    passes: Vec<Json>,
+    round_trips: u32,
+    bytes_sent: u64,
+    bytes_received: u64,
+    resupplied: u64,
+    acknowledged: u64,
+}
+
+impl<'r> Report<'r> {
+    fn new(schema: &Schema, remote: &'r Remote, report: &SyncReport) -> Self {
+        Self {
+            url: &remote.url,
+            log: remote.log.to_string(),
+            passes: report.passes.iter().map(|p| pass(schema, p)).collect(),
+            round_trips: report.round_trips,
+            bytes_sent: report.bytes_sent,
+            bytes_received: report.bytes_received,
+            resupplied: report.resupplied,
+            acknowledged: report.acknowledged,
+        }
+    }
+}
+
+fn pass(schema: &Schema, pass: &PassReport) -> Json {
+    let (outcome, follow_up) = match pass.outcome {
+        Outcome::NoChanges => ("NoChanges", None),
+        Outcome::LocalFastForward => ("LocalFastForward", None),
+        Outcome::RemoteFastForward => ("RemoteFastForward", None),
+        Outcome::Merge { follow_up } => ("Merge", Some(follow_up)),
+    };
+    json!({
+        "outcome": outcome,
+        "follow_up": follow_up,
+        "received": pass.received,
+        "sent": pass.sent,
+        "rebased": pass.rebased.as_ref().map(|r| self::rebased(schema, r)),
+    })
+}
+
+fn rebased(schema: &Schema, r: &Rebased) -> Json {
+    let displaced = |d: &tolstoy_store::DisplacedChange| json!({"tx": d.tx.get(), "origin": d.origin.to_string(), "reason": d.reason.word(), "detail": d.detail});
+    json!({
+        "applied": r.applied,
+        "applied_datoms": r.applied_datoms,
+        "side": r.side.map(|t| t.0),
+        "reapplied": r.reapplied,
+        "empty": r.empty,
+        "known": r.known,
+        "carried": r.carried,
+        "displaced": r.displaced.iter().map(displaced).collect::<Vec<_>>(),
+        "renamed": r.renamed.iter().map(|(from, to)| json!([from.get(), to.get()])).collect::<Vec<_>>(),
+        "overwritten": r.overwritten.iter().map(|o| log::overwrite(schema, o)).collect::<Vec<_>>(),
+    })
+}

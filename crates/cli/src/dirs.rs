@@ -1,0 +1,28 @@
+//! Where a person's files are, by the customs of the platform.
+
+use std::path::PathBuf;
+
+/// Where programs keep their data.
+pub(crate) fn data() -> Option<PathBuf> {
+    if cfg!(windows) {
+        variable("LOCALAPPDATA")
+    } else if cfg!(target_os = "macos") {
+        Some(variable("HOME")?.join("Library/Application Support"))
+    } else {
+        variable("XDG_DATA_HOME").or_else(|| Some(variable("HOME")?.join(".local/share")))
+    }
+    .map(|base| base.join("tolstoy"))
+}
+
+/// Where programs keep what may be lost, such as a history.
+pub(crate) fn state() -> Option<PathBuf> {
+    if cfg!(any(windows, target_os = "macos")) {
+        return data();
+    }
+    variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state"))).map(|base| base.join("tolstoy"))
+}
+
+/// An absolute path in the environment; another one is as none, as the customs say.
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
+}

@@ -1,0 +1,370 @@
+//! Every way in which a command can fail, with its word for programs, its exit code and its hint for people. This is the
+//! one place that knows them; `docs/cli.md` shows the table.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use tolstoy_edn::{ReadError, Span, locate, render_error};
+use tolstoy_hub::{OpenError, ServeError};
+use tolstoy_store as store;
+use tolstoy_sync as sync;
+
+use crate::text::Source;
+
+/// What a program can do about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The arguments make no command.
+    Usage,
+    /// The store has synced with nothing yet.
+    NoRemote,
+    /// A text is malformed, or names what does not exist.
+    Input,
+    /// The schema or the facts forbid it.
+    Refused,
+    /// The hub does not do it.
+    HubRefused,
+    /// There is no such file.
+    Missing,
+    /// The file is not a store.
+    NotAStore,
+    /// The file was made by a newer version.
+    NewerFormat,
+    /// What is stored contradicts itself.
+    Damaged,
+    /// The disk, the file system or SQLite failed.
+    Storage,
+    /// The address or the data directory is taken.
+    InUse,
+    /// The demo did not come out as it should.
+    Demo,
+    /// The hub cannot be reached.
+    Offline,
+    /// Something answers, and it is no hub.
+    NotAHub,
+    /// Two definitions of one attribute contradict.
+    Definitions,
+    /// The log was wiped or begun anew.
+    Generation,
+    /// The store holds the history of another log.
+    OtherLog,
+    /// The log is in a format that this version cannot read.
+    Format,
+    /// Another process is writing to the store.
+    Busy,
+    /// Others write to the log all the time.
+    Contended,
+    /// Ctrl-C.
+    Interrupted,
+    /// Whoever reads the output has gone. Not a failure: nothing is left to say.
+    Closed,
+}
+
+impl Kind {
+    /// All kinds, in the order of their exit codes.
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 21] = [
+        Self::Missing,
+        Self::NotAStore,
+        Self::NewerFormat,
+        Self::Damaged,
+        Self::Storage,
+        Self::InUse,
+        Self::Demo,
+        Self::Usage,
+        Self::NoRemote,
+        Self::Input,
+        Self::Refused,
+        Self::HubRefused,
+        Self::Offline,
+        Self::NotAHub,
+        Self::Definitions,
+        Self::Generation,
+        Self::OtherLog,
+        Self::Format,
+        Self::Busy,
+        Self::Contended,
+        Self::Interrupted,
+    ];
+
+    /// The word in `{"error": ...}`.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::NoRemote => "no-remote",
+            Self::Input => "input",
+            Self::Refused => "refused",
+            Self::HubRefused => "hub-refused",
+            Self::Missing => "missing",
+            Self::NotAStore => "not-a-store",
+            Self::NewerFormat => "newer-format",
+            Self::Damaged => "damaged",
+            Self::Storage => "storage",
+            Self::InUse => "in-use",
+            Self::Demo => "demo",
+            Self::Offline => "offline",
+            Self::NotAHub => "not-a-hub",
+            Self::Definitions => "definitions",
+            Self::Generation => "generation",
+            Self::OtherLog => "other-log",
+            Self::Format => "format",
+            Self::Busy => "busy",
+            Self::Contended => "contended",
+            Self::Interrupted => "interrupted",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// The process's exit code; [`EXIT_CODES`] says what they mean.
+    pub(crate) const fn exit_code(self) -> u8 {
+        match self {
+            Self::Closed => 0,
+            Self::Missing
+            | Self::NotAStore
+            | Self::NewerFormat
+            | Self::Damaged
+            | Self::Storage
+            | Self::InUse
+            | Self::Demo => 1,
+            Self::Usage | Self::NoRemote => 2,
+            Self::Input => 3,
+            Self::Refused | Self::HubRefused => 4,
+            Self::Offline | Self::NotAHub => 5,
+            Self::Definitions | Self::Generation | Self::OtherLog | Self::Format => 6,
+            Self::Busy | Self::Contended => 7,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// The exit codes, for the long help.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+    0  done; also where whoever read the output went away
+    1  a file, the disk, an address or the demo failed
+    2  the arguments make no command
+    3  a text is malformed, or names what does not exist
+    4  the schema, the facts or the hub refuse it
+    5  the hub cannot be reached
+    6  the sync stopped before it changed anything: you have to decide something
+    7  others are writing: try again
+  130  interrupted";
+
+/// The text without the numbers that the operating system gives its errors: the words before them say the same.
+fn without_numbers(message: &str) -> String {
+    let mut pieces = message.split(" (os error ");
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        text.push_str(piece.split_once(')').map_or(piece, |(_, rest)| rest));
+    }
+    text
+}
+
+/// A command that did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) kind: Kind,
+    /// What and where, on one line.
+    pub(crate) message: String,
+    /// The line at fault, with carets below.
+    pub(crate) picture: Option<String>,
+    /// What to do next.
+    pub(crate) hint: Option<String>,
+    /// Whether it was told already, and only the exit code is left.
+    pub(crate) told: bool,
+}
+
+impl Failure {
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: without_numbers(&message.into()), picture: None, hint: None, told: false }
+    }
+
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// A failure at a place in a text.
+    pub(crate) fn at(kind: Kind, source: &Source, span: Span, message: &str) -> Self {
+        let mut place = locate(&source.text, span.start);
+        let rendered = render_error("", &source.text, span, message);
+        let picture = rendered.strip_prefix(&format!(":{place}: {message}\n")).map(str::to_owned);
+        place.line = place.line.saturating_add(source.lines_before);
+        Self { picture, ..Self::new(kind, format!("{}:{place}: {message}", source.name)) }
+    }
+
+    /// A text that is not EDN.
+    pub(crate) fn read(source: &Source, error: &ReadError) -> Self {
+        Self::at(Kind::Input, source, error.span, &error.kind.to_string())
+    }
+
+    /// A file or a stream that is not a store, and failed.
+    pub(crate) fn io(what: &str, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::new(Kind::Missing, format!("{what}: there is no such file")),
+            _ => Self::new(Kind::Storage, format!("{what}: {error}")),
+        }
+    }
+
+    /// Output that cannot be written.
+    pub(crate) fn output(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::new(Kind::Closed, "the output was closed"),
+            _ => Self::io("standard output", error),
+        }
+    }
+
+    /// A file that is not there.
+    pub(crate) fn no_store(db: &Path) -> Self {
+        let db = db.display();
+        Self::new(Kind::Missing, format!("{db}: there is no such file"))
+            .hint(format!("`tolstoy transact {db} '[...]'` makes a store, and so do import, repl and sync with a URL"))
+    }
+
+    /// A store that failed, or refused a text.
+    pub(crate) fn store(db: &Path, source: Option<&Source>, error: &store::Error) -> Self {
+        use store::ErrorKind as K;
+        let kind = match error.kind() {
+            K::Input => Kind::Input,
+            K::Refused | K::Full => Kind::Refused,
+            K::NotAStore => Kind::NotAStore,
+            K::NewerFormat => Kind::NewerFormat,
+            K::Busy => Kind::Busy,
+            K::Damaged => Kind::Damaged,
+            K::Definitions => Kind::Definitions,
+            _ => Kind::Storage,
+        };
+        let message = error.to_string();
+        let failure = match (source, error.span()) {
+            (Some(source), Some(span)) => Self::at(kind, source, span, &message),
+            (Some(source), None) if matches!(kind, Kind::Input | Kind::Refused) => {
+                Self::new(kind, format!("{}: {message}", source.name))
+            }
+            _ => {
+                let db = db.display().to_string();
+                let named = message.starts_with(&db);
+                Self::new(kind, if named { message } else { format!("{db}: {message}") })
+            }
+        };
+        match kind {
+            Kind::NotAStore => failure.hint("a store is a file that tolstoy made; name another file"),
+            Kind::NewerFormat => {
+                failure.hint(concat!("this is tolstoy ", env!("CARGO_PKG_VERSION"), "; get a newer one"))
+            }
+            Kind::Busy => failure.hint("try again when the other process is done"),
+            Kind::Damaged => failure
+                .hint("restore it from a backup, or fetch the log into a new file: `tolstoy sync NEW.db URL LOG`"),
+            Kind::Storage => failure.hint("check that the directory exists, has room, and that you may write there"),
+            Kind::Definitions => failure.hint("give one of the two another name in this store, then sync again"),
+            _ => failure,
+        }
+    }
+
+    /// A sync that did not succeed.
+    pub(crate) fn sync(db: &Path, remote: &sync::Remote, error: &sync::Error) -> Self {
+        use sync::{ErrorKind as K, TransportError as T};
+        let url = &remote.url;
+        match error {
+            sync::Error::Transport(T::Protocol(_)) => Self::new(Kind::NotAHub, format!("{url}: {error}"))
+                .hint("check the address; a browser shows a hub's greeting there"),
+            sync::Error::Refused(body) => Self::refused_by_hub(url, body),
+            sync::Error::Store(error) => Self::store(db, None, error),
+            sync::Error::Spool(error) => Self::io(&format!("{}: spooling what came in", db.display()), error)
+                .hint("check that there is room beside the store"),
+            error => {
+                let (kind, hint) = match error.kind() {
+                    K::Offline => (
+                        Kind::Offline,
+                        "is the hub running (`tolstoy serve`), and is the address right? Nothing is lost: sync again later",
+                    ),
+                    K::Contended => (Kind::Contended, "nothing is lost: sync again later"),
+                    K::Generation => (
+                        Kind::Generation,
+                        "to have the new log, sync it into a new file; this store keeps the facts it has",
+                    ),
+                    K::Format => (Kind::Format, "a newer tolstoy may read it; nothing was changed"),
+                    _ => (Kind::Damaged, "nothing was changed; sync the log into a new file and compare"),
+                };
+                Self::new(kind, error.to_string()).hint(hint)
+            }
+        }
+    }
+
+    fn refused_by_hub(url: &str, body: &tolstoy_proto::ErrorBody) -> Self {
+        use tolstoy_proto::ErrorKind as K;
+        let message = format!("{url}: the hub refused ({}): {}", body.error, body.message);
+        match body.error {
+            K::Busy | K::Timeout => Self::new(Kind::Contended, message).hint("sync again later"),
+            K::Full => Self::new(Kind::HubRefused, message).hint("make room on the hub's disk"),
+            K::Forbidden => Self::new(Kind::HubRefused, message)
+                .hint("a hub on loopback answers only to localhost and 127.0.0.1; others need `tolstoy serve --open`"),
+            K::Internal => Self::new(Kind::HubRefused, message).hint("the hub's own log says why"),
+            K::ChainMismatch => {
+                Self::new(Kind::Damaged, message).hint("sync the log into a new file, and compare; nothing was changed")
+            }
+            _ => Self::new(Kind::HubRefused, message),
+        }
+    }
+
+    /// A hub whose data cannot be opened.
+    pub(crate) fn hub_data(error: &OpenError) -> Self {
+        let (kind, hint) = match error {
+            OpenError::InUse { .. } => (Kind::InUse, "a hub there can serve any number of logs"),
+            OpenError::Newer { .. } => {
+                (Kind::NewerFormat, concat!("this is tolstoy ", env!("CARGO_PKG_VERSION"), "; get a newer one"))
+            }
+            OpenError::NotAHub { .. } => (Kind::NotAStore, "name another directory: `tolstoy serve --data DIR`"),
+            OpenError::Io { .. } | OpenError::Database { .. } => {
+                (Kind::Storage, "check that the directory may be written, or name another: `tolstoy serve --data DIR`")
+            }
+        };
+        Self::new(kind, error.to_string()).hint(hint)
+    }
+
+    /// A hub that cannot listen.
+    pub(crate) fn listen(address: SocketAddr, error: &io::Error) -> Self {
+        let (message, hint) = match error.kind() {
+            io::ErrorKind::AddrInUse => (
+                format!("{address} is taken by another process"),
+                "another hub may run there already; `--listen 127.0.0.1:0` takes a free port",
+            ),
+            _ => (
+                format!("cannot listen on {address}: {error}"),
+                "`--listen` takes an address of this machine and a port that is free for you, such as 127.0.0.1:7410",
+            ),
+        };
+        Self::new(Kind::InUse, message).hint(hint)
+    }
+
+    /// A hub that does not serve.
+    pub(crate) fn serve(error: &ServeError) -> Self {
+        let kind = if matches!(error, ServeError::NotOpen(_)) { Kind::Usage } else { Kind::Storage };
+        Self::new(kind, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_documents_list_every_kind_and_code() {
+        let table = include_str!("../../../docs/cli.md");
+        for kind in Kind::ALL {
+            let code = kind.exit_code();
+            let row = table.lines().find(|line| line.starts_with(&format!("| {code} |"))).unwrap();
+            assert!(row.contains(&format!("`{}`", kind.word())), "{kind:?} is not in {row}");
+            assert!(EXIT_CODES.lines().any(|line| line.trim_start().starts_with(&format!("{code}  "))), "{code}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_the_operating_system_are_left_out() {
+        assert_eq!(without_numbers("x: refused (os error 111), gone (os error 2)"), "x: refused, gone");
+        assert_eq!(without_numbers("plain (text)"), "plain (text)");
+    }
+}

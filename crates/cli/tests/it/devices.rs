@@ -1,0 +1,110 @@
+//! Devices in step through a real hub.
+
+use serde_json::json;
+
+use crate::room::Room;
+
+const LOG: &str = "0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e";
+
+#[test]
+fn two_devices_come_to_the_same_facts() {
+    let room = Room::with_people();
+    let hub = room.hub();
+    let first = room.json(&["sync", "--json", "people.db", &hub.url, LOG]);
+    assert_eq!(first["passes"][0]["outcome"], json!("RemoteFastForward"));
+    assert_eq!(first["log"], json!(LOG));
+
+    // A new device takes the log, and both go on apart.
+    let ran = room.run(&["sync", "phone.db", &hub.url, LOG]);
+    assert!(ran.err.starts_with("created phone.db"), "{ran}");
+    assert!(ran.out.starts_with("local fast-forward: 2 transactions came from the log\n"), "{ran}");
+    assert_eq!(room.contents("phone.db"), room.contents("people.db"));
+    room.ok(&["transact", "people.db", r#"[{:person/name "Ivan" :person/age 31 :person/email "i@example.org"}]"#]);
+    room.ok(&["transact", "phone.db", r#"[{:person/name "Ivan" :person/age 32}]"#]);
+    room.ok(&["transact", "phone.db", r#"[{:person/name "Vera" :person/email "i@example.org"}]"#]);
+    room.ok(&["transact", "phone.db", r#"[[:db/add (lookup-ref :person/name "Vera") :person/age 3]]"#]);
+    room.ok(&["sync", "people.db"]);
+
+    let ran = room.run(&["sync", "phone.db"]);
+    insta::assert_snapshot!(room.tidy(&ran.to_string()), @r#"
+    merge: 1 transaction came from the log; of this store's own, 1 re-applied on top, 2 displaced
+      displaced (unique): transaction 268435461: :person/email "i@example.org" is unique and belongs to entity 65540, so entity 65542 cannot take it
+      displaced (depends): transaction 268435462: it mentions an entity that the displaced change UUID allocated
+      both changed 65540 :person/age: was 30, theirs 31, now 32
+    remote fast-forward: 3 transactions went to the log
+    log UUID at http://127.0.0.1:PORT, 2 round trips, N bytes
+    exit 0
+    "#);
+    assert!(room.ok(&["sync", "people.db"]).starts_with("local fast-forward: 3 transactions"));
+    assert_eq!(room.contents("phone.db"), room.contents("people.db"));
+    insta::assert_snapshot!(room.tidy(&room.ok(&["log", "people.db", "-n", "3"])), @r#"
+    transaction 268435460 at INSTANT
+      origin UUID of device UUID
+      - 65540 :person/age 31
+      + 65540 :person/age 32
+      overwrote 65540 :person/age: was 30, theirs 31, now 32
+
+    transaction 268435461 at INSTANT
+      origin UUID of device UUID
+      displaced (unique): :person/email "i@example.org" is unique and belongs to entity 65540, so entity 65542 cannot take it
+      + -1 :person/name  "Vera"
+      + -1 :person/email "i@example.org"
+
+    transaction 268435462 at INSTANT
+      origin UUID of device UUID
+      displaced (depends): it mentions an entity that the displaced change UUID allocated
+      + -1 :person/age 3
+    "#);
+    assert_eq!(room.json(&["log", "--json", "phone.db", "--timeline", "1"]).as_array().unwrap().len(), 3);
+    for db in ["people.db", "phone.db"] {
+        assert!(room.ok(&["sync", db]).starts_with("no changes: "));
+    }
+}
+
+#[test]
+fn a_merge_is_reported_whole_as_json() {
+    let room = Room::with_people();
+    let hub = room.hub();
+    room.ok(&["sync", "people.db", &hub.url, LOG]);
+    room.ok(&["sync", "phone.db", &hub.url, LOG]);
+    room.ok(&["transact", "people.db", r#"[{:person/name "Ivan" :person/age 31}]"#]);
+    room.ok(&["sync", "people.db"]);
+    room.ok(&["transact", "phone.db", r#"[{:person/name "Ivan" :person/age 32}]"#]);
+    let report = room.json(&["sync", "--json", "phone.db"]);
+    let merge = &report["passes"][0];
+    assert_eq!((&merge["outcome"], &merge["follow_up"]), (&json!("Merge"), &json!(true)));
+    assert_eq!(
+        merge["rebased"]["overwritten"],
+        json!([{"entity": 65540, "attribute": ":person/age", "base": 30, "incoming": 31, "local": 32}])
+    );
+    assert_eq!(report["passes"][1]["outcome"], json!("RemoteFastForward"));
+    assert_eq!(report["round_trips"], json!(2));
+}
+
+#[test]
+fn a_new_log_is_named_for_the_other_devices() {
+    let room = Room::with_people();
+    let hub = room.hub();
+    let ran = room.run(&["sync", "people.db", &hub.url, "new"]);
+    insta::assert_snapshot!(room.tidy(&ran.to_string()), @r#"
+    remote fast-forward: 2 transactions went to the log
+    log UUID at http://127.0.0.1:PORT, 1 round trip, N bytes
+    new log; on another device: tolstoy sync DB http://127.0.0.1:PORT UUID
+    exit 0
+    "#);
+    let report = room.json(&["sync", "--json", "people.db"]);
+    let log = report["log"].as_str().unwrap();
+    assert!(ran.err.contains(&format!("tolstoy sync DB {} {log}", hub.url)), "{ran}");
+    room.ok(&["sync", "phone.db", &format!("{}/0.1/", hub.url), log]);
+    assert_eq!(room.contents("phone.db"), room.contents("people.db"));
+}
+
+#[test]
+fn a_hub_may_move() {
+    let room = Room::with_people();
+    let first = room.hub().url.clone();
+    let hub = room.hub();
+    assert_eq!(room.run(&["sync", "people.db", &first, LOG]).code, 5);
+    assert!(room.ok(&["sync", "people.db", &hub.url]).starts_with("remote fast-forward"));
+    assert!(room.ok(&["sync", "people.db"]).starts_with("no changes"));
+}

@@ -1,0 +1,25 @@
+//! What the binary says of itself.
+
+use crate::room::Room;
+
+const COMMANDS: [&str; 9] = ["demo", "serve", "repl", "transact", "query", "schema", "log", "import", "sync"];
+
+#[test]
+fn each_command_explains_itself() {
+    let room = Room::new();
+    insta::assert_snapshot!("help", room.ok(&["help"]));
+    for command in COMMANDS {
+        insta::assert_snapshot!(format!("help-{command}"), room.ok(&["help", command]));
+        assert!(room.ok(&[command, "-h"]).starts_with(room.ok(&["help", command]).split('\n').next().unwrap()));
+    }
+    assert!(room.ok(&["help"]).contains("Exit codes:"));
+    assert!(room.ok(&["--version"]).starts_with("tolstoy 0."));
+}
+
+#[test]
+fn the_help_lists_all_commands() {
+    let listed = Room::new().ok(&["-h"]);
+    for command in COMMANDS {
+        assert!(listed.contains(&format!("\n  {command} ")), "{command}");
+    }
+}

@@ -1,0 +1,11 @@
+//! The binary as people and scripts meet it.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod bad_input;
+mod demo;
+mod devices;
+mod help;
+mod output;
+mod room;
+mod serve;
+mod shell;

@@ -1,0 +1,179 @@
+//! The end of a log's chain: HEAD, and the newest transactions, which only the log's own row knows.
+//!
+//! A push adds to this list. Only when it is long enough do its transactions go into `block` and `name`, many at a
+//! time, so that most pushes change no page of either.
+
+use tolstoy_proto::TrnId;
+
+use super::pack::{At, Unpack, put_key, put_number};
+use crate::storage::{Life, StorageError, Tip};
+
+/// Transactions that a tail holds at most when a job ends.
+const LONGEST_TAIL: usize = 16;
+
+/// Bytes of a tail when a job ends: a few log rows still share a page.
+const LARGEST_TAIL: usize = 1024;
+
+/// The same within a job, which may add many.
+const LONGEST_IN_JOB: usize = 256;
+const LARGEST_IN_JOB: usize = 64 << 10;
+
+/// A log row's changing part.
+#[derive(Debug, Clone)]
+pub(super) struct End {
+    pub(super) life: Life,
+    pub(super) tip: Tip,
+    tail: Vec<u8>,
+    /// Transactions of the tail.
+    count: usize,
+    pub(super) changed: bool,
+}
+
+/// A transaction of a tail.
+pub(super) struct Entry<'a> {
+    pub(super) id: TrnId,
+    pub(super) row: i64,
+    /// The keys of the chunks that came with it and are in its row.
+    keys: Unpack<'a>,
+    count: u64,
+}
+
+impl End {
+    pub(super) fn new(life: Life, tip: Tip, tail: Vec<u8>) -> Self {
+        let count = Entries(Unpack(&tail)).count();
+        Self { life, tip, tail, count, changed: false }
+    }
+
+    pub(super) fn tail(&self) -> &[u8] {
+        &self.tail
+    }
+
+    /// The tail's transactions, in order.
+    pub(super) fn entries(&self) -> Entries<'_> {
+        Entries(Unpack(&self.tail))
+    }
+
+    /// The row of a transaction of the tail.
+    pub(super) fn find_trn(&self, id: TrnId) -> Result<Option<i64>, StorageError> {
+        for entry in self.entries() {
+            let entry = entry?;
+            if entry.id == id {
+                return Ok(Some(entry.row));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where a chunk is that came with a transaction of the tail.
+    pub(super) fn find_chunk(&self, key: &[u8]) -> Result<Option<At>, StorageError> {
+        for entry in self.entries() {
+            let entry = entry?;
+            let row = entry.row;
+            for known in entry.keys() {
+                if known? == key {
+                    return Ok(Some(At::Trn(row)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Moves HEAD to a new transaction.
+    pub(super) fn append(&mut self, tip: Tip, row: i64, keys: &[Vec<u8>]) {
+        self.tail.extend(tip.id.as_bytes());
+        put_number(&mut self.tail, row.cast_unsigned());
+        put_number(&mut self.tail, keys.len() as u64);
+        keys.iter().for_each(|key| put_key(&mut self.tail, key));
+        self.count += 1;
+        self.tip = tip;
+        self.changed = true;
+    }
+
+    /// Whether the tail must go into `block` and `name`.
+    pub(super) fn is_full(&self, job_ends: bool) -> bool {
+        let (longest, largest) = if job_ends { (LONGEST_TAIL, LARGEST_TAIL) } else { (LONGEST_IN_JOB, LARGEST_IN_JOB) };
+        self.tail.len() > largest || self.count >= longest
+    }
+
+    /// The tail has gone.
+    pub(super) fn clear(&mut self) {
+        self.tail.clear();
+        self.count = 0;
+        self.changed = true;
+    }
+}
+
+/// Goes through a tail.
+pub(super) struct Entries<'a>(Unpack<'a>);
+
+impl<'a> Entries<'a> {
+    fn entry(&mut self) -> Result<Entry<'a>, StorageError> {
+        let mut id = [0; 16];
+        id.copy_from_slice(self.0.take(16)?);
+        let row = self.0.row()?;
+        let count = self.0.number()?;
+        let keys = Unpack(self.0.0);
+        for _ in 0..count {
+            self.0.key()?;
+        }
+        Ok(Entry { id: TrnId::from_bytes(id), row, keys, count })
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Result<Entry<'a>, StorageError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let entry = self.entry();
+        if entry.is_err() {
+            // What follows a damaged entry means nothing.
+            self.0 = Unpack(&[]);
+        }
+        Some(entry)
+    }
+}
+
+impl<'a> Entry<'a> {
+    pub(super) fn keys(mut self) -> impl Iterator<Item = Result<&'a [u8], StorageError>> {
+        (0..self.count).map(move |_| self.keys.key())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tolstoy_proto::{ChainDigest, Seq};
+
+    use super::*;
+
+    #[test]
+    fn a_tail_tells_what_was_appended() {
+        let mut end = End::new(Life(1), Tip::ROOT, Vec::new());
+        let id = |n: u8| TrnId::from_bytes([n; 16]);
+        for n in 1..=3 {
+            let keys = [vec![n; 33], b"plain".to_vec()];
+            let tip = Tip { id: id(n), seq: Seq(n.into()), chain: ChainDigest::ZERO };
+            end.append(tip, i64::from(n) * 1000, &keys[..usize::from(n) - 1]);
+        }
+        assert_eq!(end.tip.id, id(3));
+        let rows: Vec<i64> = end.entries().map(|entry| entry.unwrap().row).collect();
+        assert_eq!(rows, [1000, 2000, 3000]);
+        assert_eq!(end.find_trn(id(2)), Ok(Some(2000)));
+        assert_eq!(end.find_trn(id(4)), Ok(None));
+        assert_eq!(end.find_chunk(&[2; 33]), Ok(Some(At::Trn(2000))));
+        assert_eq!(end.find_chunk(b"plain"), Ok(Some(At::Trn(3000))));
+        assert_eq!(end.find_chunk(&[1; 33]), Ok(None));
+        end.clear();
+        assert_eq!(end.entries().count(), 0);
+    }
+
+    #[test]
+    fn a_damaged_tail_is_refused() {
+        for tail in [vec![1], vec![0; 16], [vec![0; 17], vec![5, 200]].concat()] {
+            let end = End::new(Life(1), Tip::ROOT, tail);
+            assert!(end.find_trn(TrnId::from_bytes([9; 16])).is_err());
+        }
+    }
+}

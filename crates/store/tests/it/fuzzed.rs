@@ -1,0 +1,61 @@
+//! What must hold for any bytes and any text. The fuzz targets `payload` and `transact` include this file as well.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tolstoy_edn::Instant;
+use tolstoy_env::{Clock, Entropy, Env, NoEntropy};
+use tolstoy_store::{Store, log};
+
+/// Panics if decoding a payload breaks a promise: it decodes to something that encodes to the same bytes, or is refused.
+pub(crate) fn check_payload(payload: &[u8]) {
+    if let Ok(transaction) = log::codec::decode(payload) {
+        assert_eq!(log::codec::encode(&transaction), payload);
+    }
+}
+
+/// Panics if a text, as a transaction and as a query, breaks a promise of the store.
+pub(crate) fn check_text(text: &str) {
+    let env = Env::new(Arc::new(Still), Arc::new(Counting(AtomicU64::new(1))));
+    let mut store = Store::in_memory(env).unwrap();
+    store
+        .transact_str(
+            "[{:db/ident :n :db/valueType :db.type/string :db/cardinality :db.cardinality/one :db/unique :db.unique/identity}
+              {:db/ident :r :db/valueType :db.type/ref :db/cardinality :db.cardinality/many}
+              {:n \"a\" :r {:n \"b\"}}]",
+        )
+        .unwrap();
+    let (facts, basis) = (store.facts_digest().unwrap(), store.basis());
+    match store.transact_str(text) {
+        Ok(report) => assert_eq!(report.tx, store.basis()),
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            assert!(error.span().is_none_or(|span| span.of(text).is_some()), "{error} stands in the text");
+            assert_eq!((store.facts_digest().unwrap(), store.basis()), (facts, basis), "{error}");
+        }
+    }
+    match store.query(text, &[]) {
+        Ok(result) => drop(result.to_edn().to_string()),
+        Err(error) => {
+            assert!(error.span().is_none_or(|span| span.of(text).is_some()), "{error} stands in the text");
+        }
+    }
+}
+
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Instant {
+        Instant::from_micros(1_772_323_200_000_000)
+    }
+}
+
+struct Counting(AtomicU64);
+
+impl Entropy for Counting {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
+        let n = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        bytes.iter_mut().rev().zip(n.iter().rev()).for_each(|(to, from)| *to = *from);
+        Ok(())
+    }
+}
