@@ -253,7 +253,7 @@ impl<'u> User<'u> {
             26 => ["0.0", "-1.5", "1e300", "##Inf", "2.5"][n as usize].to_owned(),
             28 => format!("#uuid \"00000000-0000-4000-8000-00000000000{n}\""),
             29 => format!("#uri \"https://example.org/{n}\""),
-            30 => (n % 2 == 0).to_string(),
+            30 => n.is_multiple_of(2).to_string(),
             31 => format!("#inst \"196{n}-02-03T04:05:06.{n}Z\""),
             32 => format!("#bytes \"0{n}ff\""),
             _ => ["\"\"", "\"ä\"", "\"Grisha\"", "\"a\\n\\\"b\\\"\"", "\"Anna\""][n as usize].to_owned(),

@@ -104,21 +104,15 @@ impl Facts {
         let mut new = BTreeSet::new();
         for c in changes {
             for e in [Some(c.e), c.v.as_ref_entid()].into_iter().flatten() {
-                match e.get() {
-                    n if n >= TX0 => {
-                        if e > tx {
-                            return Err(format!("transaction {tx} mentions {e}, a later one"));
-                        }
-                    }
-                    n if n >= USER0 => {
-                        if e > self.high {
-                            new.insert(e);
-                        }
-                    }
-                    _ if self.last.is_some() && (defines(c.a) && e == c.e || !self.exists(e)) => {
-                        return Err(format!("transaction {tx} changes or makes up the core entity {e}"));
-                    }
-                    _ => {}
+                let n = e.get();
+                if e > tx {
+                    return Err(format!("transaction {tx} mentions {e}, a later one"));
+                }
+                if (USER0..TX0).contains(&n) && e > self.high {
+                    new.insert(e);
+                }
+                if n < USER0 && self.last.is_some() && (defines(c.a) && e == c.e || !self.exists(e)) {
+                    return Err(format!("transaction {tx} changes or makes up the core entity {e}"));
                 }
             }
         }

@@ -115,7 +115,7 @@ impl Hub {
     /// # Errors
     /// Where the storage failed.
     pub fn restore(&mut self, seq: u64) -> Result<(), StorageError> {
-        let mut kept: Option<(Generation, Vec<(Committed, Vec<Bytes>)>)> = None;
+        let mut kept: Option<(Generation, Vec<Row>)> = None;
         self.storage.read(&mut |txn| {
             let LogRow::Living(life, generation) = txn.log(self.log)? else { return Ok(()) };
             let mut rows = Vec::new();
@@ -138,11 +138,14 @@ impl Hub {
     }
 }
 
+/// A transaction, with the bytes of its chunks.
+type Row = (Committed, Vec<Bytes>);
+
 /// Puts a log's beginning into an empty storage.
 struct Refill {
     log: LogId,
     generation: Generation,
-    rows: Vec<(Committed, Vec<Bytes>)>,
+    rows: Vec<Row>,
 }
 
 impl WriteJob for Refill {

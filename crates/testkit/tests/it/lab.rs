@@ -69,7 +69,8 @@ impl Lab {
     pub(crate) fn rest(&mut self) {
         let mut quiet = false;
         for _ in 0..8 {
-            quiet = (1..=self.stores.len()).fold(true, |quiet, n| self.outcomes(n) == [Outcome::NoChanges] && quiet);
+            let outcomes: Vec<_> = (1..=self.stores.len()).map(|n| self.outcomes(n)).collect();
+            quiet = outcomes.iter().all(|passes| *passes == [Outcome::NoChanges]);
             if quiet {
                 break;
             }

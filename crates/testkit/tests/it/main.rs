@@ -1,5 +1,5 @@
 //! The whole system: simulations from seeds, and stories told by name.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod lab;
 mod merge_cases;

@@ -88,7 +88,7 @@ fn a_value_that_both_sides_set_is_the_later_ones_and_the_log_says_so() {
     let e = Entid::USER0.plus(8);
     let overwrite =
         Overwrite { e, a: lab.entid(1, ":u/age"), base: Some(long(1)), incoming: Some(long(2)), local: long(3) };
-    assert_eq!(report.passes[0].rebased.as_ref().unwrap().overwritten, [overwrite.clone()]);
+    assert_eq!(report.passes[0].rebased.as_ref().unwrap().overwritten, std::slice::from_ref(&overwrite));
     lab.rest();
     assert_eq!(lab.became(1, &second).overwritten, [overwrite]);
     assert_eq!(lab.data(1), [format!("[{e} :u/name \"counter\"]"), format!("[{e} :u/age 3]")]);
@@ -366,4 +366,139 @@ fn a_log_that_was_begun_anew_stops_the_sync() {
     }
     assert_eq!(lab.store(1).facts_digest().unwrap(), digest);
     assert_eq!(lab.log(1), log);
+}
+
+/// A name that an entity gave up and another took: the other side still knows the first one by it.
+#[test]
+fn who_takes_an_identity_that_was_given_up_is_somebody_else() {
+    let mut lab = lab(2, "[{:u/name \"Anna\" :u/age 28}]");
+    lab.transact(1, "[{:u/note \"something else\"}]");
+    lab.transact(2, "[[:db/add [:u/name \"Anna\"] :u/name \"Anna the elder\"]]");
+    lab.transact(2, "[{:u/name \"Anna\" :u/age 3}]");
+    lab.sync(1);
+    lab.rest();
+    assert_eq!(
+        lab.data(1),
+        [
+            "[65544 :u/name \"Anna the elder\"]",
+            "[65544 :u/age 28]",
+            "[65545 :u/note \"something else\"]",
+            "[65546 :u/name \"Anna\"]",
+            "[65546 :u/age 3]",
+        ]
+    );
+}
+
+/// Of two new entities that had one identity in turn, only the first is whom the other side calls so.
+#[test]
+fn an_identity_that_new_entities_had_in_turn_names_the_first() {
+    let mut lab = lab(2, "");
+    lab.transact(1, "[{:u/name \"desk 7\" :u/note \"by the window\"}]");
+    lab.transact(2, "[{:u/name \"desk 7\" :u/age 1}]");
+    lab.transact(2, "[[:db/add [:u/name \"desk 7\"] :u/name \"old desk\"]]");
+    lab.transact(2, "[{:u/name \"desk 7\" :u/age 2}]");
+    lab.sync(1);
+    lab.rest();
+    assert_eq!(
+        lab.data(1),
+        [
+            "[65544 :u/name \"old desk\"]",
+            "[65544 :u/age 1]",
+            "[65544 :u/note \"by the window\"]",
+            "[65545 :u/name \"desk 7\"]",
+            "[65545 :u/age 2]",
+        ]
+    );
+}
+
+/// Who mentions a carrier's transaction means the carrier, wherever the next merge moves it.
+#[test]
+fn a_carriers_transaction_can_be_spoken_of() {
+    let mut lab = lab(3, "");
+    lab.transact(1, "[{:u/badge \"7\"}]");
+    let displaced = lab.transact(2, "[{:u/badge \"7\" :u/note \"mine\"}]");
+    lab.sync(1);
+    assert!(lab.try_sync(2, 1).is_err());
+    let carrier = lab.became(2, &displaced);
+    assert!(carrier.displaced.is_some());
+    let remark = lab.transact(2, &format!("[[:db/add {} :u/note \"to be settled\"]]", carrier.tx));
+    lab.sync(3);
+    lab.transact(3, "[{:u/note \"meanwhile\"}]");
+    lab.sync(3);
+    lab.rest();
+    let moved = lab.became(1, &displaced).tx;
+    assert_ne!(moved, carrier.tx);
+    assert_eq!(lab.became(1, &remark).displaced, None);
+    assert!(lab.data(1).contains(&format!("[{moved} :u/note \"to be settled\"]")));
+}
+
+/// A definition that both sides have from one change is one definition, whatever one of them made of it since.
+#[test]
+fn an_attribute_altered_after_the_hub_lost_its_definition() {
+    let mut lab = Lab::new(3);
+    lab.transact(1, &format!("[{NOTE}]"));
+    lab.sync(1);
+    lab.sync(2);
+    lab.transact(2, "[[:db/add :u/note :db/cardinality :db.cardinality/one]]");
+    lab.hub.restore(0).unwrap();
+    lab.transact(3, &format!("[{AGE} {{:u/age 1}}]"));
+    lab.sync(3);
+    lab.sync(1);
+    lab.sync(2);
+    lab.rest();
+    let note = lab.entid(3, ":u/note");
+    assert!(lab.store(3).schema().attribute(note).unwrap().is_one());
+}
+
+/// An attribute that became cardinality one while the other side went on adding values to it.
+#[test]
+fn a_value_added_to_an_attribute_that_became_one_is_not_overwritten_in_silence() {
+    let mut lab = lab(2, "[{:u/name \"Anna\"}]");
+    lab.transact(1, "[[:db/add [:u/name \"Anna\"] :u/note \"x\"]]");
+    lab.transact(1, "[[:db/add :u/note :db/cardinality :db.cardinality/one]]");
+    let change = lab.transact(2, "[[:db/add [:u/name \"Anna\"] :u/note \"y\"]]");
+    lab.sync(1);
+    lab.rest();
+    assert_eq!(lab.data(1), ["[65544 :u/name \"Anna\"]", "[65544 :u/note \"y\"]"]);
+    let [overwrite] = lab.became(1, &change).overwritten.try_into().unwrap();
+    assert_eq!((overwrite.incoming, overwrite.local), (Some(Value::String("x".into())), Value::String("y".into())));
+}
+
+/// A carrier names what its change allocated by the numbers that it was authored with, also after an earlier merge gave
+/// those entities others.
+#[test]
+fn a_carrier_names_its_entities_as_they_were_authored() {
+    let mut lab = lab(3, "");
+    lab.transact(1, "[{:u/name \"Anna\"}]");
+    let change = lab.transact(2, "[{:db/id \"a\" :u/name \"Anna\" :u/note \"x\"} {:db/id \"b\" :u/badge \"7\"}]");
+    lab.sync(1);
+    assert!(lab.try_sync(2, 1).is_err());
+    lab.sync(3);
+    lab.transact(3, "[{:u/badge \"7\"}]");
+    lab.sync(3);
+    lab.rest();
+    let carrier = lab.became(1, &change).displaced.unwrap();
+    assert_eq!(carrier.reason, Reason::Unique);
+    let unbound: Vec<_> = carrier.unbound.iter().map(|u| (u.origin, u.authored)).collect();
+    assert_eq!(unbound, [(change.origin.id, change.tempids["b"])]);
+}
+
+/// What a change overwrote in a merge that was not pushed stands again when the change is displaced in the next one; the
+/// change after it, which replaces it instead, says so.
+#[test]
+fn a_displaced_change_leaves_its_overwrite_to_the_next() {
+    let mut lab = lab(3, "[{:u/name \"Anna\" :u/age 1}]");
+    lab.transact(1, "[[:db/add [:u/name \"Anna\"] :u/age 2]]");
+    let first = lab.transact(2, "[[:db/add [:u/name \"Anna\"] :u/age 3] {:u/badge \"7\"}]");
+    let second = lab.transact(2, "[[:db/add [:u/name \"Anna\"] :u/age 4]]");
+    lab.sync(1);
+    assert!(lab.try_sync(2, 1).is_err());
+    assert_eq!(lab.became(2, &first).overwritten.len(), 1);
+    lab.sync(3);
+    lab.transact(3, "[{:u/badge \"7\"}]");
+    lab.sync(3);
+    lab.rest();
+    assert!(lab.became(1, &first).displaced.is_some());
+    let [overwrite] = lab.became(1, &second).overwritten.try_into().unwrap();
+    assert_eq!((overwrite.incoming, overwrite.local), (Some(long(2)), long(4)));
 }
