@@ -7,7 +7,13 @@
 //! cargo run --release -p tolstoy-bench            # everything
 //! cargo run --release -p tolstoy-bench -- query   # what has "query" in its name
 //! ```
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a measuring program, not a library")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a measuring program, not a library"
+)]
 #![allow(clippy::disallowed_methods, reason = "it measures real time")]
 
 mod hub;

@@ -88,6 +88,8 @@ pub(crate) fn inspect(sql: &Connection, name: &str) -> Result<Found> {
         _ => return Err(Error::new(ErrorKind::NotAStore, format!("{name}: the file is not a Tolstoy store"))),
     };
     sql.set_prepared_statement_cache_capacity(128);
+    // Else SQLite prepares a cached statement anew whenever a bound value might suggest another plan.
+    sql.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(found)
 }
 
