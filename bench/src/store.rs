@@ -23,7 +23,10 @@ pub(crate) fn with_schema() -> (TempDir, Store) {
 pub(crate) fn by_hand(dir: &TempDir) -> Connection {
     let sql = Connection::open(dir.path().join("people.db")).unwrap();
     sql.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).unwrap();
-    sql.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY").unwrap();
+    sql.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY",
+    )
+    .unwrap();
     sql
 }
 

@@ -97,7 +97,7 @@ pub(crate) fn inspect(sql: &Connection, name: &str) -> Result<Found> {
 pub(crate) fn prepare_for_writing(sql: &Connection) -> Result<()> {
     sql.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     sql.execute_batch(
-        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;",
+        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;",
     )?;
     Ok(())
 }
