@@ -19,7 +19,7 @@ use tolstoy_proto::{
 };
 use uuid::Uuid;
 
-use crate::load::{self, Connection};
+use crate::load::{Connection, Request};
 use crate::round::{Comparison, Table, time};
 
 /// Connections that push at the same time.
@@ -64,6 +64,10 @@ pub(crate) fn pushes(seed: u64, count: usize, each: usize) -> Vec<Vec<u8>> {
     bodies
 }
 
+fn push_to(log: LogId, body: Vec<u8>) -> Request {
+    Request::Post { path: paths::push(log), media_type: media::MSGPACK, body: body.into() }
+}
+
 pub(crate) fn log(n: u64) -> LogId {
     LogId(Uuid::from_u128(0x1000 + u128::from(n)))
 }
@@ -78,7 +82,7 @@ pub(crate) fn start_hub(runtime: &Runtime, dir: &TempDir) -> SocketAddr {
 }
 
 /// Each list of requests on a connection of its own, all at the same time.
-fn run(runtime: &Runtime, address: SocketAddr, requests: &[Vec<Vec<u8>>]) -> Duration {
+fn run(runtime: &Runtime, address: SocketAddr, requests: &[Vec<Request>]) -> Duration {
     let connections = runtime.block_on(async {
         let mut connections = Vec::new();
         for _ in requests {
@@ -90,7 +94,7 @@ fn run(runtime: &Runtime, address: SocketAddr, requests: &[Vec<Vec<u8>>]) -> Dur
     time(|| {
         runtime.block_on(async {
             let mut tasks = Vec::new();
-            for (mut connection, requests) in jobs {
+            for (connection, requests) in jobs {
                 tasks.push(tokio::spawn(async move {
                     for request in requests {
                         assert_eq!(connection.ask(&request).await.0, 200);
@@ -131,7 +135,7 @@ fn start_bare(runtime: &Runtime, dir: &TempDir) -> SocketAddr {
         queue.send((body, answer)).unwrap();
         done.await.unwrap();
     };
-    serve(runtime, Router::new().route("/", post(handler)).with_state(queue))
+    serve(runtime, Router::new().route("/", post(handler).get(|| async {})).with_state(queue))
 }
 
 fn serve(runtime: &Runtime, router: Router) -> SocketAddr {
@@ -146,11 +150,10 @@ fn compare_pushes(table: &mut Table, name: &'static str, goal: f64, writers: usi
         return;
     }
     let bodies: Vec<Vec<Vec<u8>>> = (0..writers).map(|w| pushes(w as u64 + 1, pushes_each, 1)).collect();
-    let to_hub: Vec<Vec<Vec<u8>>> = (0_u64..)
-        .zip(&bodies)
-        .map(|(w, own)| own.iter().map(|body| load::post(&paths::push(log(w)), media::MSGPACK, body)).collect())
-        .collect();
-    let bare_request = load::post("/", "application/octet-stream", &[7; BYTES]);
+    let to_hub: Vec<Vec<Request>> =
+        (0_u64..).zip(bodies).map(|(w, own)| own.into_iter().map(|body| push_to(log(w), body)).collect()).collect();
+    let body = Bytes::from_static(&[7; BYTES]);
+    let bare_request = Request::Post { path: "/".to_owned(), media_type: media::OCTETS, body };
     let to_bare = vec![vec![bare_request; pushes_each]; writers];
     table.compare(Comparison {
         name,
@@ -190,29 +193,27 @@ pub(crate) fn pull(table: &mut Table) {
     let dir = tempfile::tempdir().unwrap();
     let address = start_hub(&runtime, &dir);
     let requests = pushes(1, LOG, 1000);
-    let requests = requests.iter().map(|body| load::post(&paths::push(log(0)), media::MSGPACK, body)).collect();
+    let requests = requests.into_iter().map(|body| push_to(log(0), body)).collect();
     run(&runtime, address, &[requests]);
-    let pull = load::get(&paths::pull(log(0), &[]));
+    let pull = Request::Get(paths::pull(log(0), &[]));
     let length = runtime.block_on(async { Connection::open(address).await.ask(&pull).await.1 });
     assert!(length > LOG * BYTES);
-    let pieces: Vec<Bytes> = vec![Bytes::from(vec![7; 64 << 10]); length.div_ceil(64 << 10)];
+    let all = Bytes::from(vec![7; length]);
+    let pieces: Vec<Bytes> =
+        (0..length).step_by(64 << 10).map(|at| all.slice(at..(at + (64 << 10)).min(length))).collect();
     let bare = serve(
         &runtime,
-        Router::new().route(
-            "/",
+        Router::new().route("/", get(|| async {})).route(
+            "/bytes",
             get(|State(pieces): State<Vec<Bytes>>| async move { Body::from_stream(Pieces(pieces.into_iter())) })
                 .with_state(pieces),
         ),
     );
-    let fetch = |address: SocketAddr, request: &[u8]| {
-        time(|| {
-            runtime.block_on(async {
-                let mut connection = Connection::open(address).await;
-                assert_eq!(connection.ask(request).await.0, 200);
-            });
-        })
+    let fetch = |address: SocketAddr, request: &Request| {
+        let connection = runtime.block_on(Connection::open(address));
+        time(|| assert_eq!(runtime.block_on(connection.ask(request)), (200, length)))
     };
-    let bare_request = load::get("/");
+    let bare_request = Request::Get("/bytes".to_owned());
     table.compare(Comparison {
         name: "hub pull",
         unit: "transactions/s",
