@@ -120,6 +120,18 @@ impl Store {
         Ok(result)
     }
 
+    /// Runs `read` on one snapshot of the file, with the schema that holds in it: others may have written since
+    /// [`Store::refresh`], and a schema of another moment would lead to indexes that the facts are not in.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Connection, &Schema) -> Result<T>) -> Result<T> {
+        let snapshot = self.sql.unchecked_transaction()?;
+        if data_version(&snapshot)? == self.version {
+            read(&snapshot, &self.schema)
+        } else {
+            let Working { schema, .. } = Working::load(&snapshot)?;
+            read(&snapshot, &schema)
+        }
+    }
+
     /// Takes in what other processes have written, if they have.
     ///
     /// # Errors

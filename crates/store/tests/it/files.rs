@@ -119,6 +119,24 @@ fn two_stores_on_one_file_notice_each_other() {
     assert_eq!(one.facts_digest().unwrap(), other.facts_digest().unwrap());
 }
 
+/// Facts are listed in one index or the other, by the schema of their moment.
+#[test]
+fn a_query_goes_by_the_schema_of_its_snapshot() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s.db");
+    let mut one = Store::open_or_create(&path, env(1)).unwrap();
+    must(&mut one, PEOPLE);
+    must(&mut one, "[{:person/email \"ivan@x\" :person/age 40}]");
+    let other = Store::open(&path, env(2)).unwrap();
+    let ages = |s: &Store| s.query("[:find [?a ...] :where [_ :person/age ?a]]", &[]).unwrap().to_edn().to_string();
+    assert_eq!(ages(&other), "[40]");
+    must(&mut one, "[[:db/add :person/age :db/index true]]");
+    assert_eq!(ages(&other), "[40]");
+    must(&mut one, "[[:db/add :person/age :db/ident :person/years]]");
+    assert_eq!(other.query("[:find ?a . :where [_ :person/years ?a]]", &[]).unwrap().to_edn().to_string(), "40");
+    assert_eq!(other.query("[:find ?a . :where [_ :person/age ?a]]", &[]).unwrap_err().kind(), ErrorKind::Input);
+}
+
 #[test]
 fn the_originals_database_is_not_a_store() {
     let (_dir, path) = copy("mentat-v1.db");
