@@ -240,3 +240,32 @@ fn contradictions() {
            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
         "#);
 }
+
+#[test]
+fn definitions_that_mean_nothing() {
+    let defined = |ident: &str, more: &str| {
+        shown(&format!(
+            "[{{:db/ident {ident} :db/valueType :db.type/long :db/cardinality :db.cardinality/one\n  {more}}}]"
+        ))
+    };
+    assert_snapshot!(defined(":x/y", ":db/unique :db.type/string"), @"
+    Refused: tx:2:14: :db/unique is :db.unique/value or :db.unique/identity
+        :db/unique :db.type/string}]
+                   ^^^^^^^^^^^^^^^
+    ");
+    assert_snapshot!(shown("[[:db/add :person/age :db/cardinality 35]]"), @"
+    Refused: tx:1:39: :db/cardinality is :db.cardinality/one or :db.cardinality/many
+      [[:db/add :person/age :db/cardinality 35]]
+                                            ^^
+    ");
+    assert_snapshot!(shown("[[:db/add :db.cardinality/one :db/_valueType \"x\"] {:db/id \"x\" :db/ident :x/y}]"), @r#"
+    Refused: tx:1:46: :db/valueType is :db.type/string or another of :db.type
+      [[:db/add :db.cardinality/one :db/_valueType "x"] {:db/id "x" :db/ident :x/y}]
+                                                   ^^^
+    "#);
+    assert_snapshot!(defined(":x/_y", ":db/doc \"\""), @"
+    Refused: tx:1:13: the name of an ident cannot begin with an underscore: :x/_y reads :x/y backwards
+      [{:db/ident :x/_y :db/valueType :db.type/long :db/ca...
+                  ^^^^^
+    ");
+}
