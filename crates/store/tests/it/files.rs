@@ -137,6 +137,35 @@ fn a_query_goes_by_the_schema_of_its_snapshot() {
     assert_eq!(other.query("[:find ?a . :where [_ :person/age ?a]]", &[]).unwrap_err().kind(), ErrorKind::Input);
 }
 
+/// SQLite cannot make its files beside the store, as in a read-only directory. It follows no links to them.
+#[cfg(unix)]
+#[test]
+fn a_store_that_cannot_be_written_can_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("100% ?#.db");
+    let digest = {
+        let mut store = Store::open_or_create(&path, env(1)).unwrap();
+        FIXTURE.iter().for_each(|text| drop(must(&mut store, text)));
+        store.facts_digest().unwrap()
+    };
+    std::os::unix::fs::symlink("nowhere", dir.path().join("100% ?#.db-shm")).unwrap();
+    assert_eq!(Store::open(&path, env(2)).unwrap_err().kind(), ErrorKind::Storage);
+
+    let mut store = Store::open_to_read(&path, env(2)).unwrap();
+    assert_eq!(store.facts_digest().unwrap(), digest);
+    let ages = store.query("[:find [?a ...] :where [_ :person/age ?a]]", &[]).unwrap();
+    assert_eq!(ages.to_edn().to_string(), "[41]");
+    let refused = store.transact_str("[]").unwrap_err();
+    assert_eq!(
+        (refused.kind(), refused.to_string().as_str()),
+        (ErrorKind::Storage, "the store cannot be written: it is read-only")
+    );
+
+    // Facts that are only in the write-ahead log would be missed.
+    fs::write(dir.path().join("100% ?#.db-wal"), "frames").unwrap();
+    assert_eq!(Store::open_to_read(&path, env(3)).unwrap_err().kind(), ErrorKind::Storage);
+}
+
 #[test]
 fn the_originals_database_is_not_a_store() {
     let (_dir, path) = copy("mentat-v1.db");
