@@ -217,10 +217,10 @@ fn contradictions() {
            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
         "#);
     assert_snapshot!(shown("[[:db/add (transaction-tx) :db/txInstant #inst \"2020-01-01T00:00:00Z\"]]"), @r#"
-        Refused: tx:1:2: the transaction's :db/txInstant is not later than the one before
-          [[:db/add (transaction-tx) :db/txInstant ...
-           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-        "#);
+    Refused: tx:1:2: the transaction's :db/txInstant, #inst "2020-01-01T00:00:00Z", is not later than the one before, #inst "2026-03-01T00:00:01Z"
+      [[:db/add (transaction-tx) :db/txInstant ...
+       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    "#);
     assert_snapshot!(
         shown("[[:db/add (transaction-tx) :db/txInstant #inst \"2040-01-01T00:00:00Z\"]\n {:db/id (transaction-tx) :db/txInstant #inst \"2041-01-01T00:00:00Z\"}]"),
         @r#"
