@@ -461,7 +461,7 @@ fn something_else_answers() {
         let _ = link.read_to_end(&mut Vec::new());
     });
     insta::assert_snapshot!(refused(&room, &[&["sync", "people.db", &url, "new"]]), @r#"
-    error: http://127.0.0.1:PORT: what answers there is not a Tolstoy hub, or not one of this version: expected value at line 1 column 1
+    error: http://127.0.0.1:PORT: what answers there is not a Tolstoy hub, or not one of this version: it answered a push with no state of a log
     hint: check the address; a browser shows a hub's greeting there
     exit 5
     "#);
