@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rusqlite::OptionalExtension;
 use tolstoy_edn::Instant;
 
 use crate::core::sqlite::listed_in;
@@ -98,18 +99,30 @@ impl Working<'_> {
             let listed = listed_in(before.attribute(a).is_some_and(Attribute::indexed));
             let update = format!("UPDATE datoms SET avet = ?2, uniq = ?3 WHERE a = ?1 AND {listed}");
             let mut update = self.sql.prepare_cached(&update)?;
-            update.execute((a, avet, uniq)).map_err(|e| match e.sqlite_error_code() {
-                Some(rusqlite::ErrorCode::ConstraintViolation) => Failure::from(Refusal::Definition {
-                    e: a,
-                    why: format!(
-                        "the attribute {} cannot become unique: two entities have the same value",
-                        self.schema.name(a)
-                    ),
-                }),
-                _ => e.into(),
-            })?;
+            if let Err(error) = update.execute((a, avet, uniq)) {
+                return Err(self.not_unique(a, listed, error));
+            }
         }
         Ok(())
+    }
+
+    /// Why an attribute's facts, which are listed so, could not be marked as unique.
+    fn not_unique(&self, a: Entid, listed: &str, error: rusqlite::Error) -> Failure {
+        if error.sqlite_error_code() != Some(rusqlite::ErrorCode::ConstraintViolation) {
+            return error.into();
+        }
+        let twice = format!(
+            "SELECT min(e), max(e) FROM datoms WHERE a = ?1 AND {listed} GROUP BY v HAVING count(*) > 1 LIMIT 1"
+        );
+        let holders: rusqlite::Result<(Entid, Entid)> = self.sql.query_row(&twice, [a], |r| Ok((r.get(0)?, r.get(1)?)));
+        match holders {
+            Ok((one, other)) => {
+                let [name, one, other] = [a, one, other].map(|e| self.schema.name(e));
+                let why = format!("the attribute {name} cannot become unique: {one} and {other} have the same value");
+                Refusal::Definition { e: a, why }.into()
+            }
+            Err(_) => error.into(),
+        }
     }
 
     /// An attribute whose cardinality became one must have one value at most everywhere.
@@ -120,10 +133,11 @@ impl Working<'_> {
             let Some(attribute) = schema.attribute(a).filter(|d| d.is_one()) else { continue };
             let listed = listed_in(attribute.indexed());
             let twice =
-                format!("SELECT 1 FROM datoms WHERE a = ?1 AND {listed} GROUP BY e HAVING count(*) > 1 LIMIT 1");
-            if self.sql.prepare_cached(&twice)?.exists([a])? {
-                let name = schema.name(a);
-                let why = format!("the attribute {name} cannot become cardinality one: an entity has several values");
+                format!("SELECT e FROM datoms WHERE a = ?1 AND {listed} GROUP BY e HAVING count(*) > 1 LIMIT 1");
+            let holder: Option<Entid> = self.sql.prepare_cached(&twice)?.query_row([a], |r| r.get(0)).optional()?;
+            if let Some(holder) = holder {
+                let (name, holder) = (schema.name(a), schema.name(holder));
+                let why = format!("the attribute {name} cannot become cardinality one: {holder} has several values");
                 return Err(Refusal::Definition { e: a, why }.into());
             }
         }

@@ -95,6 +95,17 @@ fn a_store_reopens_as_it_was() {
 }
 
 #[test]
+fn a_store_goes_from_thread_to_thread() {
+    let mut store = store_with(&[PEOPLE]);
+    let elsewhere = std::thread::spawn(move || {
+        must(&mut store, "[{:person/age 7}]");
+        store
+    });
+    let age = elsewhere.join().unwrap().query("[:find ?a . :where [_ :person/age ?a]]", &[]).unwrap();
+    assert_eq!(age.to_edn().to_string(), "7");
+}
+
+#[test]
 fn two_stores_on_one_file_notice_each_other() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s.db");

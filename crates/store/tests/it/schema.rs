@@ -61,11 +61,11 @@ fn cardinality_changes_where_the_facts_permit() {
     );
     assert_snapshot!(
         refused(&mut store, "[{:db/id :person/name :db/cardinality :db.cardinality/one}]"),
-        @r#"
-        Refused: tx:1:23: the attribute :person/name cannot become cardinality one: an entity has several values
-          [{:db/id :person/name :db/cardinality :db.cardinality/one}]
-                                ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-        "#
+        @"
+    Refused: tx:1:23: the attribute :person/name cannot become cardinality one: 65548 has several values
+      [{:db/id :person/name :db/cardinality :db.cardinality/one}]
+                            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    "
     );
     must(&mut store, r#"[[:db/retract [:person/ssn 1] :person/name ["x" "Ivan"]]]"#);
     must(&mut store, "[{:db/id :person/name :db/cardinality :db.cardinality/one}]");
@@ -81,11 +81,11 @@ fn uniqueness_comes_where_no_value_stands_twice() {
         + 65548 :person/age 2
         "#);
     must(&mut store, r#"[{:person/name "Ivan" :person/age 1}]"#);
-    assert_snapshot!(refused(&mut store, "[{:db/id :person/age :db/unique :db.unique/value}]"), @r#"
-        Refused: tx:1:22: the attribute :person/age cannot become unique: two entities have the same value
-          [{:db/id :person/age :db/unique :db.unique/value}]
-                               ^^^^^^^^^^^^^^^^^^^^^^^^^^^
-        "#);
+    assert_snapshot!(refused(&mut store, "[{:db/id :person/age :db/unique :db.unique/value}]"), @"
+    Refused: tx:1:22: the attribute :person/age cannot become unique: 65548 and 65549 have the same value
+      [{:db/id :person/age :db/unique :db.unique/value}]
+                           ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    ");
     assert_snapshot!(
         refused(&mut store, r#"[{:db/id :person/age :db/unique :db.unique/value} {:person/name "New" :person/age 9} {:person/name "Ivan" :person/age 9}]"#),
         @r#"
