@@ -35,7 +35,7 @@ pub struct Options {
     pub streams: usize,
     /// How long a request's head may take to arrive.
     pub header_timeout: Duration,
-    /// How long a client may keep the hub waiting for a body's next bytes, or for room to send.
+    /// How long a client may take for the next 16 KiB of a body, or its end, and for taking anything of an answer.
     pub stall_timeout: Duration,
     /// How long requests under way may take to end once the hub stops.
     pub drain: Duration,

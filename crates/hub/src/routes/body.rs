@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Instant, timeout_at};
 use tolstoy_proto::limits::MAX_PUSH;
 use tolstoy_proto::{ErrorKind, Form, FrameDecoder};
 
@@ -19,6 +20,10 @@ pub(crate) const SMALL_BODY: usize = 256 << 10;
 
 /// Bytes beyond a limit that are read and forgotten, so that the client hears why it is refused.
 const PATIENCE: usize = 64 << 20;
+
+/// Bytes that must arrive within the patience for a body, again and again: half a kilobyte a second, usually. Fewer are a
+/// stall too, or a client could keep its place for ever with a byte now and then.
+const STRIDE: usize = 16 << 10;
 
 /// A request's places among the bodies held in memory. They are free again when it is dropped.
 #[derive(Debug, Default)]
@@ -38,11 +43,14 @@ struct Incoming<'a> {
     body: Body,
     arrived: usize,
     limit: usize,
+    /// Bytes since the client was last given time, and until when it has it.
+    stride: usize,
+    until: Instant,
 }
 
 impl<'a> Incoming<'a> {
     async fn new(app: &'a App, headers: &HeaderMap, body: Body, limit: usize) -> Result<Self, ApiError> {
-        let mut incoming = Self { app, body, arrived: 0, limit };
+        let mut incoming = Self { app, body, arrived: 0, limit, stride: 0, until: Instant::now() + app.body_timeout };
         let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if length.is_some_and(|length| length > limit as u64) {
             return Err(incoming.refuse().await);
@@ -62,7 +70,7 @@ impl<'a> Incoming<'a> {
 
     async fn piece(&mut self) -> Result<Option<Bytes>, ApiError> {
         loop {
-            let frame = tokio::time::timeout(self.app.body_timeout, self.body.frame()).await.map_err(|_| {
+            let frame = timeout_at(self.until, self.body.frame()).await.map_err(|_| {
                 ApiError::new(StatusCode::REQUEST_TIMEOUT, ErrorKind::Timeout, "the body took too long to arrive")
             })?;
             match frame {
@@ -70,6 +78,10 @@ impl<'a> Incoming<'a> {
                 Some(Err(error)) => return Err(ApiError::bad_request(format!("the body was cut: {error}"))),
                 Some(Ok(frame)) => {
                     if let Ok(piece) = frame.into_data() {
+                        self.stride += piece.len();
+                        if self.stride >= STRIDE {
+                            self.give_time();
+                        }
                         return Ok(Some(piece));
                     }
                 }
@@ -77,7 +89,14 @@ impl<'a> Incoming<'a> {
         }
     }
 
+    /// The client has the whole patience from here: what the hub waited for was no fault of its.
+    fn give_time(&mut self) {
+        self.stride = 0;
+        self.until = Instant::now() + self.app.body_timeout;
+    }
+
     async fn refuse(&mut self) -> ApiError {
+        self.give_time();
         let mut forgotten = 0;
         while forgotten < PATIENCE {
             match self.piece().await {
@@ -99,6 +118,7 @@ pub(super) async fn whole(
     let mut incoming = Incoming::new(app, headers, body, limit).await?;
     let mut places = Places::default();
     places.take(&app.gate.small).await?;
+    incoming.give_time();
     let Some(first) = incoming.next().await? else { return Ok((Bytes::new(), places)) };
     let Some(second) = incoming.next().await? else { return Ok((first, places)) };
     let mut all = BytesMut::from(first);
@@ -107,6 +127,7 @@ pub(super) async fn whole(
     while let Some(piece) = next {
         if !large && all.len() + piece.len() > SMALL_BODY {
             places.take(&app.gate.large).await?;
+            incoming.give_time();
             large = true;
         }
         all.extend_from_slice(&piece);
@@ -129,6 +150,7 @@ pub(super) async fn upload(
     let mut incoming = Incoming::new(app, headers, body, limit).await?;
     let mut places = Places::default();
     places.take(&app.gate.small).await?;
+    incoming.give_time();
     let mut reading = Reading { decoder: FrameDecoder::new(form), uploader: Uploader::new(app.spool.clone()) };
     let mut pieces = Vec::new();
     while incoming.arrived <= SMALL_BODY {
@@ -141,6 +163,7 @@ pub(super) async fn upload(
         }
     }
     places.take(&app.gate.large).await?;
+    incoming.give_time();
     let (forward, mut arriving) = mpsc::channel::<Bytes>(4);
     let reader = tokio::task::spawn_blocking(move || {
         pieces.iter().try_for_each(|piece| reading.take(piece))?;
@@ -155,8 +178,12 @@ pub(super) async fn upload(
         match incoming.next().await {
             Ok(Some(piece)) => {
                 // The reader stops listening when it has met an error, which it gives below.
+                let waits = forward.capacity() == 0;
                 if forward.send(piece).await.is_err() {
                     break;
+                }
+                if waits {
+                    incoming.give_time();
                 }
             }
             Ok(None) => break,

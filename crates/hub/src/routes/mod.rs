@@ -37,7 +37,7 @@ pub(crate) struct App {
     pub(crate) gate: Gate,
     /// Where long pushes are put aside; none: they stay in memory.
     pub(crate) spool: Option<PathBuf>,
-    /// How long a client may keep the hub waiting for the next piece of a body.
+    /// How long a client may take for the next 16 KiB of a body, or its end.
     pub(crate) body_timeout: Duration,
 }
 

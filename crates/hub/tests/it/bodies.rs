@@ -89,3 +89,24 @@ async fn a_client_that_stalls_is_told_and_others_are_served() {
     let _ = silent.read_to_end(&mut answer).await;
     hub.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_client_that_sends_a_byte_now_and_then_stalls_too() {
+    let options = Options { stall_timeout: Duration::from_millis(200), ..Options::default() };
+    let hub = HubHandle::start(Hub::in_memory(env(), options), "127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let link = tokio::net::TcpStream::connect(hub.address()).await.unwrap();
+    let (mut answers, mut link) = link.into_split();
+    let head = format!("PUT {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000\r\n\r\n", paths::v0_head(log(1)));
+    link.write_all(head.as_bytes()).await.unwrap();
+    // It ends by being refused: the bytes it announced would take far longer.
+    let dripping = tokio::spawn(async move {
+        while link.write_all(b" ").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let mut answer = [0; 13];
+    answers.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 408 ");
+    dripping.abort();
+    hub.stop().await.unwrap();
+}
