@@ -21,6 +21,10 @@ pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failu
         Some(data) => data.clone(),
         None => default_data()?,
     };
+    if data.exists() && !data.is_dir() {
+        let message = format!("{}: this is a file, and a hub keeps its data in a directory", data.display());
+        return Err(Failure::new(Kind::NotAStore, message).hint("name a directory: `tolstoy serve --data DIR`"));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
