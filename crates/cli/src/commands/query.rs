@@ -47,7 +47,7 @@ pub(crate) fn run(args: &args::Query, env: &Env, ui: &mut Ui) -> Result<(), Fail
 fn unquoted(failure: Failure, inputs: &[Edn]) -> Failure {
     let word = inputs.iter().find(|input| matches!(input, Edn::Symbol(_)));
     match word {
-        Some(word) if failure.kind == Kind::Input => {
+        Some(word) if failure.kind == Kind::Input && failure.message.contains(&word.to_string()) => {
             failure.hint(format!("an input is EDN, where a text has quotes of its own: '\"{word}\"'"))
         }
         _ => failure,
