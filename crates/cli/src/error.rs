@@ -244,7 +244,7 @@ impl Failure {
                 .hint(format!("name a file in it, such as {}", db.join("people.db").display()));
         }
         match db.parent() {
-            Some(parent) if parent != Path::new("") && !parent.exists() => {
+            Some(parent) if parent != Path::new("") && parent.try_exists().is_ok_and(|exists| !exists) => {
                 let parent = parent.display();
                 Self::new(Kind::Missing, format!("{shown}: there is no directory {parent}"))
                     .hint("make it first, or name a file elsewhere")

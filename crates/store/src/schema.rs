@@ -17,6 +17,17 @@ pub enum Cardinality {
     Many,
 }
 
+impl Cardinality {
+    /// The cardinality whose ident has this entid.
+    pub(crate) const fn from_entid(entid: Entid) -> Option<Self> {
+        match entid {
+            entids::CARDINALITY_ONE => Some(Self::One),
+            entids::CARDINALITY_MANY => Some(Self::Many),
+            _ => None,
+        }
+    }
+}
+
 /// What the value of a unique attribute means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Unique {
@@ -24,6 +35,17 @@ pub enum Unique {
     Value,
     /// `:db.unique/identity`: it names its entity; asserting a taken one is a statement about that entity.
     Identity,
+}
+
+impl Unique {
+    /// The uniqueness whose ident has this entid.
+    pub(crate) const fn from_entid(entid: Entid) -> Option<Self> {
+        match entid {
+            entids::UNIQUE_VALUE => Some(Self::Value),
+            entids::UNIQUE_IDENTITY => Some(Self::Identity),
+            _ => None,
+        }
+    }
 }
 
 /// What is stated about an entity with schema attributes. It can be used as an attribute once its type and cardinality
@@ -199,20 +221,8 @@ impl Schema {
         let named = change.v.as_ref_entid().filter(|_| added);
         match change.a {
             entids::VALUE_TYPE => attribute.value_type = named.and_then(ValueType::from_entid),
-            entids::CARDINALITY => {
-                attribute.cardinality = match named {
-                    Some(entids::CARDINALITY_ONE) => Some(Cardinality::One),
-                    Some(entids::CARDINALITY_MANY) => Some(Cardinality::Many),
-                    _ => None,
-                }
-            }
-            entids::UNIQUE => {
-                attribute.unique = match named {
-                    Some(entids::UNIQUE_VALUE) => Some(Unique::Value),
-                    Some(entids::UNIQUE_IDENTITY) => Some(Unique::Identity),
-                    _ => None,
-                }
-            }
+            entids::CARDINALITY => attribute.cardinality = named.and_then(Cardinality::from_entid),
+            entids::UNIQUE => attribute.unique = named.and_then(Unique::from_entid),
             entids::INDEX => attribute.index = flag,
             entids::IS_COMPONENT => attribute.component = flag,
             entids::FULLTEXT => attribute.fulltext = flag,

@@ -34,14 +34,31 @@ impl Store {
     /// # Errors
     /// `Storage` where the file is missing or cannot be read, `NotAStore`, `NewerFormat`.
     pub fn open(path: &Path, env: Env) -> Result<Self> {
-        if !path.exists() {
+        if path.try_exists().is_ok_and(|exists| !exists) {
             return Err(Error::new(ErrorKind::Storage, format!("{}: there is no such file", path.display())));
         }
         let sql = sqlite::connect(path, false)?;
         let name = path.display().to_string();
         match sqlite::inspect(&sql, &name)? {
-            Found::Store => Self::with(sql, env),
+            Found::Store => Self::to_write(sql, env),
             Found::Empty => Err(Error::new(ErrorKind::NotAStore, format!("{name}: the file is empty, not a store"))),
+        }
+    }
+
+    /// Opens the store in a file as [`Store::open`] does or, where it or its directory cannot be written, to read only:
+    /// each write fails, and what another process writes meanwhile is not noticed.
+    ///
+    /// # Errors
+    /// As for [`Store::open`].
+    pub fn open_to_read(path: &Path, env: Env) -> Result<Self> {
+        let error = match Self::open(path, env.clone()) {
+            Err(error) if error.kind() == ErrorKind::Storage && sqlite::is_whole(path) => error,
+            result => return result,
+        };
+        let Ok(sql) = sqlite::connect_unchanging(path) else { return Err(error) };
+        match sqlite::inspect(&sql, &path.display().to_string()) {
+            Ok(Found::Store) => Self::load(sql, env),
+            _ => Err(error),
         }
     }
 
@@ -52,7 +69,7 @@ impl Store {
     pub fn open_or_create(path: &Path, env: Env) -> Result<Self> {
         let sql = sqlite::connect(path, true)?;
         match sqlite::inspect(&sql, &path.display().to_string())? {
-            Found::Store => Self::with(sql, env),
+            Found::Store => Self::to_write(sql, env),
             Found::Empty => Self::fill(sql, env),
         }
     }
@@ -77,11 +94,15 @@ impl Store {
             transaction.execute("INSERT INTO meta (key, value) VALUES ('device', ?1)", [device.as_bytes()])?;
         }
         transaction.commit()?;
-        Self::with(sql, env)
+        Self::load(sql, env)
     }
 
-    fn with(sql: Connection, env: Env) -> Result<Self> {
+    fn to_write(sql: Connection, env: Env) -> Result<Self> {
         sqlite::prepare_for_writing(&sql)?;
+        Self::load(sql, env)
+    }
+
+    fn load(sql: Connection, env: Env) -> Result<Self> {
         // Before the load: what others write in between is noticed by the next look at the counter.
         let version = data_version(&sql)?;
         let (schema, basis) = {
@@ -120,6 +141,18 @@ impl Store {
         Ok(result)
     }
 
+    /// Runs `read` on one snapshot of the file, with the schema that holds in it: others may have written since
+    /// [`Store::refresh`], and a schema of another moment would lead to indexes that the facts are not in.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Connection, &Schema) -> Result<T>) -> Result<T> {
+        let snapshot = self.sql.unchecked_transaction()?;
+        if data_version(&snapshot)? == self.version {
+            read(&snapshot, &self.schema)
+        } else {
+            let Working { schema, .. } = Working::load(&snapshot)?;
+            read(&snapshot, &schema)
+        }
+    }
+
     /// Takes in what other processes have written, if they have.
     ///
     /// # Errors
@@ -155,7 +188,8 @@ impl Store {
     /// # Errors
     /// Where the file cannot be read.
     pub fn transaction(&self, tx: Entid) -> Result<Option<Transaction>> {
-        read::transaction(&self.sql, Timeline::MAIN, tx)
+        let snapshot = self.sql.unchecked_transaction()?;
+        read::transaction(&snapshot, Timeline::MAIN, tx)
     }
 
     /// The first `limit` transactions of a timeline after `after`, in order. `Entid::TX0` leaves out the bootstrap.

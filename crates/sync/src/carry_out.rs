@@ -1,4 +1,16 @@
 //! Carrying out what the engine decides, on a store and a transport.
+//!
+//! A [`Place`] is a transaction of main with its id and chain digest in the log. What the store *knows* to be in the log
+//! has its place noted; `synced` is the newest of these. A stream may show that more of it is there (the answer to a push
+//! was lost) or less (the hub was restored): [`compare`](Session::compare) finds the **root**, the newest transaction that
+//! both have, by recomputing the places that follow.
+//!
+//! Requests take time, and another process may write to the store meanwhile. So nothing that was read before a request is
+//! trusted after it: each step on the store is one pass, and every pass begins by checking, inside its transaction, that
+//! the place it builds on is still noted as it was looked at, and that each further transaction it counts as synced is still
+//! the one with that origin at that number ([`note_places`]). If main up to the root is the same by its chain digest,
+//! whatever else happened does no harm: a rebase takes in local changes that were added, and a place is noted only for what
+//! was pushed.
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -14,7 +14,7 @@ use crate::{args, facts, json};
 const PAGE: usize = 256;
 
 pub(crate) fn run(args: &args::Log, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
-    let db = Db::open(&args.db, env)?;
+    let db = Db::open_to_read(&args.db, env)?;
     show(&db, Timeline(args.timeline), args.limit, args.output.json, ui)
 }
 

@@ -28,10 +28,20 @@ pub(crate) struct Db {
 impl Db {
     /// Opens a store that exists.
     pub(crate) fn open(path: &Path, env: &Env) -> Result<Self, Failure> {
-        if !path.exists() {
+        Self::existing(path, |path| Store::open(path, env.clone()))
+    }
+
+    /// Opens a store that exists, which may be read-only.
+    pub(crate) fn open_to_read(path: &Path, env: &Env) -> Result<Self, Failure> {
+        Self::existing(path, |path| Store::open_to_read(path, env.clone()))
+    }
+
+    fn existing(path: &Path, open: impl FnOnce(&Path) -> store::Result<Store>) -> Result<Self, Failure> {
+        // Where a directory on the way may not be read, the store says so.
+        if path.try_exists().is_ok_and(|exists| !exists) {
             return Err(Failure::no_store(path));
         }
-        let store = Store::open(path, env.clone()).map_err(|e| Failure::opening(path, &e))?;
+        let store = open(path).map_err(|e| Failure::opening(path, &e))?;
         Ok(Self { store, path: path.to_owned() })
     }
 

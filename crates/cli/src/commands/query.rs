@@ -35,7 +35,7 @@ impl Format {
 pub(crate) fn run(args: &args::Query, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
     let source = Source::of_argument(&args.query)?;
     let inputs = args.inputs.iter().enumerate().map(|(i, text)| input(i, text)).collect::<Result<Vec<_>, _>>()?;
-    let db = Db::open(&args.db, env)?;
+    let db = Db::open_to_read(&args.db, env)?;
     if args.explain {
         return explain(&db, &source, &source.text, &inputs, ui);
     }

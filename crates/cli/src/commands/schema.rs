@@ -14,7 +14,7 @@ use crate::error::Failure;
 use crate::ui::{Ui, visible};
 
 pub(crate) fn run(args: &args::Schema, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
-    let db = Db::open(&args.db, env)?;
+    let db = Db::open_to_read(&args.db, env)?;
     show(&db, args.all, Format::choose(args.output.json, args.edn, ui), ui)
 }
 

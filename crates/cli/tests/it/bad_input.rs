@@ -312,6 +312,26 @@ fn a_directory_that_cannot_be_written() {
     assert!(ran.err.contains("hint: check that the directory may be written"), "{ran}");
 }
 
+/// SQLite cannot make its files beside the store, as in a read-only directory, the superuser included.
+#[cfg(unix)]
+#[test]
+fn a_store_that_cannot_be_written_can_be_read() {
+    let room = Room::new();
+    room.run(&["transact", "people.db", "[{:db/ident :a/b}]"]);
+    std::os::unix::fs::symlink("nowhere", room.path("people.db-shm")).unwrap();
+    let query = room.run(&["query", "people.db", "[:find ?e . :where [?e :db/ident :a/b]]"]);
+    assert_eq!((query.code, query.out.as_str()), (0, "65536\n"), "{query}");
+    for command in ["schema", "log"] {
+        let ran = room.run(&[command, "people.db"]);
+        assert_eq!(ran.code, 0, "{ran}");
+    }
+    insta::assert_snapshot!(room.run(&["transact", "people.db", "[]"]).to_string(), @"
+    error: people.db: the file cannot be opened
+    hint: check that the directory exists, has room, and that you may write there
+    exit 1
+    ");
+}
+
 #[test]
 fn hubs_that_cannot_be() {
     let room = Room::new();
@@ -453,7 +473,7 @@ fn something_else_answers() {
         let _ = link.read_to_end(&mut Vec::new());
     });
     insta::assert_snapshot!(refused(&room, &[&["sync", "people.db", &url, "new"]]), @r#"
-    error: http://127.0.0.1:PORT: what answers there is not a Tolstoy hub, or not one of this version: expected value at line 1 column 1
+    error: http://127.0.0.1:PORT: what answers there is not a Tolstoy hub, or not one of this version: it answered a push with no state of a log
     hint: check the address; a browser shows a hub's greeting there
     exit 5
     "#);

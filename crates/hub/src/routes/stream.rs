@@ -9,9 +9,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body::Frame as BodyFrame;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
-use tolstoy_proto::{Form, FrameEncoder, LogId, TrnId, media};
+use tolstoy_proto::{ChunkId, Form, FrameEncoder, LogId, TrnId, media};
 
 use super::App;
 use super::error::ApiError;
@@ -47,27 +47,77 @@ pub(super) async fn answer(
     form: Form,
     status: StatusCode,
 ) -> Result<Response, ApiError> {
-    let first = super::read(app, move |service| {
-        let pull = service.pull(log, &from)?;
-        Ok::<_, PullError>(Reading { pull, encoder: FrameEncoder::new(form) }.page())
-    });
-    let first = first.await?.and_then(|page| page);
-    let page = first.map_err(|error| match error {
-        PullError::Gone => ApiError::conflict("the log was deleted while it was read"),
-        PullError::Storage(error) => error.into(),
-    })?;
+    let first = || {
+        let (app, from) = (app.clone(), from.clone());
+        async move {
+            let page = super::read(&app, move |service| {
+                let pull = service.pull(log, &from)?;
+                Reading { pull, encoder: FrameEncoder::new(form) }.page()
+            });
+            page.await?.map_err(|error| match error {
+                PullError::Gone => ApiError::conflict("the log was deleted while it was read"),
+                PullError::Storage(error) => error.into(),
+            })
+        }
+    };
+    let (page, place) = bounded(&app.gate.streams, first, Page::is_long).await?;
     let content_type = match form {
         Form::MessagePack => media::MSGPACK,
         Form::Json => media::JSON,
     };
-    let body = match page.rest {
-        None => Body::from(page.bytes),
-        Some(rest) => {
-            let place = app.gate.streams.clone().acquire_owned().await.map_err(|_| ApiError::closing())?;
-            Body::new(Pages { app: app.clone(), next: Next::Here(page.bytes.into(), Some(rest)), _place: place })
+    Ok((status, [(header::CONTENT_TYPE, content_type)], body(app, page, place)).into_response())
+}
+
+/// A chunk's bytes as a body; none where there is no such chunk.
+pub(super) async fn chunk(app: &Arc<App>, log: LogId, id: ChunkId) -> Result<Option<Body>, ApiError> {
+    let read = || {
+        let app = app.clone();
+        async move {
+            let found = super::read(&app, move |service| service.v0_chunk(log, &id)).await??;
+            Ok(found.map(|bytes| Page { bytes, rest: None }))
         }
     };
-    Ok((status, [(header::CONTENT_TYPE, content_type)], body).into_response())
+    let is_long = |page: &Option<Page>| page.as_ref().is_some_and(Page::is_long);
+    let (page, place) = bounded(&app.gate.streams, read, is_long).await?;
+    Ok(page.map(|page| body(app, page, place)))
+}
+
+/// What `read` reads, with one of the few places for long answers where it is long. It is not held while it waits for
+/// one: it is read again.
+async fn bounded<T, F: Future<Output = Result<T, ApiError>>>(
+    places: &Arc<Semaphore>,
+    read: impl Fn() -> F,
+    is_long: impl Fn(&T) -> bool,
+) -> Result<(T, Option<OwnedSemaphorePermit>), ApiError> {
+    let found = read().await?;
+    if !is_long(&found) {
+        return Ok((found, None));
+    }
+    if let Ok(place) = places.clone().try_acquire_owned() {
+        return Ok((found, Some(place)));
+    }
+    drop(found);
+    let place = places.clone().acquire_owned().await.map_err(|_| ApiError::closing())?;
+    Ok((read().await?, Some(place)))
+}
+
+fn body(app: &Arc<App>, Page { bytes, rest }: Page, place: Option<OwnedSemaphorePermit>) -> Body {
+    match (place, rest) {
+        (None, _) => Body::from(bytes),
+        (Some(place), None) => Body::from(held(bytes, place)),
+        (Some(place), rest) => Body::new(Pages { app: app.clone(), next: Next::Here(bytes, rest), _place: place }),
+    }
+}
+
+/// The bytes, with their place for as long as anything holds them.
+fn held(bytes: Bytes, place: OwnedSemaphorePermit) -> Bytes {
+    struct Held(Bytes, #[expect(dead_code, reason = "it is free again when it is dropped")] OwnedSemaphorePermit);
+    impl AsRef<[u8]> for Held {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    Bytes::from_owner(Held(bytes, place))
 }
 
 /// A stream that is read and written out.
@@ -78,8 +128,15 @@ struct Reading {
 
 /// A page, and the stream where more follows.
 struct Page {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     rest: Option<Box<Reading>>,
+}
+
+impl Page {
+    /// Whether it is more than a request may hold without one of the few places.
+    fn is_long(&self) -> bool {
+        self.rest.is_some() || self.bytes.len() > 2 * PAGE
+    }
 }
 
 impl Reading {
@@ -87,7 +144,7 @@ impl Reading {
         let mut bytes = Vec::with_capacity(PAGE + PAGE / 4);
         let Self { pull, encoder } = &mut self;
         let end = pull.page(PAGE, &mut |frame| encoder.encode(frame, &mut bytes))?;
-        Ok(Page { bytes, rest: (end == PullEnd::More).then(|| Box::new(self)) })
+        Ok(Page { bytes: bytes.into(), rest: (end == PullEnd::More).then(|| Box::new(self)) })
     }
 }
 
@@ -128,7 +185,7 @@ impl http_body::Body for Pages {
     ) -> Poll<Option<Result<BodyFrame<Bytes>, Self::Error>>> {
         if let Next::Reading(reading) = &mut self.next {
             match ready!(Pin::new(reading).poll(cx)) {
-                Ok(Ok(page)) => self.next = Next::Here(page.bytes.into(), page.rest),
+                Ok(Ok(page)) => self.next = Next::Here(page.bytes, page.rest),
                 Ok(Err(_)) | Err(_) => {
                     self.next = Next::End;
                     return Poll::Ready(Some(Err(Cut)));
@@ -151,7 +208,39 @@ impl http_body::Body for Pages {
 mod tests {
     use axum::http::HeaderValue;
 
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_long_answer_has_a_place_until_its_bytes_are_gone() {
+        let places = Arc::new(Semaphore::new(1));
+        let reads = AtomicUsize::new(0);
+        let long = || async {
+            reads.fetch_add(1, Ordering::Relaxed);
+            Ok(Page { bytes: vec![1; 2 * PAGE + 1].into(), rest: None })
+        };
+        let (page, place) = bounded(&places, long, Page::is_long).await.unwrap();
+        assert_eq!((reads.load(Ordering::Relaxed), places.available_permits()), (1, 0));
+        let bytes = held(page.bytes, place.unwrap());
+        let tail = bytes.slice(PAGE..);
+        drop(bytes);
+        assert_eq!(places.available_permits(), 0);
+
+        // Who comes later does not hold what it read while it waits.
+        let (waiting, ()) = tokio::join!(bounded(&places, long, Page::is_long), async {
+            tokio::task::yield_now().await;
+            assert_eq!(reads.load(Ordering::Relaxed), 2);
+            drop(tail);
+        });
+        assert_eq!(reads.load(Ordering::Relaxed), 3);
+        drop(waiting);
+        assert_eq!(places.available_permits(), 1);
+
+        let short = || async { Ok(Page { bytes: vec![1; PAGE].into(), rest: None }) };
+        let (_, place) = bounded(&places, short, Page::is_long).await.unwrap();
+        assert!(place.is_none());
+    }
 
     #[test]
     fn json_is_given_where_it_is_preferred() {

@@ -16,7 +16,7 @@ use tolstoy_proto::{ChunkId, LogId, TrnId, check_chunk_ids, media};
 
 use super::error::ApiError;
 use super::ids::{Args, Params};
-use super::{App, body};
+use super::{App, body, stream};
 use crate::service::{HeadOutcome, ListOutcome, PutOutcome};
 
 pub(super) fn router() -> Router<Arc<App>> {
@@ -108,9 +108,9 @@ async fn get_chunk(
     State(app): State<Arc<App>>,
     Params((log, id)): Params<(LogId, ChunkId)>,
 ) -> Result<Response, ApiError> {
-    let found = super::read(&app, move |service| service.v0_chunk(log, &id)).await??;
-    let bytes = found.ok_or_else(|| ApiError::not_found(format!("there is no chunk {id}")))?;
-    Ok(([(header::CONTENT_TYPE, media::OCTETS)], bytes).into_response())
+    let body =
+        stream::chunk(&app, log, id).await?.ok_or_else(|| ApiError::not_found(format!("there is no chunk {id}")))?;
+    Ok(([(header::CONTENT_TYPE, media::OCTETS)], body).into_response())
 }
 
 async fn put_chunk(

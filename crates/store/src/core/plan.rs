@@ -151,7 +151,8 @@ impl Working<'_> {
             return Err(Refusal::NoSuchTransaction { e }.into());
         }
         if a == entids::TX_INSTANT && e != self.next_tx() {
-            return Err(Refusal::Instant { why: ":db/txInstant can be stated of the transaction itself only" }.into());
+            let why = ":db/txInstant can be stated of the transaction itself only".to_owned();
+            return Err(Refusal::Instant { why }.into());
         }
         Ok(())
     }

@@ -43,7 +43,7 @@ pub(crate) enum Refusal {
         why: String,
     },
     Instant {
-        why: &'static str,
+        why: String,
     },
     NoSuchTransaction {
         e: Entid,
@@ -82,8 +82,7 @@ impl Refusal {
                 )
             }
             Self::Core { e } => format!("{} belongs to the core schema, which cannot be changed", name(e)),
-            Self::Definition { why, .. } => why.clone(),
-            Self::Instant { why } => (*why).to_owned(),
+            Self::Definition { why, .. } | Self::Instant { why } => why.clone(),
             Self::NoSuchTransaction { e } => format!("there is no transaction {e}"),
         }
     }

@@ -52,6 +52,33 @@ pub(crate) enum Found {
     Empty,
 }
 
+/// Opens a connection to a file that nobody writes meanwhile, and beside which SQLite makes no files of its own.
+pub(crate) fn connect_unchanging(path: &Path) -> Result<Connection> {
+    let named = |message: String| Error::new(ErrorKind::Storage, format!("{}: {message}", path.display()));
+    let absolute = std::path::absolute(path).map_err(|e| named(e.to_string()))?;
+    let mut uri = "file://".to_owned();
+    for byte in absolute.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*byte)),
+            byte if byte.is_ascii_alphanumeric() => uri.push(char::from(*byte)),
+            byte => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(uri, flags).map_err(|e| named(Error::from(e).to_string()))
+}
+
+/// Whether the file stands for the whole store: what is in a write-ahead log beside it is not in it yet.
+pub(crate) fn is_whole(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    match std::fs::metadata(log) {
+        Ok(log) => log.len() == 0,
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
+}
+
 /// Opens a connection to the file, which is created where `create` says so and it is missing.
 pub(crate) fn connect(path: &Path, create: bool) -> Result<Connection> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -8,7 +8,7 @@ use crate::core::sqlite::listed_in;
 use crate::core::{Failure, Plan, Refusal, Working};
 use crate::log::codec::{self, Extra};
 use crate::schema::{Attribute, Schema};
-use crate::types::{Change, Entid, Origin};
+use crate::types::{Change, Entid, Origin, Value};
 
 /// What a transaction has beside its datoms.
 #[derive(Debug, Clone)]
@@ -32,9 +32,9 @@ impl Working<'_> {
     pub(crate) fn write(&mut self, header: &Header, plan: Plan) -> Result<Entid, Failure> {
         let tx = self.next_tx();
         if header.instant <= self.basis.instant {
-            return Err(
-                Refusal::Instant { why: "the transaction's :db/txInstant is not later than the one before" }.into()
-            );
+            let (stated, before) = (Value::Instant(header.instant), Value::Instant(self.basis.instant));
+            let why = format!("the transaction's :db/txInstant, {stated}, is not later than the one before, {before}");
+            return Err(Refusal::Instant { why }.into());
         }
         self.delete_retracted(&plan)?;
         if let Some(schema) = &plan.schema {

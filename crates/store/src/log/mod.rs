@@ -91,6 +91,10 @@ pub struct Displaced {
 }
 
 /// One transaction of the log.
+///
+/// What it *did* are its `changes`: the datoms that became or ceased to be true. What its change *says* is
+/// [`statement`](Self::statement): the same, unless the change was re-applied and found some of it true already, or had to
+/// replace what it did not know of. A carrier did nothing but take its place; what its change says is in `displaced`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transaction {
     /// Its entity: 268435456 plus its place in the log.

@@ -17,6 +17,7 @@ mod types;
 use tolstoy_edn::{Form, Limits, Value as Edn, read_one};
 
 use crate::error::Result;
+use crate::schema::Schema;
 use crate::store::Store;
 
 pub use ast::Query;
@@ -26,8 +27,8 @@ pub use result::{QueryResult, Shape};
 const MAX_TEXT: u32 = 1 << 20;
 
 impl Store {
-    /// Answers a query, from one snapshot of the facts. `inputs` are the values for its `:in`, `$` left out. Names mean
-    /// what they mean in [`Store::schema`].
+    /// Answers a query, from one snapshot of the facts and of the schema that they have. `inputs` are the values for its
+    /// `:in`, `$` left out.
     ///
     /// # Errors
     /// `Input`, with a place in the text, where the text is no query, names what does not exist, or does not fit the
@@ -50,8 +51,10 @@ impl Store {
     /// # Errors
     /// As for [`Store::query`].
     pub fn answer(&self, query: &Query, inputs: &[Edn]) -> Result<QueryResult> {
-        let statement = self.statement(query, inputs)?;
-        Ok(QueryResult::new(query, rows::run(&self.sql, &statement)?))
+        self.read(|sql, schema| {
+            let statement = statement(query, schema, inputs)?;
+            Ok(QueryResult::new(query, rows::run(sql, &statement)?))
+        })
     }
 
     /// The SQL that answers a query and, a line for each step, how SQLite goes about it.
@@ -59,15 +62,18 @@ impl Store {
     /// # Errors
     /// As for [`Store::query`].
     pub fn explain(&self, text: &str, inputs: &[Edn]) -> Result<String> {
-        let statement = self.statement(&Query::parse(&read(text)?)?, inputs)?;
-        let mut lines = vec![statement.text.clone()];
-        lines.extend(rows::explain_plan(&self.sql, &statement)?);
-        Ok(lines.join("\n"))
+        let query = Query::parse(&read(text)?)?;
+        self.read(|sql, schema| {
+            let statement = statement(&query, schema, inputs)?;
+            let mut lines = vec![statement.text.clone()];
+            lines.extend(rows::explain_plan(sql, &statement)?);
+            Ok(lines.join("\n"))
+        })
     }
+}
 
-    fn statement(&self, query: &Query, inputs: &[Edn]) -> Result<sql::Statement> {
-        sql::render(&plan::plan(query, self.schema(), inputs)?).map_err(|e| e.at(query.span))
-    }
+fn statement(query: &Query, schema: &Schema, inputs: &[Edn]) -> Result<sql::Statement> {
+    sql::render(&plan::plan(query, schema, inputs)?).map_err(|e| e.at(query.span))
 }
 
 fn read(text: &str) -> Result<Form> {

@@ -1,4 +1,17 @@
 //! The one map of a merge: what each entity that local changes allocated is on the new base.
+//!
+//! An entity has up to three numbers. **Authored** is the one it had when its change was first committed; it never changes
+//! and, with the change's origin, names the entity for ever ([`Birth`]). **Current** is the one it has in the local changes
+//! as they stand on the side timeline. Its **image** is the one it has on the new base, if it is there at all.
+//!
+//! An example. At the root, 65,540 is the next free number. Locally a change allocated 65,540 (Vera) and 65,541 (Oleg).
+//! The incoming changes made 65,540 somebody called Vera, and 65,541 somebody called Anna. Then
+//!
+//! - whoever has a number below 65,540 is **old**: it is itself on both sides;
+//! - local 65,540 is **unified**: its name shows that it is main's 65,540, which is **joined**;
+//! - local 65,541 is nobody on main: it gets the fresh number 65,542 when its change is re-applied;
+//! - had main had that change already, under its origin, the change would be **known**, and its entities' images those
+//!   that main's version lists for the same authored numbers.
 
 use std::collections::{HashMap, HashSet};
 

@@ -7,9 +7,10 @@ use tolstoy_edn::{Form, FormKind, Keyword, Span};
 use super::names::{Names, value_of};
 use super::nodes::{Nodes, is_provisional};
 use super::scalar::scalar;
+use crate::bootstrap::entids;
 use crate::core::Working;
 use crate::error::{Error, ErrorKind, Result};
-use crate::schema::{Attribute, Unique};
+use crate::schema::{Attribute, Cardinality, Unique};
 use crate::types::{Change, Entid, Value, ValueType};
 
 /// A change that a form asks for, with provisional entids, and the place of the form.
@@ -172,6 +173,9 @@ impl<'f> Checker<'f, '_> {
         let a = attribute.a;
         if attribute.value_type != ValueType::Ref {
             let value = self.scalar(attribute, v)?;
+            if added {
+                check_ident(a, &value, v.span)?;
+            }
             self.push(Change { e, a, v: value, added }, attribute, span);
             return Ok(());
         }
@@ -183,6 +187,9 @@ impl<'f> Checker<'f, '_> {
             _ => (self.entity(v)?, None),
         };
         let (from, to) = if backwards { (other, e) } else { (e, other) };
+        if added {
+            self.check_definition(a, to, v.span)?;
+        }
         self.push(Change { e: from, a, v: Value::Ref(to), added }, attribute, span);
         // After the ref, so that entities are numbered in the order of the text.
         entries.map_or(Ok(()), |pairs| self.entries(other, pairs))
@@ -195,6 +202,23 @@ impl<'f> Checker<'f, '_> {
             (None, Some(Form { kind: FormKind::Keyword(ident), .. })) => self.ident(ident, span),
             (None, _) => Ok(self.checked.nodes.anonymous(span)),
         }
+    }
+
+    /// A definition in words that mean nothing would leave the attribute other than its author believes.
+    fn check_definition(&mut self, a: Entid, to: Entid, span: Span) -> Result<()> {
+        let to = self.checked.nodes.current(to);
+        let (means_something, words) = match a {
+            entids::VALUE_TYPE => (ValueType::from_entid(to).is_some(), ":db.type/string or another of :db.type"),
+            entids::CARDINALITY => {
+                (Cardinality::from_entid(to).is_some(), ":db.cardinality/one or :db.cardinality/many")
+            }
+            entids::UNIQUE => (Unique::from_entid(to).is_some(), ":db.unique/value or :db.unique/identity"),
+            _ => return Ok(()),
+        };
+        if means_something {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Refused, format!("{} is {words}", self.name(a))).at(span))
     }
 
     fn push(&mut self, change: Change, attribute: Known, span: Span) {
@@ -359,5 +383,20 @@ impl<'f> Checker<'f, '_> {
 
     fn name(&self, a: Entid) -> String {
         self.checked.names.name(a)
+    }
+}
+
+/// An attribute whose name begins with an underscore could not be named: it would be another one read backwards.
+fn check_ident(a: Entid, value: &Value, span: Span) -> Result<()> {
+    match value {
+        Value::Keyword(ident) if a == entids::IDENT => match ident.unreversed() {
+            Some(forwards) => {
+                let message =
+                    format!("the name of an ident cannot begin with an underscore: {ident} reads {forwards} backwards");
+                Err(Error::new(ErrorKind::Refused, message).at(span))
+            }
+            None => Ok(()),
+        },
+        _ => Ok(()),
     }
 }

@@ -217,10 +217,10 @@ fn contradictions() {
            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
         "#);
     assert_snapshot!(shown("[[:db/add (transaction-tx) :db/txInstant #inst \"2020-01-01T00:00:00Z\"]]"), @r#"
-        Refused: tx:1:2: the transaction's :db/txInstant is not later than the one before
-          [[:db/add (transaction-tx) :db/txInstant ...
-           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-        "#);
+    Refused: tx:1:2: the transaction's :db/txInstant, #inst "2020-01-01T00:00:00Z", is not later than the one before, #inst "2026-03-01T00:00:01Z"
+      [[:db/add (transaction-tx) :db/txInstant ...
+       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    "#);
     assert_snapshot!(
         shown("[[:db/add (transaction-tx) :db/txInstant #inst \"2040-01-01T00:00:00Z\"]\n {:db/id (transaction-tx) :db/txInstant #inst \"2041-01-01T00:00:00Z\"}]"),
         @r#"
@@ -239,4 +239,33 @@ fn contradictions() {
           [[:db/retract 268435457 :db/txInstant #in...
            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
         "#);
+}
+
+#[test]
+fn definitions_that_mean_nothing() {
+    let defined = |ident: &str, more: &str| {
+        shown(&format!(
+            "[{{:db/ident {ident} :db/valueType :db.type/long :db/cardinality :db.cardinality/one\n  {more}}}]"
+        ))
+    };
+    assert_snapshot!(defined(":x/y", ":db/unique :db.type/string"), @"
+    Refused: tx:2:14: :db/unique is :db.unique/value or :db.unique/identity
+        :db/unique :db.type/string}]
+                   ^^^^^^^^^^^^^^^
+    ");
+    assert_snapshot!(shown("[[:db/add :person/age :db/cardinality 35]]"), @"
+    Refused: tx:1:39: :db/cardinality is :db.cardinality/one or :db.cardinality/many
+      [[:db/add :person/age :db/cardinality 35]]
+                                            ^^
+    ");
+    assert_snapshot!(shown("[[:db/add :db.cardinality/one :db/_valueType \"x\"] {:db/id \"x\" :db/ident :x/y}]"), @r#"
+    Refused: tx:1:46: :db/valueType is :db.type/string or another of :db.type
+      [[:db/add :db.cardinality/one :db/_valueType "x"] {:db/id "x" :db/ident :x/y}]
+                                                   ^^^
+    "#);
+    assert_snapshot!(defined(":x/_y", ":db/doc \"\""), @"
+    Refused: tx:1:13: the name of an ident cannot begin with an underscore: :x/_y reads :x/y backwards
+      [{:db/ident :x/_y :db/valueType :db.type/long :db/ca...
+                  ^^^^^
+    ");
 }

@@ -119,6 +119,53 @@ fn two_stores_on_one_file_notice_each_other() {
     assert_eq!(one.facts_digest().unwrap(), other.facts_digest().unwrap());
 }
 
+/// Facts are listed in one index or the other, by the schema of their moment.
+#[test]
+fn a_query_goes_by_the_schema_of_its_snapshot() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s.db");
+    let mut one = Store::open_or_create(&path, env(1)).unwrap();
+    must(&mut one, PEOPLE);
+    must(&mut one, "[{:person/email \"ivan@x\" :person/age 40}]");
+    let other = Store::open(&path, env(2)).unwrap();
+    let ages = |s: &Store| s.query("[:find [?a ...] :where [_ :person/age ?a]]", &[]).unwrap().to_edn().to_string();
+    assert_eq!(ages(&other), "[40]");
+    must(&mut one, "[[:db/add :person/age :db/index true]]");
+    assert_eq!(ages(&other), "[40]");
+    must(&mut one, "[[:db/add :person/age :db/ident :person/years]]");
+    assert_eq!(other.query("[:find ?a . :where [_ :person/years ?a]]", &[]).unwrap().to_edn().to_string(), "40");
+    assert_eq!(other.query("[:find ?a . :where [_ :person/age ?a]]", &[]).unwrap_err().kind(), ErrorKind::Input);
+}
+
+/// SQLite cannot make its files beside the store, as in a read-only directory. It follows no links to them.
+#[cfg(unix)]
+#[test]
+fn a_store_that_cannot_be_written_can_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("100% ?#.db");
+    let digest = {
+        let mut store = Store::open_or_create(&path, env(1)).unwrap();
+        FIXTURE.iter().for_each(|text| drop(must(&mut store, text)));
+        store.facts_digest().unwrap()
+    };
+    std::os::unix::fs::symlink("nowhere", dir.path().join("100% ?#.db-shm")).unwrap();
+    assert_eq!(Store::open(&path, env(2)).unwrap_err().kind(), ErrorKind::Storage);
+
+    let mut store = Store::open_to_read(&path, env(2)).unwrap();
+    assert_eq!(store.facts_digest().unwrap(), digest);
+    let ages = store.query("[:find [?a ...] :where [_ :person/age ?a]]", &[]).unwrap();
+    assert_eq!(ages.to_edn().to_string(), "[41]");
+    let refused = store.transact_str("[]").unwrap_err();
+    assert_eq!(
+        (refused.kind(), refused.to_string().as_str()),
+        (ErrorKind::Storage, "the store cannot be written: it is read-only")
+    );
+
+    // Facts that are only in the write-ahead log would be missed.
+    fs::write(dir.path().join("100% ?#.db-wal"), "frames").unwrap();
+    assert_eq!(Store::open_to_read(&path, env(3)).unwrap_err().kind(), ErrorKind::Storage);
+}
+
 #[test]
 fn the_originals_database_is_not_a_store() {
     let (_dir, path) = copy("mentat-v1.db");

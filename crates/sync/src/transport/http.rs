@@ -1,10 +1,17 @@
 //! The transport over HTTP, as `docs/http.md` has it.
 
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
-use reqwest::{Client, Response, StatusCode};
+use http_body::{Frame, SizeHint};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 use tolstoy_proto::{ChunkId, ErrorBody, ErrorKind, LogState, TrnId, media, paths};
 
 use crate::remote::Remote;
@@ -12,8 +19,10 @@ use crate::transport::{Answer, Body, Transport, TransportError};
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long the hub may be silent in the middle of an answer.
+/// How long nothing may move: the hub takes nothing of a request, and nothing of its answer comes.
 const SILENCE: Duration = Duration::from_secs(60);
+/// Bytes of a request that are handed to the connection at once.
+const PIECE: usize = 64 << 10;
 /// Bytes of an answer that is not a stream.
 const MAX_SMALL: usize = 1 << 20;
 
@@ -22,6 +31,7 @@ const MAX_SMALL: usize = 1 << 20;
 pub struct HttpTransport {
     client: Client,
     remote: Remote,
+    silence: Duration,
 }
 
 impl HttpTransport {
@@ -32,30 +42,91 @@ impl HttpTransport {
     pub fn new(remote: Remote) -> Result<Self, TransportError> {
         let client = Client::builder()
             .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("tolstoy/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|e| TransportError::Unreachable(deepest(&e)))?;
-        Ok(Self { client, remote })
+        Ok(Self { client, remote, silence: SILENCE })
+    }
+
+    /// The transport with another patience than a minute: a hub that neither takes nor sends a byte for so long is given
+    /// up. However long a request or an answer takes as a whole, it goes on while it moves.
+    #[must_use]
+    pub fn with_silence(mut self, silence: Duration) -> Self {
+        self.silence = silence;
+        self
     }
 
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.remote.url)
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Response, TransportError> {
-        request.send().await.map_err(|e| failed(&self.remote, &e))
+    async fn send(&self, request: RequestBuilder, body: Bytes) -> Result<Response, TransportError> {
+        let (told, moved) = watch::channel(());
+        let request = if body.is_empty() { request } else { request.body(reqwest::Body::wrap(Sending { body, told })) };
+        match while_moving(request.send(), moved, self.silence).await {
+            Some(answer) => answer.map_err(|e| failed(&self.remote, &e)),
+            None => Err(TransportError::Broken(format!("{}: {}", self.remote.url, nothing_came(self.silence)))),
+        }
+    }
+}
+
+/// What `work` gives; none where it is not done and nothing moved for so long.
+async fn while_moving<F: Future>(work: F, mut moved: watch::Receiver<()>, silence: Duration) -> Option<F::Output> {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return Some(done),
+            Ok(()) = moved.changed() => {}
+            () = sleep(silence) => return None,
+        }
+    }
+}
+
+fn nothing_came(silence: Duration) -> String {
+    format!("nothing came from there for {} seconds", silence.as_secs_f32())
+}
+
+/// A body that tells when a piece of it is taken.
+struct Sending {
+    body: Bytes,
+    told: watch::Sender<()>,
+}
+
+impl http_body::Body for Sending {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.told.send_replace(());
+        let piece = self.body.len().min(PIECE);
+        let piece = self.body.split_to(piece);
+        Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.body.len() as u64)
     }
 }
 
 /// A streamed answer.
 #[derive(Debug)]
-pub struct HttpBody(Response);
+pub struct HttpBody {
+    response: Response,
+    silence: Duration,
+}
 
 impl Body for HttpBody {
     async fn next(&mut self) -> Result<Option<Bytes>, TransportError> {
-        self.0.chunk().await.map_err(|e| TransportError::Broken(deepest(&e)))
+        match timeout(self.silence, self.response.chunk()).await {
+            Ok(piece) => piece.map_err(|e| TransportError::Broken(deepest(&e))),
+            Err(_) => Err(TransportError::Broken(nothing_came(self.silence))),
+        }
     }
 }
 
@@ -63,38 +134,38 @@ impl Transport for HttpTransport {
     type Body = HttpBody;
 
     async fn pull(&mut self, from: &[TrnId]) -> Result<Answer<HttpBody>, TransportError> {
-        let url = self.url(&paths::pull(self.remote.log, from));
-        let response = self.send(self.client.get(url).header(ACCEPT, media::MSGPACK)).await?;
-        if response.status() == StatusCode::OK && is_stream(&response) {
-            return Ok(Answer::Stream(HttpBody(response)));
+        let request = self.client.get(self.url(&paths::pull(self.remote.log, from))).header(ACCEPT, media::MSGPACK);
+        let response = self.send(request, Bytes::new()).await?;
+        let body = HttpBody { response, silence: self.silence };
+        if body.response.status() == StatusCode::OK && is_stream(&body.response) {
+            return Ok(Answer::Stream(body));
         }
-        refusal(response).await
+        refusal(&self.remote, body).await
     }
 
     async fn push(&mut self, body: Bytes) -> Result<Answer<HttpBody>, TransportError> {
-        let url = self.url(&paths::push(self.remote.log));
-        let request =
-            self.client.post(url).header(ACCEPT, media::MSGPACK).header(CONTENT_TYPE, media::MSGPACK).body(body);
-        let response = self.send(request).await?;
-        match response.status() {
+        let request = self.client.post(self.url(&paths::push(self.remote.log)));
+        let request = request.header(ACCEPT, media::MSGPACK).header(CONTENT_TYPE, media::MSGPACK);
+        let response = self.send(request, body).await?;
+        let mut body = HttpBody { response, silence: self.silence };
+        match body.response.status() {
             StatusCode::OK => {
-                let bytes = small(response).await?;
-                let state: LogState =
-                    serde_json::from_slice(&bytes).map_err(|e| TransportError::Protocol(e.to_string()))?;
+                let state: LogState = serde_json::from_slice(&small(&mut body).await?)
+                    .map_err(|_| TransportError::Protocol("it answered a push with no state of a log".to_owned()))?;
                 Ok(Answer::Accepted(state))
             }
-            StatusCode::CONFLICT if is_stream(&response) => Ok(Answer::Conflict(HttpBody(response))),
-            _ => refusal(response).await,
+            StatusCode::CONFLICT if is_stream(&body.response) => Ok(Answer::Conflict(body)),
+            _ => refusal(&self.remote, body).await,
         }
     }
 
     async fn put_chunk(&mut self, id: &ChunkId, bytes: Bytes) -> Result<Answer<HttpBody>, TransportError> {
-        let url = self.url(&paths::v0_chunk(self.remote.log, id));
-        let response = self.send(self.client.put(url).header(CONTENT_TYPE, media::OCTETS).body(bytes)).await?;
+        let request = self.client.put(self.url(&paths::v0_chunk(self.remote.log, id)));
+        let response = self.send(request.header(CONTENT_TYPE, media::OCTETS), bytes).await?;
         if response.status() == StatusCode::CREATED {
             return Ok(Answer::Stored);
         }
-        refusal(response).await
+        refusal(&self.remote, HttpBody { response, silence: self.silence }).await
     }
 }
 
@@ -104,22 +175,30 @@ fn is_stream(response: &Response) -> bool {
 }
 
 /// An answer that is an error, or no answer of a hub at all.
-async fn refusal<B>(response: Response) -> Result<Answer<B>, TransportError> {
-    let status = response.status();
-    let bytes = small(response).await?;
-    let Ok(body) = serde_json::from_slice::<ErrorBody>(&bytes) else {
-        return Err(TransportError::Protocol(format!("it answered {status} and no error of a hub")));
-    };
-    Ok(match body {
-        ErrorBody { error: ErrorKind::Generation, state: Some(state), .. } => Answer::Generation(state),
-        ErrorBody { error: ErrorKind::MissingChunks, chunks: Some(chunks), .. } => Answer::Missing(chunks),
-        body => Answer::Refused(body),
+async fn refusal<B>(remote: &Remote, mut answer: HttpBody) -> Result<Answer<B>, TransportError> {
+    let status = answer.response.status();
+    let location = answer.response.headers().get(LOCATION).and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let body = serde_json::from_slice::<ErrorBody>(&small(&mut answer).await?);
+    Ok(match (body, location) {
+        (Ok(ErrorBody { error: ErrorKind::Generation, state: Some(state), .. }), _) => Answer::Generation(state),
+        (Ok(ErrorBody { error: ErrorKind::MissingChunks, chunks: Some(chunks), .. }), _) => Answer::Missing(chunks),
+        (Ok(body), _) => Answer::Refused(body),
+        (Err(_), Some(location)) if status.is_redirection() => {
+            return Err(TransportError::Protocol(format!("it answered {status}: ask {location}")));
+        }
+        // What stands between does not reach the hub at the moment.
+        (Err(_), _) if matches!(status.as_u16(), 502..=504) => {
+            return Err(TransportError::Broken(format!("{}: {status}", remote.url)));
+        }
+        (Err(_), _) => {
+            return Err(TransportError::Protocol(format!("it answered {status}, and not as a hub does")));
+        }
     })
 }
 
-async fn small(mut response: Response) -> Result<Vec<u8>, TransportError> {
+async fn small(answer: &mut HttpBody) -> Result<Vec<u8>, TransportError> {
     let mut bytes = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(|e| TransportError::Broken(deepest(&e)))? {
+    while let Some(piece) = answer.next().await? {
         if bytes.len() + piece.len() > MAX_SMALL {
             return Err(TransportError::Protocol("its answer is too long".to_owned()));
         }
@@ -140,4 +219,35 @@ fn deepest(e: &dyn std::error::Error) -> String {
         innermost = source;
     }
     innermost.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_moves_is_waited_for_however_long_it_takes() {
+        let (told, moved) = watch::channel(());
+        let upload = async move {
+            for _ in 0..20 {
+                sleep(SILENCE * 9 / 10).await;
+                told.send_replace(());
+            }
+            "sent"
+        };
+        assert_eq!(while_moving(upload, moved, SILENCE).await, Some("sent"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_move_is_given_up() {
+        let (told, moved) = watch::channel(());
+        let stuck = async move {
+            told.send_replace(());
+            std::future::pending::<()>().await;
+        };
+        assert_eq!(while_moving(stuck, moved, SILENCE).await, None);
+        // Nor does it go on for ever where nothing is sent.
+        let (_, moved) = watch::channel(());
+        assert_eq!(while_moving(std::future::pending::<()>(), moved, SILENCE).await, None);
+    }
 }

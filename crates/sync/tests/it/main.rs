@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod http;
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
