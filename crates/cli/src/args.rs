@@ -211,7 +211,7 @@ pub(crate) struct Log {
     #[arg(value_name = "DB")]
     pub(crate) db: PathBuf,
     /// The newest N only
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = transactions)]
     pub(crate) limit: Option<u32>,
     /// A side timeline: transactions as they were before a merge moved them
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
@@ -295,4 +295,9 @@ impl Command {
 fn address(text: &str) -> Result<SocketAddr, String> {
     let found = text.to_socket_addrs().ok().and_then(|mut all| all.next());
     found.ok_or_else(|| "an address and a port are needed, such as 127.0.0.1:7410".to_owned())
+}
+
+/// How many transactions to list.
+pub(crate) fn transactions(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "a number of transactions is needed, such as 10".to_owned())
 }

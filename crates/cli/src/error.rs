@@ -4,6 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::string::FromUtf8Error;
 
 use tolstoy_edn::{ReadError, Span, locate, render_error};
 use tolstoy_hub::{OpenError, ServeError};
@@ -190,14 +191,26 @@ impl Failure {
     pub(crate) fn at(kind: Kind, source: &Source, span: Span, message: &str) -> Self {
         let mut place = locate(&source.text, span.start);
         let rendered = render_error("", &source.text, span, message);
-        let picture = rendered.strip_prefix(&format!(":{place}: {message}\n")).map(str::to_owned);
+        // Of an empty line there is nothing to show.
+        let picture = rendered.strip_prefix(&format!(":{place}: {message}\n"));
+        let picture = picture.filter(|p| p.lines().next().is_some_and(|line| !line.trim().is_empty()));
         place.line = place.line.saturating_add(source.lines_before);
-        Self { picture, ..Self::new(kind, format!("{}:{place}: {message}", source.name)) }
+        Self { picture: picture.map(str::to_owned), ..Self::new(kind, format!("{}:{place}: {message}", source.name)) }
     }
 
     /// A text that is not EDN.
     pub(crate) fn read(source: &Source, error: &ReadError) -> Self {
         Self::at(Kind::Input, source, error.span, &error.kind.to_string())
+    }
+
+    /// Bytes that are no text; so many lines of the same input stand before them.
+    pub(crate) fn not_utf8(name: &str, error: &FromUtf8Error, lines_before: u32) -> Self {
+        let valid = error.utf8_error().valid_up_to();
+        let text = error.as_bytes().get(..valid).map(String::from_utf8_lossy).unwrap_or_default();
+        let mut place = locate(&text, u32::try_from(valid).unwrap_or(u32::MAX));
+        place.line = place.line.saturating_add(lines_before);
+        Self::new(Kind::Input, format!("{name}:{place}: this is not UTF-8 text"))
+            .hint("EDN is UTF-8: save the text in that encoding")
     }
 
     /// A file or a stream that is not a store, and failed.
@@ -221,6 +234,23 @@ impl Failure {
         let db = db.display();
         Self::new(Kind::Missing, format!("{db}: there is no such file"))
             .hint(format!("`tolstoy transact {db} '[...]'` makes a store, and so do import, repl and sync with a URL"))
+    }
+
+    /// A store that cannot be opened.
+    pub(crate) fn opening(db: &Path, error: &store::Error) -> Self {
+        let shown = db.display();
+        if db.is_dir() {
+            return Self::new(Kind::NotAStore, format!("{shown}: this is a directory, and a store is a file"))
+                .hint(format!("name a file in it, such as {}", db.join("people.db").display()));
+        }
+        match db.parent() {
+            Some(parent) if parent != Path::new("") && parent.try_exists().is_ok_and(|exists| !exists) => {
+                let parent = parent.display();
+                Self::new(Kind::Missing, format!("{shown}: there is no directory {parent}"))
+                    .hint("make it first, or name a file elsewhere")
+            }
+            _ => Self::store(db, None, error),
+        }
     }
 
     /// A store that failed, or refused a text.
@@ -275,6 +305,10 @@ impl Failure {
                 .hint("check that there is room beside the store"),
             error => {
                 let (kind, hint) = match error.kind() {
+                    K::Offline if url.starts_with("https://") => (
+                        Kind::Offline,
+                        "a hub itself speaks http://, and https:// only behind a proxy; is it running, and is the address right?",
+                    ),
                     K::Offline => (
                         Kind::Offline,
                         "is the hub running (`tolstoy serve`), and is the address right? Nothing is lost: sync again later",

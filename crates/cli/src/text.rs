@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tolstoy_edn::{Form, Limits, read_all};
 
-use crate::error::{Failure, Kind};
+use crate::error::Failure;
 
 /// A text, and what to call it in messages.
 #[derive(Debug, Clone)]
@@ -50,12 +50,7 @@ impl Source {
         reader.take(limit + 1).read_to_end(&mut bytes).map_err(|e| Failure::io(&name, &e))?;
         match String::from_utf8(bytes) {
             Ok(text) => Ok(Self::new(name, text)),
-            Err(error) => {
-                let valid = error.utf8_error().valid_up_to();
-                let text = error.as_bytes().get(..valid).map(String::from_utf8_lossy).unwrap_or_default();
-                let place = tolstoy_edn::locate(&text, u32::try_from(valid).unwrap_or(u32::MAX));
-                Err(Failure::new(Kind::Input, format!("{name}:{place}: this is not UTF-8 text")))
-            }
+            Err(error) => Err(Failure::not_utf8(&name, &error, 0)),
         }
     }
 

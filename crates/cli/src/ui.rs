@@ -140,8 +140,9 @@ fn styled(on: bool, style: Style, text: impl Display) -> String {
     if on { format!("{style}{text}{style:#}") } else { text.to_string() }
 }
 
-/// The text without what a terminal would obey: names of files and messages of hubs come from outside.
-fn visible(text: &str) -> String {
+/// The text without what a terminal would obey: names of files, messages of hubs and what other devices wrote come from
+/// outside.
+pub(crate) fn visible(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::dice::Dice;
 use crate::oracle::facts::show;
-use crate::oracle::{Facts, History, View, judge, justified};
+use crate::oracle::{Facts, History, View, judge, justified, recognised};
 use crate::users::User;
 use crate::world::{Faults, Hub, Link, LinkCounts, block_on, env, options};
 
@@ -409,7 +409,7 @@ impl Device {
             Ok(report) => {
                 book.say(format!("    {}", summary(&report)));
                 book.coverage.synced(&report);
-                self.check_displaced(&report)?;
+                self.check_displaced(&report, book)?;
                 Ok(Some(report))
             }
             Err(e) if [ErrorKind::Offline, ErrorKind::Contended].contains(&e.kind()) => {
@@ -421,8 +421,9 @@ impl Device {
         }
     }
 
-    /// A change that this sync displaced could not be applied, on the facts it was to be applied to.
-    fn check_displaced(&self, report: &SyncReport) -> Result<(), String> {
+    /// A change that this sync displaced could not be applied, on the facts it was to be applied to, and is about whom it
+    /// should be.
+    fn check_displaced(&self, report: &SyncReport, book: &Book) -> Result<(), String> {
         let mut merges = report.passes.iter().filter_map(|p| p.rebased.as_ref());
         let (Some(only), None) = (merges.next(), merges.next()) else { return Ok(()) };
         for displaced in &only.displaced {
@@ -432,6 +433,9 @@ impl Device {
             }
             let carrier = self.view.log.iter().find(|t| t.tx == displaced.tx).ok_or("a carrier is not in the log")?;
             justified(carrier, &before)?;
+            if book.plan.restores == 0 {
+                recognised(carrier, &self.view.log, &book.history)?;
+            }
         }
         Ok(())
     }

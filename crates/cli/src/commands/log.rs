@@ -7,7 +7,7 @@ use tolstoy_store::{Displaced, Entid, Overwrite, Schema, Timeline, Transaction};
 
 use crate::commands::Db;
 use crate::error::{Failure, Kind};
-use crate::ui::{BOLD, DIM, Ui, WARN};
+use crate::ui::{BOLD, DIM, Ui, WARN, visible};
 use crate::{args, facts, json};
 
 /// Transactions read at a time.
@@ -40,7 +40,7 @@ pub(crate) fn show(db: &Db, timeline: Timeline, limit: Option<u32>, json: bool, 
             _ => break,
         }
     }
-    printer.end(ui)?;
+    printer.end(limit != Some(0), ui)?;
     if !json && timeline == Timeline::MAIN && !sides.is_empty() && ui.out_is_tty() {
         let sides = sides.iter().map(|t| t.0.to_string()).collect::<Vec<_>>().join(", ");
         let note = ui.paint(DIM, format!("what merges moved off this line: --timeline {sides}"));
@@ -91,10 +91,11 @@ impl Printer<'_> {
         if self.json { ui.write("[") } else { Ok(()) }
     }
 
-    fn end(&self, ui: &mut Ui) -> Result<(), Failure> {
+    /// `asked` is whether any transactions were asked for.
+    fn end(&self, asked: bool, ui: &mut Ui) -> Result<(), Failure> {
         match (self.json, self.printed) {
             (true, _) => ui.line("]"),
-            (false, 0) => ui.line("no transactions yet"),
+            (false, 0) if asked => ui.line("no transactions yet"),
             _ => Ok(()),
         }
     }
@@ -149,7 +150,8 @@ impl Printer<'_> {
             ui.line(text)?;
         }
         if let Some(displaced) = &t.displaced {
-            let text = ui.paint(WARN, format!("  displaced ({}): {}", displaced.reason.word(), displaced.detail));
+            let text =
+                ui.paint(WARN, format!("  displaced ({}): {}", displaced.reason.word(), visible(&displaced.detail)));
             ui.line(text)?;
             facts::list(ui, schema, displaced.changes.iter().map(|c| (c.e, c.a, &c.v, c.added)))?;
         } else if t.facts().next().is_none() {

@@ -41,14 +41,14 @@ impl Db {
         if path.try_exists().is_ok_and(|exists| !exists) {
             return Err(Failure::no_store(path));
         }
-        let store = open(path).map_err(|e| Failure::store(path, None, &e))?;
+        let store = open(path).map_err(|e| Failure::opening(path, &e))?;
         Ok(Self { store, path: path.to_owned() })
     }
 
     /// Opens a store, and makes it where it is missing, which is said unless `quiet`.
     pub(crate) fn open_or_create(path: &Path, env: &Env, ui: &Ui, quiet: bool) -> Result<Self, Failure> {
         let is_new = !path.exists();
-        let store = Store::open_or_create(path, env.clone()).map_err(|e| Failure::store(path, None, &e))?;
+        let store = Store::open_or_create(path, env.clone()).map_err(|e| Failure::opening(path, &e))?;
         if is_new && !quiet {
             ui.note(format!("created {}", path.display()));
         }

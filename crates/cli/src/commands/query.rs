@@ -5,7 +5,7 @@ use tolstoy_env::Env;
 use tolstoy_store::{QueryResult, Shape, Value};
 
 use crate::commands::Db;
-use crate::error::Failure;
+use crate::error::{Failure, Kind};
 use crate::text::Source;
 use crate::ui::{DIM, Ui};
 use crate::{args, facts, json};
@@ -39,7 +39,19 @@ pub(crate) fn run(args: &args::Query, env: &Env, ui: &mut Ui) -> Result<(), Fail
     if args.explain {
         return explain(&db, &source, &source.text, &inputs, ui);
     }
-    one(&db, &source, &source.text, &inputs, Format::choose(args.output.json, args.edn, ui), ui)
+    let format = Format::choose(args.output.json, args.edn, ui);
+    one(&db, &source, &source.text, &inputs, format, ui).map_err(|failure| unquoted(failure, &inputs))
+}
+
+/// The same failure, with a hint where an input is a bare word: the quotes of a text are often left to the shell.
+fn unquoted(failure: Failure, inputs: &[Edn]) -> Failure {
+    let word = inputs.iter().find(|input| matches!(input, Edn::Symbol(_)));
+    match word {
+        Some(word) if failure.kind == Kind::Input && failure.message.contains(&word.to_string()) => {
+            failure.hint(format!("an input is EDN, where a text has quotes of its own: '\"{word}\"'"))
+        }
+        _ => failure,
+    }
 }
 
 fn input(i: usize, text: &str) -> Result<Edn, Failure> {

@@ -11,7 +11,7 @@ use crate::args;
 use crate::commands::Db;
 use crate::commands::query::{Format, WIDTH};
 use crate::error::Failure;
-use crate::ui::Ui;
+use crate::ui::{Ui, visible};
 
 pub(crate) fn run(args: &args::Schema, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
     let db = Db::open_to_read(&args.db, env)?;
@@ -101,7 +101,7 @@ fn cells(row: &Row) -> Vec<String> {
         row.attribute.value_type().name().to_owned(),
         cardinality(&row.attribute).to_owned(),
         unique.into_iter().chain(flags).collect::<Vec<_>>().join(", "),
-        row.doc.clone().unwrap_or_default(),
+        row.doc.as_deref().map(visible).unwrap_or_default(),
     ]
 }
 

@@ -21,6 +21,10 @@ pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failu
         Some(data) => data.clone(),
         None => default_data()?,
     };
+    if data.exists() && !data.is_dir() {
+        let message = format!("{}: this is a file, and a hub keeps its data in a directory", data.display());
+        return Err(Failure::new(Kind::NotAStore, message).hint("name a directory: `tolstoy serve --data DIR`"));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -33,7 +37,8 @@ pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failu
         let stopped = Signals::listen()?;
         ui.line(format!("listening on http://{address}"))?;
         ui.flush()?;
-        if ui.err_is_tty() {
+        // Not where a program reads the line above, such as the demo, and shares the terminal.
+        if ui.out_is_tty() && ui.err_is_tty() {
             ui.note(format!("data in {}; Ctrl-C stops", data.display()));
         }
         serve(listener, hub, first(stopped)).await.map_err(|e| Failure::serve(&e))

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::commands::{Db, log};
 use crate::error::{Failure, Kind};
 use crate::progress::Progress;
-use crate::ui::{BOLD, DIM, Ui, WARN};
+use crate::ui::{BOLD, DIM, Ui, WARN, visible};
 use crate::{args, facts};
 
 pub(crate) fn run(args: &args::Sync, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
@@ -59,9 +59,18 @@ impl Target {
 
 /// Syncs a store, and prints what happened.
 pub(crate) fn with(db: &mut Db, target: &Target, env: &Env, json: bool, ui: &mut Ui) -> Result<(), Failure> {
-    let remote = choose(db, target, env)?;
-    remote.remember(&mut db.store).map_err(|e| Failure::sync(&db.path, &remote, &e))?;
+    let known = Remote::of(&db.store).map_err(|e| Failure::new(Kind::Storage, e.to_string()))?;
+    let remote = choose(db, target, known.as_ref(), env)?;
+    // A log is remembered before anything is sent to it: where the answer is lost, the next sync goes on with it. Another
+    // address of the same log counts only once a hub has answered there.
+    let is_known_log = known.as_ref().is_some_and(|known| known.log == remote.log);
+    if !is_known_log {
+        remember(db, &remote)?;
+    }
     let report = carry_out(db, &remote, env, ui)?;
+    if is_known_log && known.as_ref() != Some(&remote) {
+        remember(db, &remote)?;
+    }
     if target.log == Some(Log::New) && !json {
         ui.note(format!("new log; on another device: tolstoy sync DB {} {}", remote.url, remote.log));
     }
@@ -69,10 +78,13 @@ pub(crate) fn with(db: &mut Db, target: &Target, env: &Env, json: bool, ui: &mut
     if json { ui.json(&Report::new(&schema, &remote, &report)) } else { show(&schema, &remote, &report, ui) }
 }
 
-fn choose(db: &Db, target: &Target, env: &Env) -> Result<Remote, Failure> {
-    let known = Remote::of(&db.store).map_err(|e| Failure::new(Kind::Storage, e.to_string()))?;
+fn remember(db: &mut Db, remote: &Remote) -> Result<(), Failure> {
+    remote.remember(&mut db.store).map_err(|e| Failure::sync(&db.path, remote, &e))
+}
+
+fn choose(db: &Db, target: &Target, known: Option<&Remote>, env: &Env) -> Result<Remote, Failure> {
     let name = db.path.display();
-    let log = match (target.log, &known) {
+    let log = match (target.log, known) {
         (Some(Log::Named(log)), _) => log,
         (Some(Log::New), _) => LogId(env.uuid().map_err(|e| Failure::new(Kind::Storage, e.to_string()))?),
         (None, Some(known)) => known.log,
@@ -86,17 +98,20 @@ fn choose(db: &Db, target: &Target, env: &Env) -> Result<Remote, Failure> {
             )));
         }
     };
-    if let Some(known) = &known
+    if let Some(known) = known
         && known.log != log
         && db.store.last_positioned().map_err(|e| db.failure(&e))?.is_some()
     {
         let message = format!("{name} holds the history of the log {}, and can sync with no other", known.log);
-        return Err(Failure::new(Kind::OtherLog, message)
-            .hint(format!("to have the log {log} on this device, sync it into a new file")));
+        let hint = match target.log {
+            Some(Log::New) => "begin the new log with a new file".to_owned(),
+            _ => format!("to have the log {log} on this device, sync it into a new file"),
+        };
+        return Err(Failure::new(Kind::OtherLog, message).hint(hint));
     }
     let url = match (&target.url, known) {
         (Some(url), _) => url.clone(),
-        (None, Some(known)) => known.url,
+        (None, Some(known)) => known.url.clone(),
         (None, None) => return Err(Failure::new(Kind::NoRemote, "sync needs the address of a hub")),
     };
     Ok(Remote { url, log })
@@ -181,7 +196,8 @@ fn in_words(pass: &PassReport) -> (&'static str, String) {
 
 fn details(schema: &Schema, rebased: &Rebased, ui: &mut Ui) -> Result<(), Failure> {
     for change in &rebased.displaced {
-        let text = format!("  displaced ({}): transaction {}: {}", change.reason.word(), change.tx, change.detail);
+        let text =
+            format!("  displaced ({}): transaction {}: {}", change.reason.word(), change.tx, visible(&change.detail));
         let text = ui.paint(WARN, text);
         ui.line(text)?;
     }

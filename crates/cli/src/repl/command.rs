@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use tolstoy_edn::{Form, Limits, read_all};
 
+use crate::args;
 use crate::error::{Failure, Kind};
 use crate::text::Source;
 
@@ -108,7 +109,7 @@ fn dotted(source: &Source, name: &str, rest: &str) -> Result<Command, Failure> {
         ("close", []) => Command::Close,
         ("schema", []) => Command::Schema,
         ("log", []) => Command::Log(10),
-        ("log", [n]) => Command::Log(n.parse().map_err(|_| usage(found))?),
+        ("log", [n]) => Command::Log(args::transactions(n).map_err(|_| usage(found))?),
         ("import", [_, ..]) => Command::Import(path(rest)),
         ("transact", [_, ..]) => match <[Form; 1]>::try_from(forms(source, from)?) {
             Ok([form]) => Command::Transact(form),

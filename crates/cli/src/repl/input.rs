@@ -29,6 +29,7 @@ pub(super) enum Read {
     Entry(Source),
     /// What was typed was thrown away.
     Nothing,
+    Unreadable(Failure),
     End,
 }
 
@@ -63,12 +64,17 @@ impl Pipe {
         let mut brackets = Brackets::default();
         loop {
             let start = source.text.len();
-            let n = self.lines.read_line(&mut source.text).map_err(|e| Failure::io("<stdin>", &e))?;
-            if n == 0 {
+            let mut line = Vec::new();
+            self.lines.read_until(b'\n', &mut line).map_err(|e| Failure::io("<stdin>", &e))?;
+            if line.is_empty() {
                 let is_over = source.text.trim().is_empty();
                 return Ok(if is_over { Read::End } else { Read::Entry(source) });
             }
             self.lines_read = self.lines_read.saturating_add(1);
+            match String::from_utf8(line) {
+                Ok(line) => source.text.push_str(&line),
+                Err(error) => return Ok(Read::Unreadable(Failure::not_utf8("<stdin>", &error, self.lines_read - 1))),
+            }
             brackets.pass(source.text.get(start..).unwrap_or_default());
             // The reader is asked only where it may say yes: an entry of many lines is not read again at each.
             if brackets.may_be_closed() && command::is_whole(&source.text) {

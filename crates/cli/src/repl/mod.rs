@@ -97,13 +97,14 @@ impl Session<'_> {
             let name = self.db.path.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
             let db = &self.db;
             let idents = || db.store.schema().idents().into_iter().map(|(k, _)| k.to_string()).collect();
-            let source = match input.next(&format!("{name}> "), idents, self.ui)? {
-                Read::Entry(source) => source,
+            let read = input.next(&format!("{name}> "), idents, self.ui)?;
+            let began = self.env.now();
+            let result = match read {
+                Read::Entry(source) => self.entry(&source),
+                Read::Unreadable(failure) => Err(failure),
                 Read::Nothing => continue,
                 Read::End => return Ok(()),
             };
-            let began = self.env.now();
-            let result = self.entry(&source);
             let micros = self.env.now().as_micros().saturating_sub(began.as_micros());
             let failed_before = self.failed.take();
             let next = self.settle(result)?;

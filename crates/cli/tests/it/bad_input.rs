@@ -88,8 +88,6 @@ fn transactions_that_cannot_be() {
     exit 3
 
     error: <argument>:1:1: there is nothing to read here
-
-      ^
     exit 3
 
     error: <argument>:1:1: a transaction is a vector of forms, not a symbol
@@ -145,6 +143,7 @@ fn queries_that_cannot_be() {
     error: <argument>:1:15: the input ?a: thirty is not a value that a fact can have, and not a lookup ref such as [:person/name "Ivan"]
       [:find ?n :in ?a :where [?p :person/name ?n] [?p :pers...
                     ^^
+    hint: an input is EDN, where a text has quotes of its own: '"thirty"'
     exit 3
 
     error: <input 1>:1:1: this `[` is never closed: a `]` is missing
@@ -187,6 +186,7 @@ fn an_import_says_what_it_did_before_it_stopped() {
     exit 3
 
     error: latin1.edn:1:20: this is not UTF-8 text
+    hint: EDN is UTF-8: save the text in that encoding
     exit 3
 
     error: nowhere.edn: there is no such file
@@ -243,8 +243,8 @@ fn files_that_are_no_stores() {
     hint: a store is a file that tolstoy made; name another file
     exit 1
 
-    error: directory.db: the file cannot be opened
-    hint: check that the directory exists, has room, and that you may write there
+    error: directory.db: this is a directory, and a store is a file
+    hint: name a file in it, such as directory.db/people.db
     exit 1
 
     error: newer.db: the store has format 77, this version knows formats up to 1; update Tolstoy
@@ -259,8 +259,8 @@ fn files_that_are_no_stores() {
     hint: a store is a file that tolstoy made; name another file
     exit 1
 
-    error: missing/people.db: the file cannot be opened
-    hint: check that the directory exists, has room, and that you may write there
+    error: missing/people.db: there is no directory missing
+    hint: make it first, or name a file elsewhere
     exit 1
 
     error: nowhere.db: there is no such file
@@ -345,6 +345,7 @@ fn hubs_that_cannot_be() {
     let told = [
         serve(address, "other", &[]),
         serve("127.0.0.1:0", "hub", &[]),
+        serve("127.0.0.1:0", "file", &[]),
         serve("0.0.0.0:0", "other", &[]),
         serve("localhost", "other", &[]),
         serve("127.0.0.1:0", "other", &["--log", "tolstoy=loud"]),
@@ -356,6 +357,10 @@ fn hubs_that_cannot_be() {
 
     error: another hub is running on hub: stop it first, or choose another directory
     hint: a hub there can serve any number of logs
+    exit 1
+
+    error: file: this is a file, and a hub keeps its data in a directory
+    hint: name a directory: `tolstoy serve --data DIR`
     exit 1
 
     error: 0.0.0.0:0 can be reached from other machines, and anyone there could read and write every log: listen on 127.0.0.1, or say --open if that is what you want
@@ -409,7 +414,14 @@ fn syncs_that_cannot_be() {
     exit 5
     "#);
     room.ok(&["sync", "people.db", &hub.url, log]);
-    insta::assert_snapshot!(refused(&room, &[&["sync", "people.db", &hub.url, "new"]]), @r#"
+    insta::assert_snapshot!(refused(&room, &[
+        &["sync", "people.db", &hub.url, "new"],
+        &["sync", "people.db", &hub.url, "11111111-6f0b-4a39-9d0e-1f7b6a1c2d3e"],
+    ]), @r#"
+    error: people.db holds the history of the log UUID, and can sync with no other
+    hint: begin the new log with a new file
+    exit 6
+
     error: people.db holds the history of the log UUID, and can sync with no other
     hint: to have the log UUID on this device, sync it into a new file
     exit 6
@@ -512,7 +524,7 @@ fn arguments_that_make_no_command() {
     {"error":"usage","message":"the argument '--json' cannot be used with '--edn'","hint":"`tolstoy help COMMAND` shows how it is used"}
     exit 2
 
-    error: invalid value 'many' for '--limit <N>': invalid digit found in string
+    error: invalid value 'many' for '--limit <N>': a number of transactions is needed, such as 10
 
     For more information, try '--help'.
     exit 2

@@ -107,4 +107,7 @@ fn a_hub_may_move() {
     assert_eq!(room.run(&["sync", "people.db", &first, LOG]).code, 5);
     assert!(room.ok(&["sync", "people.db", &hub.url]).starts_with("remote fast-forward"));
     assert!(room.ok(&["sync", "people.db"]).starts_with("no changes"));
+    // An address where no hub answers is not remembered in place of one where it did.
+    assert_eq!(room.run(&["sync", "people.db", &first]).code, 5);
+    assert!(room.ok(&["sync", "people.db"]).starts_with("no changes"));
 }

@@ -102,8 +102,8 @@ fn a_failure_stops_nothing_and_is_remembered() {
     error: nowhere.edn: there is no such file
     error: people.db has not synced yet, so it needs a URL and a log
     hint: `tolstoy sync people.db http://127.0.0.1:7410 new` makes a log; give its UUID on other devices
-    error: missing/x.db: the file cannot be opened
-    hint: check that the directory exists, has room, and that you may write there
+    error: missing/x.db: there is no directory missing
+    hint: make it first, or name a file elsewhere
     error: <stdin>:12:1: this `[` is never closed: a `]` is missing
       [:find ?n
       ^
@@ -183,4 +183,17 @@ fn a_shell_syncs() {
     log UUID at http://127.0.0.1:PORT, 1 round trip, N bytes
     exit 0
     "#);
+}
+
+#[test]
+fn a_line_that_is_no_text_stops_nothing() {
+    let room = Room::with_people();
+    let mut child = room.command(&["repl", "people.db"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let script = b"; first\n[:find \xff]\n[:find (count ?p) . :where [?p :person/name]]\n";
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), script).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "2\n");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.starts_with("error: <stdin>:2:8: this is not UTF-8 text\nhint: "), "{told}");
+    assert_eq!(output.status.code(), Some(3));
 }

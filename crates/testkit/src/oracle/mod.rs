@@ -3,10 +3,12 @@
 
 pub mod facts;
 mod history;
+mod identity;
 mod names;
 mod verdict;
 
 pub use facts::Facts;
 pub use history::{Authored, History};
+pub use identity::recognised;
 pub use names::{Name, View, Who};
 pub use verdict::{Verdict, judge, justified};
