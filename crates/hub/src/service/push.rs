@@ -1,5 +1,6 @@
 //! The rules of `/1`'s push.
 
+use std::collections::HashMap;
 use std::io;
 
 use sha2::{Digest, Sha256};
@@ -102,12 +103,12 @@ fn check_chunks(txn: &dyn WriteTxn, life: Option<Life>, upload: &Upload) -> Resu
 /// Whether the transactions' ids are free, or pending with the same content.
 fn check_ids(txn: &dyn WriteTxn, life: Life, upload: &mut Upload) -> Result<Option<PushOutcome>, StorageError> {
     let taken = |id: TrnId| Ok(Some(PushOutcome::IdTaken(format!("transaction {id} is here with other content"))));
-    let mut pending = Vec::new();
+    let mut pending = HashMap::new();
     for id in &upload.ids {
         if txn.is_committed(life, *id)? {
             return taken(*id);
         }
-        pending.extend(txn.pending(life, *id)?);
+        pending.extend(txn.pending(life, *id)?.map(|here| (*id, here)));
     }
     if pending.is_empty() {
         return Ok(None);
@@ -116,7 +117,7 @@ fn check_ids(txn: &dyn WriteTxn, life: Life, upload: &mut Upload) -> Result<Opti
     upload
         .replay(|frame| {
             if let Frame::Transaction(Transaction { id, parent, chunks, .. }) = frame
-                && pending.iter().any(|p| p.id == *id && (p.parent != *parent || p.chunks != *chunks))
+                && pending.get(id).is_some_and(|here| here.parent != *parent || here.chunks != *chunks)
             {
                 differs = Some(*id);
             }

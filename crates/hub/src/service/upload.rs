@@ -185,8 +185,8 @@ impl Uploader {
         }
         let mut ids = self.ids.clone();
         ids.sort_unstable();
-        if let Some(pair) = ids.windows(2).find(|pair| pair.first() == pair.last()) {
-            return Err(malformed(format!("a transaction is in the push twice: {:?}", pair.first())));
+        if let Some([id, _]) = ids.array_windows().find(|[one, next]| one == next) {
+            return Err(malformed(format!("transaction {id} is in the push twice")));
         }
         let Self { ids, absent, plain, last, spool, .. } = self;
         Ok(Upload { push, ids, last, absent, plain, end, spool: spool.finish()? })

@@ -309,10 +309,13 @@ async fn a_malformed_push_is_refused_and_leaves_nothing() {
         ("a chunk of an earlier transaction", vec![push, one, two, one_chunk, a, b, end]),
         ("a chunk that is not what its id says", vec![push, one, &wrong_bytes, two, a, b, end]),
     ];
+    let Frame::Transaction(tolstoy_proto::Transaction { id: first, .. }) = one else { panic!("{one:?}") };
     for (what, frames) in cases {
         let frames: Vec<Frame> = frames.iter().map(|frame| (*frame).clone()).collect();
         let answer = hub.push_bytes(log(1), encode(Form::MessagePack, &frames)).await;
         assert_eq!((answer.status, answer.error().as_str()), (400, "bad-request"), "{what}: {}", answer.text());
+        let says_twice = answer.text().contains(&format!("transaction {first} is in the push twice"));
+        assert_eq!(says_twice, **what == *"a transaction twice", "{what}: {}", answer.text());
     }
     let bytes = good.bytes(Form::MessagePack);
     for cut in [1, 3, 10, bytes.len() / 2, bytes.len() - 1] {
