@@ -328,7 +328,9 @@ impl Failure {
 
     fn refused_by_hub(url: &str, body: &tolstoy_proto::ErrorBody) -> Self {
         use tolstoy_proto::ErrorKind as K;
-        let message = format!("{url}: the hub refused ({}): {}", body.error, body.message);
+        // On one line, so that no hub can make its words look like ours.
+        let said = body.message.replace(['\n', '\r'], " ");
+        let message = format!("{url}: the hub refused ({}): {said}", body.error);
         match body.error {
             K::Busy | K::Timeout => Self::new(Kind::Contended, message).hint("sync again later"),
             K::Full => Self::new(Kind::HubRefused, message).hint("make room on the hub's disk"),

@@ -17,20 +17,29 @@ pub struct Remote {
 
 /// An address that is none of a hub.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is not the address of a hub: it begins with http:// or https:// and a host, such as http://127.0.0.1:7410"
-)]
-pub struct BadUrl(pub String);
+pub enum BadUrl {
+    /// It has not the form of one.
+    #[error(
+        "{0:?} is not the address of a hub: it begins with http:// or https:// and a host, such as http://127.0.0.1:7410"
+    )]
+    Malformed(String),
+    /// It holds a name or a password, which would be stored with it and shown in messages; so it is not repeated here.
+    #[error("the address of a hub holds no name and no password")]
+    Credentials,
+}
 
 /// The base address in what people write: with or without `/0.1` or `/1`, with or without a final slash.
 ///
 /// # Errors
 /// Where the address does not begin with `http://` or `https://` and a host.
 pub fn normalize_url(url: &str) -> Result<String, BadUrl> {
-    let bad = || BadUrl(url.to_owned());
+    let bad = || BadUrl::Malformed(url.to_owned());
     let parsed = reqwest::Url::parse(url.trim()).map_err(|_| bad())?;
     if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none_or(str::is_empty) {
         return Err(bad());
+    }
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return Err(BadUrl::Credentials);
     }
     if parsed.query().is_some() || parsed.fragment().is_some() {
         return Err(bad());
@@ -91,7 +100,8 @@ mod tests {
         }
         assert_eq!(normalize_url("https://example.org/sync/0.1").unwrap(), "https://example.org/sync");
         for url in ["", "localhost:7410", "ftp://localhost", "http://", "http://h/?x=1"] {
-            assert_eq!(normalize_url(url), Err(BadUrl(url.to_owned())));
+            assert_eq!(normalize_url(url), Err(BadUrl::Malformed(url.to_owned())));
         }
+        assert_eq!(normalize_url("http://me:secret@h"), Err(BadUrl::Credentials));
     }
 }

@@ -174,7 +174,7 @@ impl<'f> Checker<'f, '_> {
         if attribute.value_type != ValueType::Ref {
             let value = self.scalar(attribute, v)?;
             if added {
-                check_ident(a, &value, v.span)?;
+                check_ident(a, &value, self.checked.names.was_there(&value), v.span)?;
             }
             self.push(Change { e, a, v: value, added }, attribute, span);
             return Ok(());
@@ -386,17 +386,21 @@ impl<'f> Checker<'f, '_> {
     }
 }
 
-/// An attribute whose name begins with an underscore could not be named: it would be another one read backwards.
-fn check_ident(a: Entid, value: &Value, span: Span) -> Result<()> {
-    match value {
-        Value::Keyword(ident) if a == entids::IDENT => match ident.unreversed() {
-            Some(forwards) => {
-                let message =
-                    format!("the name of an ident cannot begin with an underscore: {ident} reads {forwards} backwards");
-                Err(Error::new(ErrorKind::Refused, message).at(span))
-            }
+/// What an ident cannot be: one that begins with an underscore could not be named, since it would be another one read
+/// backwards; and the namespaces of the schema's own words are kept for further ones.
+fn check_ident(a: Entid, value: &Value, was_there: bool, span: Span) -> Result<()> {
+    let Value::Keyword(ident) = value else { return Ok(()) };
+    let refuse = |message: String| Err(Error::new(ErrorKind::Refused, message).at(span));
+    match ident.namespace() {
+        _ if a != entids::IDENT || was_there => Ok(()),
+        Some(space) if space == "db" || space.starts_with("db.") => {
+            refuse(format!("{ident} cannot be defined: the namespaces :db and :db.* are the schema's own"))
+        }
+        _ => match ident.unreversed() {
+            Some(forwards) => refuse(format!(
+                "the name of an ident cannot begin with an underscore: {ident} reads {forwards} backwards"
+            )),
             None => Ok(()),
         },
-        _ => Ok(()),
     }
 }

@@ -129,6 +129,11 @@ impl Names {
         self.before.entid(ident).or_else(|| self.after().entid(ident))
     }
 
+    /// Whether a value is an ident that some entity had before the transaction.
+    pub(super) fn was_there(&self, value: &Value) -> bool {
+        matches!(value, Value::Keyword(ident) if self.before.entid(ident).is_some())
+    }
+
     /// What the attribute will be after the transaction.
     pub(super) fn attribute(&self, a: Entid) -> Option<&Attribute> {
         self.after().attribute(a)

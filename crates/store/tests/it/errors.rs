@@ -263,6 +263,16 @@ fn definitions_that_mean_nothing() {
       [[:db/add :db.cardinality/one :db/_valueType "x"] {:db/id "x" :db/ident :x/y}]
                                                    ^^^
     "#);
+    assert_snapshot!(defined(":db/shoe", ":db/doc \"\""), @"
+    Refused: tx:1:13: :db/shoe cannot be defined: the namespaces :db and :db.* are the schema's own
+      [{:db/ident :db/shoe :db/valueType :db.type/long :db...
+                  ^^^^^^^^
+    ");
+    assert_snapshot!(defined(":db.my/shoe", ":db/doc \"\""), @"
+    Refused: tx:1:13: :db.my/shoe cannot be defined: the namespaces :db and :db.* are the schema's own
+      [{:db/ident :db.my/shoe :db/valueType :db.type/long ...
+                  ^^^^^^^^^^^
+    ");
     assert_snapshot!(defined(":x/_y", ":db/doc \"\""), @"
     Refused: tx:1:13: the name of an ident cannot begin with an underscore: :x/_y reads :x/y backwards
       [{:db/ident :x/_y :db/valueType :db.type/long :db/ca...
