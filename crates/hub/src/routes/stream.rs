@@ -1,24 +1,27 @@
 //! Streams of committed transactions as response bodies.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body::Frame as BodyFrame;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tolstoy_proto::{ChunkId, Form, FrameEncoder, LogId, TrnId, media};
 
 use super::App;
 use super::error::ApiError;
-use crate::service::{Pull, PullEnd, PullError};
+use crate::service::{Given, Pull, PullEnd, PullError};
 
 /// Bytes of a page: what is read from the storage at once.
 const PAGE: usize = 256 << 10;
+
+/// Pages that wait to be sent.
+const QUEUE: usize = 4;
 
 /// The form that the asker wants: JSON where `Accept` prefers it to MessagePack.
 pub(super) fn accepted(headers: &HeaderMap) -> Form {
@@ -52,7 +55,7 @@ pub(super) async fn answer(
         async move {
             let page = super::read(&app, move |service| {
                 let pull = service.pull(log, &from)?;
-                Reading { pull, encoder: FrameEncoder::new(form) }.page()
+                Reading { pull, encoder: FrameEncoder::new(form), buffers: Buffers::default() }.page()
             });
             page.await?.map_err(|error| match error {
                 PullError::Gone => ApiError::conflict("the log was deleted while it was read"),
@@ -105,7 +108,7 @@ fn body(app: &Arc<App>, Page { bytes, rest }: Page, place: Option<OwnedSemaphore
     match (place, rest) {
         (None, _) => Body::from(bytes),
         (Some(place), None) => Body::from(held(bytes, place)),
-        (Some(place), rest) => Body::new(Pages { app: app.clone(), next: Next::Here(bytes, rest), _place: place }),
+        (Some(place), rest) => Body::new(Pages::new(app.clone(), bytes, rest, place)),
     }
 }
 
@@ -120,10 +123,49 @@ fn held(bytes: Bytes, place: OwnedSemaphorePermit) -> Bytes {
     Bytes::from_owner(Held(bytes, place))
 }
 
+/// Buffers that pages were in, to be filled again: fresh memory of this size costs more than what is written into it.
+#[derive(Debug, Clone, Default)]
+struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Buffers {
+    fn take(&self) -> Vec<u8> {
+        let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        free.unwrap_or_else(|| Vec::with_capacity(PAGE + PAGE / 4))
+    }
+
+    /// The bytes, whose buffer comes back when the last who holds them is done.
+    fn lend(&self, bytes: Vec<u8>) -> Bytes {
+        Bytes::from_owner(Lent { bytes, buffers: self.clone() })
+    }
+}
+
+struct Lent {
+    bytes: Vec<u8>,
+    buffers: Buffers,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        // A page that held a large chunk is not kept.
+        if bytes.capacity() <= 2 * PAGE {
+            self.buffers.0.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+        }
+    }
+}
+
 /// A stream that is read and written out.
 struct Reading {
     pull: Pull,
     encoder: FrameEncoder,
+    buffers: Buffers,
 }
 
 /// A page, and the stream where more follows.
@@ -141,33 +183,85 @@ impl Page {
 
 impl Reading {
     fn page(mut self) -> Result<Page, PullError> {
-        let mut bytes = Vec::with_capacity(PAGE + PAGE / 4);
-        let Self { pull, encoder } = &mut self;
-        let end = pull.page(PAGE, &mut |frame| encoder.encode(frame, &mut bytes))?;
-        Ok(Page { bytes: bytes.into(), rest: (end == PullEnd::More).then(|| Box::new(self)) })
+        let mut bytes = self.buffers.take();
+        let Self { pull, encoder, buffers } = &mut self;
+        let buffers = buffers.clone();
+        let end = pull.page(PAGE, &mut |given| match given {
+            Given::Frame(frame) => encoder.encode(&frame, &mut bytes),
+            Given::Transaction(trn) => encoder.encode_transaction(trn.id, trn.seq, trn.parent, &trn.chunks, &mut bytes),
+            Given::Chunk(id, chunk) => encoder.encode_chunk(id, chunk, &mut bytes),
+        })?;
+        Ok(Page { bytes: buffers.lend(bytes), rest: (end == PullEnd::More).then(|| Box::new(self)) })
     }
 }
 
-/// Pages as a body. While one is sent the next is read. A stream that stops early ends the body with an error, which
-/// cuts the connection: the client sees no end frame.
+/// Pages as a body. While some are sent, others are read: as many as there is room for in the queue, without giving the
+/// thread away between them. No thread waits for a slow client. A stream that stops early ends the body with an error,
+/// which cuts the connection: the client sees no end frame.
 struct Pages {
     app: Arc<App>,
-    next: Next,
+    queue: mpsc::Receiver<Bytes>,
+    room: mpsc::Sender<Bytes>,
+    reader: Reader,
     _place: OwnedSemaphorePermit,
 }
 
-enum Next {
-    Here(Bytes, Option<Box<Reading>>),
-    Reading(JoinHandle<Result<Page, ApiError>>),
-    End,
+/// What reads a stream's pages.
+enum Reader {
+    /// Nothing, until there is room.
+    Parked(Box<Reading>),
+    /// A thread. It gives the stream back where the queue was full.
+    Running(JoinHandle<Result<Option<Box<Reading>>, ApiError>>),
+    /// Nothing is left to read.
+    Done,
+    /// Reading failed: after the pages that are there the stream is cut.
+    Failed,
 }
 
-fn read_next(app: &Arc<App>, reading: Box<Reading>) -> JoinHandle<Result<Page, ApiError>> {
-    let app = app.clone();
-    tokio::spawn(async move {
-        let page = super::read(&app, move |_| reading.page()).await?;
-        page.map_err(|error| ApiError::internal(&error))
-    })
+impl Pages {
+    fn new(app: Arc<App>, first: Bytes, rest: Option<Box<Reading>>, place: OwnedSemaphorePermit) -> Self {
+        let (room, queue) = mpsc::channel(QUEUE);
+        let sent = room.try_send(first);
+        debug_assert!(sent.is_ok(), "a new queue has room");
+        Self { app, queue, room, reader: rest.map_or(Reader::Done, Reader::Parked), _place: place }
+    }
+
+    /// Starts a reader where half of the queue is free, and takes note of one that has ended.
+    fn go_on(&mut self, cx: &mut Context<'_>) {
+        if self.queue.len() <= QUEUE / 2 {
+            self.reader = match std::mem::replace(&mut self.reader, Reader::Done) {
+                Reader::Parked(reading) => self.start(reading),
+                other => other,
+            };
+        }
+        if let Reader::Running(running) = &mut self.reader
+            && let Poll::Ready(ended) = Pin::new(running).poll(cx)
+        {
+            self.reader = match ended {
+                Ok(Ok(Some(reading))) => Reader::Parked(reading),
+                Ok(Ok(None)) => Reader::Done,
+                Ok(Err(_)) | Err(_) => Reader::Failed,
+            };
+        }
+    }
+
+    fn start(&self, mut reading: Box<Reading>) -> Reader {
+        let (app, room) = (self.app.clone(), self.room.clone());
+        Reader::Running(tokio::spawn(async move {
+            let burst = super::read(&app, move |_| {
+                while let Ok(place) = room.try_reserve() {
+                    let page = reading.page()?;
+                    place.send(page.bytes);
+                    match page.rest {
+                        Some(rest) => reading = rest,
+                        None => return Ok(None),
+                    }
+                }
+                Ok(Some(reading))
+            });
+            burst.await?.map_err(|error: PullError| ApiError::internal(&error))
+        }))
+    }
 }
 
 /// The stream stopped before its end.
@@ -183,23 +277,21 @@ impl http_body::Body for Pages {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<BodyFrame<Bytes>, Self::Error>>> {
-        if let Next::Reading(reading) = &mut self.next {
-            match ready!(Pin::new(reading).poll(cx)) {
-                Ok(Ok(page)) => self.next = Next::Here(page.bytes, page.rest),
-                Ok(Err(_)) | Err(_) => {
-                    self.next = Next::End;
+        loop {
+            self.go_on(cx);
+            if let Poll::Ready(Some(bytes)) = self.queue.poll_recv(cx) {
+                return Poll::Ready(Some(Ok(BodyFrame::data(bytes))));
+            }
+            match self.reader {
+                // It wakes the task with its next page, or when it ends.
+                Reader::Running(_) => return Poll::Pending,
+                Reader::Parked(_) => {}
+                Reader::Done => return Poll::Ready(None),
+                Reader::Failed => {
+                    self.reader = Reader::Done;
                     return Poll::Ready(Some(Err(Cut)));
                 }
             }
-        }
-        match std::mem::replace(&mut self.next, Next::End) {
-            Next::Here(bytes, rest) => {
-                if let Some(rest) = rest {
-                    self.next = Next::Reading(read_next(&self.app, rest));
-                }
-                Poll::Ready(Some(Ok(BodyFrame::data(bytes))))
-            }
-            Next::Reading(_) | Next::End => Poll::Ready(None),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The rules of `/1`'s pull.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
 
+use bytes::Bytes;
 use tolstoy_proto::{Chunk, ChunkId, End, Frame, LogId, LogState, Start, Transaction, TrnId};
 
 use super::id_key::{IdKey, id_key};
@@ -12,6 +14,23 @@ use crate::storage::{ChunkSource, Committed, LogRow, ReadTxn, StorageError, Tip}
 /// is bounded whatever the log.
 const REMEMBERED: usize = 32_768;
 
+/// A key's hash is its first bytes: keys are digests. Who makes some that collide slows down one stream of his own log, and
+/// at most [`REMEMBERED`] of them count.
+#[derive(Debug, Default)]
+struct FirstBytes(u64);
+
+impl Hasher for FirstBytes {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// Where a page of a stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PullEnd {
@@ -19,6 +38,30 @@ pub enum PullEnd {
     More,
     /// The end frame was given.
     Whole,
+}
+
+/// What a stream consists of.
+#[derive(Debug)]
+pub enum Given<'a> {
+    /// The first frame, or the last.
+    Frame(Frame),
+    /// A transaction.
+    Transaction(&'a Committed),
+    /// A chunk, its bytes where they were read.
+    Chunk(&'a ChunkId, &'a [u8]),
+}
+
+impl Given<'_> {
+    /// It as a frame of its own.
+    pub fn into_frame(self) -> Frame {
+        match self {
+            Given::Frame(frame) => frame,
+            Given::Transaction(Committed { id, seq, parent, chunks, .. }) => {
+                Frame::Transaction(Transaction { id: *id, seq: *seq, parent: *parent, chunks: chunks.clone() })
+            }
+            Given::Chunk(id, bytes) => Frame::Chunk(Chunk { id: *id, bytes: Bytes::copy_from_slice(bytes) }),
+        }
+    }
 }
 
 /// Why a stream stopped before its end frame.
@@ -47,7 +90,7 @@ pub struct Pull {
     /// How many chunks of the transaction after it were given; none where the transaction itself was not.
     within: Option<usize>,
     begun: bool,
-    sent: HashSet<IdKey>,
+    sent: HashSet<IdKey, BuildHasherDefault<FirstBytes>>,
 }
 
 impl Service {
@@ -61,7 +104,7 @@ impl Service {
             Ok((view.state(), common(txn, &view, from)?))
         })?;
         let service = self.clone();
-        Ok(Pull { service, log, state, from, at: from, within: None, begun: false, sent: HashSet::new() })
+        Ok(Pull { service, log, state, from, at: from, within: None, begun: false, sent: HashSet::default() })
     }
 }
 
@@ -92,11 +135,11 @@ impl Pull {
     ///
     /// # Errors
     /// Where the log was deleted meanwhile, or the storage failed.
-    pub fn page(&mut self, bytes: usize, give: &mut dyn FnMut(&Frame)) -> Result<PullEnd, PullError> {
+    pub fn page(&mut self, bytes: usize, give: &mut dyn FnMut(Given<'_>)) -> Result<PullEnd, PullError> {
         if !self.begun {
             self.begun = true;
             let Tip { id: from, seq: from_seq, chain: from_chain } = self.from;
-            give(&Frame::Start(Start { state: self.state, from, from_seq, from_chain }));
+            give(Given::Frame(Frame::Start(Start { state: self.state, from, from_seq, from_chain })));
         }
         if self.at.seq < self.state.seq {
             self.read(bytes, give)?;
@@ -105,7 +148,7 @@ impl Pull {
             return Ok(PullEnd::More);
         }
         let count = self.state.seq.0 - self.from.seq.0;
-        give(&Frame::End(End { count, chain: self.at.chain }));
+        give(Given::Frame(Frame::End(End { count, chain: self.at.chain })));
         Ok(PullEnd::Whole)
     }
 
@@ -115,11 +158,11 @@ impl Pull {
     /// As for [`Pull::page`].
     pub fn frames(mut self) -> Result<Vec<Frame>, PullError> {
         let mut frames = Vec::new();
-        while self.page(usize::MAX, &mut |frame| frames.push(frame.clone()))? == PullEnd::More {}
+        while self.page(usize::MAX, &mut |given| frames.push(given.into_frame()))? == PullEnd::More {}
         Ok(frames)
     }
 
-    fn read(&mut self, bytes: usize, give: &mut dyn FnMut(&Frame)) -> Result<(), PullError> {
+    fn read(&mut self, bytes: usize, give: &mut dyn FnMut(Given<'_>)) -> Result<(), PullError> {
         let service = self.service.clone();
         let (before, within) = (self.at.seq, self.within);
         let alive = service.read(|txn| {
@@ -148,18 +191,17 @@ impl Pull {
         trn: &Committed,
         chunks: &dyn ChunkSource,
         left: &mut usize,
-        give: &mut dyn FnMut(&Frame),
+        give: &mut dyn FnMut(Given<'_>),
     ) -> Result<bool, StorageError> {
         if self.within.is_none() {
-            let Committed { id, seq, parent, .. } = *trn;
-            give(&Frame::Transaction(Transaction { id, seq, parent, chunks: trn.chunks.clone() }));
+            give(Given::Transaction(trn));
             *left = left.saturating_sub(100 + 65 * trn.chunks.len());
         }
         for (index, id) in trn.chunks.iter().enumerate().skip(self.within.unwrap_or(0)) {
             if self.remember(id) {
                 let bytes = chunks.bytes(index)?;
                 *left = left.saturating_sub(bytes.len() + 100);
-                give(&Frame::Chunk(Chunk { id: *id, bytes }));
+                give(Given::Chunk(id, &bytes));
             }
             self.within = Some(index + 1);
             if *left == 0 && index + 1 < trn.chunks.len() {

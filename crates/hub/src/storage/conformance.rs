@@ -234,7 +234,7 @@ pub fn a_long_chain_is_whole_from_every_place(storage: &Shared) {
     storage
         .read(&mut |txn| {
             txn.walk(one, Seq(17), &mut |trn, chunks| {
-                assert_eq!(chunks.bytes(0).unwrap(), (trn.seq.0 - 1).to_string());
+                assert_eq!(*chunks.bytes(0).unwrap(), *(trn.seq.0 - 1).to_string().as_bytes());
                 seen.push(trn.id);
                 Ok(true)
             })
@@ -289,7 +289,7 @@ pub fn a_transaction_finds_its_chunks_however_they_came(storage: &Shared) {
             txn.walk(life, Seq(0), &mut |trn, chunks| {
                 for (index, (id, bytes)) in all[visited].iter().enumerate() {
                     assert_eq!(trn.chunks[index], *id);
-                    assert_eq!(chunks.bytes(index).unwrap(), bytes, "chunk {index}");
+                    assert_eq!(*chunks.bytes(index).unwrap(), *bytes, "chunk {index}");
                     assert_eq!(txn.chunk(life, id).unwrap().unwrap(), bytes);
                 }
                 visited += 1;

@@ -1,5 +1,6 @@
 //! Logs in memory: for tests and simulations. It needs no thread, so that a run is deterministic.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
@@ -92,9 +93,10 @@ struct Chunks<'a> {
 }
 
 impl ChunkSource for Chunks<'_> {
-    fn bytes(&self, index: usize) -> Result<Bytes, StorageError> {
+    fn bytes(&self, index: usize) -> Result<Cow<'_, [u8]>, StorageError> {
         let id = self.ids.get(index).ok_or_else(|| StorageError::Failed(format!("no chunk at {index}")))?;
-        self.rows.chunks.get(id).cloned().ok_or_else(|| StorageError::Failed(format!("chunk {id} is missing")))
+        let bytes = self.rows.chunks.get(id).map(|bytes| Cow::Borrowed(&bytes[..]));
+        bytes.ok_or_else(|| StorageError::Failed(format!("chunk {id} is missing")))
     }
 }
 

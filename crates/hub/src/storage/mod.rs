@@ -12,6 +12,7 @@ mod memory;
 mod sqlite;
 
 use bytes::Bytes;
+use std::borrow::Cow;
 use tolstoy_proto::{ChainDigest, ChunkId, Generation, LogId, Seq, TrnId};
 
 pub use memory::MemoryStorage;
@@ -137,7 +138,7 @@ pub trait ChunkSource {
     ///
     /// # Errors
     /// Where the storage failed, or has no such chunk.
-    fn bytes(&self, index: usize) -> Result<Bytes, StorageError>;
+    fn bytes(&self, index: usize) -> Result<Cow<'_, [u8]>, StorageError>;
 }
 
 /// What to do for each transaction of a walk; false ends the walk.

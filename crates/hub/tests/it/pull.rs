@@ -129,8 +129,9 @@ fn a_page_is_bounded_and_pages_make_the_stream() {
             let mut page = 0;
             let end = pull
                 .page(size, &mut |frame| {
-                    page += if let Frame::Chunk(chunk) = frame { chunk.bytes.len() } else { 0 };
-                    all.push(frame.clone());
+                    let frame = frame.into_frame();
+                    page += if let Frame::Chunk(chunk) = &frame { chunk.bytes.len() } else { 0 };
+                    all.push(frame);
                 })
                 .unwrap();
             assert!(page <= size + 1000, "{page} bytes in a page of {size}");
@@ -153,9 +154,9 @@ fn a_stream_shows_the_state_it_began_at_and_ends_early_when_the_log_goes() {
     let state = push(&LogState::EMPTY, "one");
     let mut pull = service.pull(log(1), &[]).unwrap();
     let mut frames = Vec::new();
-    assert_eq!(pull.page(1, &mut |frame| frames.push(frame.clone())), Ok(PullEnd::More));
+    assert_eq!(pull.page(1, &mut |frame| frames.push(frame.into_frame())), Ok(PullEnd::More));
     push(&state, "two");
-    while pull.page(1, &mut |frame| frames.push(frame.clone())).unwrap() == PullEnd::More {}
+    while pull.page(1, &mut |frame| frames.push(frame.into_frame())).unwrap() == PullEnd::More {}
     check_stream(&frames);
     assert_eq!(texts(&frames), [["one"], ["one!"]]);
 

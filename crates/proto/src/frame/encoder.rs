@@ -1,12 +1,29 @@
 //! Frames to bytes.
 
-use super::{Form, Frame, msgpack};
+use bytes::Bytes;
+
+use super::{Chunk, Form, Frame, Transaction, msgpack};
+use crate::ids::{ChunkId, Seq, TrnId};
 
 /// Appends one frame in MessagePack, its length before it.
 pub fn encode_frame(frame: &Frame, out: &mut Vec<u8>) {
+    prefixed(out, |out| msgpack::write_frame(frame, out));
+}
+
+/// Appends the frame of a chunk whose bytes lie elsewhere, in MessagePack, its length before it.
+fn encode_chunk(id: &ChunkId, bytes: &[u8], out: &mut Vec<u8>) {
+    prefixed(out, |out| msgpack::write_chunk(id, bytes, out));
+}
+
+/// Appends the frame of a transaction whose chunk ids lie elsewhere, in MessagePack, its length before it.
+fn encode_transaction(id: TrnId, seq: Seq, parent: TrnId, chunks: &[ChunkId], out: &mut Vec<u8>) {
+    prefixed(out, |out| msgpack::write_transaction(id, seq, parent, chunks, out));
+}
+
+fn prefixed(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend([0; 4]);
-    msgpack::write_frame(frame, out);
+    write(out);
     // A frame within the limits is far shorter than u32::MAX; a longer one is refused by every reader.
     let length = u32::try_from(out.len() - start - 4).unwrap_or(u32::MAX);
     if let Some(prefix) = out.get_mut(start..start + 4) {
@@ -25,6 +42,30 @@ impl FrameEncoder {
     /// A writer of a new stream.
     pub fn new(form: Form) -> Self {
         Self { form, begun: false }
+    }
+
+    /// Appends the frame of a chunk whose bytes lie elsewhere.
+    pub fn encode_chunk(&mut self, id: &ChunkId, bytes: &[u8], out: &mut Vec<u8>) {
+        match self.form {
+            Form::MessagePack => {
+                encode_chunk(id, bytes, out);
+                self.begun = true;
+            }
+            Form::Json => self.encode(&Frame::Chunk(Chunk { id: *id, bytes: Bytes::copy_from_slice(bytes) }), out),
+        }
+    }
+
+    /// Appends the frame of a transaction whose chunk ids lie elsewhere.
+    pub fn encode_transaction(&mut self, id: TrnId, seq: Seq, parent: TrnId, chunks: &[ChunkId], out: &mut Vec<u8>) {
+        match self.form {
+            Form::MessagePack => {
+                encode_transaction(id, seq, parent, chunks, out);
+                self.begun = true;
+            }
+            Form::Json => {
+                self.encode(&Frame::Transaction(Transaction { id, seq, parent, chunks: chunks.to_vec() }), out)
+            }
+        }
     }
 
     /// Appends a frame. The stream's last one must be [`Frame::End`]: in JSON it closes the array.

@@ -10,6 +10,20 @@ use crate::ids::{ChunkId, Seq, TrnId};
 use crate::limits::{MAX_CANDIDATES, MAX_DEPTH, MAX_TRANSACTION_CHUNKS};
 use crate::state::{Generation, LogState};
 
+/// Writes the frame of a transaction.
+pub(super) fn write_transaction(id: TrnId, seq: Seq, parent: TrnId, chunks: &[ChunkId], out: &mut Vec<u8>) {
+    let mut w = Writer(out);
+    w.map(1);
+    w.transaction(id, seq, parent, chunks);
+}
+
+/// Writes the frame of a chunk.
+pub(super) fn write_chunk(id: &ChunkId, bytes: &[u8], out: &mut Vec<u8>) {
+    let mut w = Writer(out);
+    w.map(1);
+    w.chunk(id, bytes);
+}
+
 pub(super) fn write_frame(frame: &Frame, out: &mut Vec<u8>) {
     let mut w = Writer(out);
     w.map(1);
@@ -35,27 +49,8 @@ pub(super) fn write_frame(frame: &Frame, out: &mut Vec<u8>) {
             w.array(push.expect.len());
             push.expect.iter().for_each(|id| w.bin(id.as_bytes()));
         }
-        Frame::Transaction(trn) => {
-            w.text("transaction");
-            w.map(4);
-            w.text("id");
-            w.bin(trn.id.as_bytes());
-            w.text("seq");
-            w.uint(trn.seq.0);
-            w.text("parent");
-            w.bin(trn.parent.as_bytes());
-            w.text("chunks");
-            w.array(trn.chunks.len());
-            trn.chunks.iter().for_each(|id| w.text(id.as_str()));
-        }
-        Frame::Chunk(chunk) => {
-            w.text("chunk");
-            w.map(2);
-            w.text("id");
-            w.text(chunk.id.as_str());
-            w.text("bytes");
-            w.bin(&chunk.bytes);
-        }
+        Frame::Transaction(trn) => w.transaction(trn.id, trn.seq, trn.parent, &trn.chunks),
+        Frame::Chunk(chunk) => w.chunk(&chunk.id, &chunk.bytes),
         Frame::End(end) => {
             w.text("end");
             w.map(2);
@@ -257,6 +252,29 @@ impl Writer<'_> {
     fn bin(&mut self, bytes: &[u8]) {
         self.length(bytes.len(), Some(Marker::Bin8), Marker::Bin16, Marker::Bin32);
         self.0.extend_from_slice(bytes);
+    }
+
+    fn transaction(&mut self, id: TrnId, seq: Seq, parent: TrnId, chunks: &[ChunkId]) {
+        self.text("transaction");
+        self.map(4);
+        self.text("id");
+        self.bin(id.as_bytes());
+        self.text("seq");
+        self.uint(seq.0);
+        self.text("parent");
+        self.bin(parent.as_bytes());
+        self.text("chunks");
+        self.array(chunks.len());
+        chunks.iter().for_each(|id| self.text(id.as_str()));
+    }
+
+    fn chunk(&mut self, id: &ChunkId, bytes: &[u8]) {
+        self.text("chunk");
+        self.map(2);
+        self.text("id");
+        self.text(id.as_str());
+        self.text("bytes");
+        self.bin(bytes);
     }
 
     fn uint(&mut self, n: u64) {

@@ -250,3 +250,21 @@ fn a_chunk_is_a_slice_of_what_arrived() {
     let Ok(Frame::Chunk(chunk)) = msgpack::read_frame(&whole) else { panic!("no chunk") };
     assert!(whole.as_ptr_range().contains(&chunk.bytes.as_ptr()));
 }
+
+#[test]
+fn frames_of_borrowed_parts_are_the_same_bytes() {
+    let chunks = vec![ChunkId::of(b"one"), "a-1".parse().unwrap()];
+    let transaction = Transaction { id: TrnId::from_bytes([1; 16]), seq: Seq(300), parent: TrnId::ROOT, chunks };
+    let chunk = Chunk { id: transaction.chunks[0], bytes: Bytes::from_static(b"one") };
+    for form in [Form::MessagePack, Form::Json] {
+        let (mut whole, mut parts) = (Vec::new(), Vec::new());
+        let mut encoder = FrameEncoder::new(form);
+        encoder.encode(&Frame::Transaction(transaction.clone()), &mut whole);
+        encoder.encode(&Frame::Chunk(chunk.clone()), &mut whole);
+        let mut encoder = FrameEncoder::new(form);
+        let Transaction { id, seq, parent, chunks } = &transaction;
+        encoder.encode_transaction(*id, *seq, *parent, chunks, &mut parts);
+        encoder.encode_chunk(&chunk.id, &chunk.bytes, &mut parts);
+        assert_eq!(parts, whole);
+    }
+}

@@ -74,7 +74,7 @@ impl Hub {
         let mut pieces = Vec::new();
         loop {
             let mut piece = Vec::new();
-            let end = pull.page(1 << 20, &mut |frame| encode_frame(frame, &mut piece)).unwrap();
+            let end = pull.page(1 << 20, &mut |given| encode_frame(&given.into_frame(), &mut piece)).unwrap();
             pieces.push(Ok(Bytes::from(piece)));
             if end == PullEnd::Whole {
                 return MemoryBody::new(pieces);

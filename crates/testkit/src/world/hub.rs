@@ -64,7 +64,7 @@ impl Hub {
         let mut pieces = Vec::new();
         loop {
             let mut piece = Vec::new();
-            let end = pull.page(PAGE, &mut |frame| encode_frame(frame, &mut piece)).map_err(failed)?;
+            let end = pull.page(PAGE, &mut |given| encode_frame(&given.into_frame(), &mut piece)).map_err(failed)?;
             pieces.push(Ok(Bytes::from(piece)));
             if end == tolstoy_hub::service::PullEnd::Whole {
                 return Ok(MemoryBody::new(pieces));
@@ -121,7 +121,9 @@ impl Hub {
             let mut rows = Vec::new();
             txn.walk(life, Seq::ROOT, &mut |committed, chunks| {
                 if committed.seq.0 <= seq {
-                    let bytes = (0..committed.chunks.len()).map(|n| chunks.bytes(n)).collect::<Result<_, _>>()?;
+                    let bytes = (0..committed.chunks.len())
+                        .map(|n| chunks.bytes(n).map(|b| Bytes::copy_from_slice(&b)))
+                        .collect::<Result<_, _>>()?;
                     rows.push((committed.clone(), bytes));
                 }
                 Ok(committed.seq.0 < seq)

@@ -142,8 +142,17 @@ impl<'a> Unpack<'a> {
     }
 
     /// A transaction's list.
-    pub(super) fn chunks(mut self) -> Result<(Vec<ChunkId>, Vec<Place>), StorageError> {
-        let (mut ids, mut places, mut bytes) = (Vec::new(), Vec::new(), 0usize);
+    pub(super) fn chunks(self) -> Result<(Vec<ChunkId>, Vec<Place>), StorageError> {
+        let (mut ids, mut places) = (Vec::new(), Vec::new());
+        self.chunks_into(&mut ids, &mut places)?;
+        Ok((ids, places))
+    }
+
+    /// A transaction's list, into these instead of what they held.
+    pub(super) fn chunks_into(mut self, ids: &mut Vec<ChunkId>, places: &mut Vec<Place>) -> Result<(), StorageError> {
+        let mut bytes = 0usize;
+        ids.clear();
+        places.clear();
         while !self.is_empty() {
             ids.push(chunk_of(self.key()?).ok_or_else(damaged)?);
             places.push(match self.number()? {
@@ -156,7 +165,7 @@ impl<'a> Unpack<'a> {
                 code => Place::There(At::of((code - 2).cast_signed())),
             });
         }
-        Ok((ids, places))
+        Ok(())
     }
 
     /// Row numbers, ascending: the first, then how much more each further one is.

@@ -1,5 +1,6 @@
 //! Rows of one SQLite transaction.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
@@ -306,10 +307,15 @@ fn end(row: &Row<'_>, life: Life, column: usize) -> rusqlite::Result<End> {
 fn committed(row: &Row<'_>) -> Result<(Committed, Vec<Place>), StorageError> {
     let chunks = row.get_ref(4).and_then(|value| Ok(value.as_blob()?)).map_err(failed)?;
     let (chunks, places) = Unpack(chunks).chunks()?;
+    Ok((committed_with(row, chunks)?, places))
+}
+
+/// A transaction from a row of [`TRN_ROWS`] whose chunks are known.
+fn committed_with(row: &Row<'_>, chunks: Vec<ChunkId>) -> Result<Committed, StorageError> {
     let read = || {
         Ok(Committed { id: trn_id(row, 1)?, seq: seq(row, 0)?, parent: trn_id(row, 2)?, chunks, chain: chain(row, 3)? })
     };
-    Ok((read().map_err(failed)?, places))
+    read().map_err(failed)
 }
 
 /// The chunks of a transaction whose row is read.
@@ -321,16 +327,14 @@ struct Chunks<'a> {
 }
 
 impl ChunkSource for Chunks<'_> {
-    fn bytes(&self, index: usize) -> Result<Bytes, StorageError> {
+    fn bytes(&self, index: usize) -> Result<Cow<'_, [u8]>, StorageError> {
         let index = match self.places.get(index) {
             Some(Place::Same(earlier)) => *earlier,
             _ => index,
         };
         match (self.places.get(index), self.ids.get(index)) {
-            (Some(Place::Here(range)), _) => {
-                self.bytes.get(range.clone()).map(Bytes::copy_from_slice).ok_or_else(damaged)
-            }
-            (Some(Place::There(at)), Some(id)) => self.txn.bytes_at(id, *at),
+            (Some(Place::Here(range)), _) => self.bytes.get(range.clone()).map(Cow::Borrowed).ok_or_else(damaged),
+            (Some(Place::There(at)), Some(id)) => Ok(Cow::Owned(self.txn.bytes_at(id, *at)?.into())),
             _ => Err(damaged()),
         }
     }
@@ -384,10 +388,16 @@ impl ReadTxn for Txn<'_> {
     }
 
     fn walk(&self, life: Life, after: Seq, visit: &mut Visit<'_>) -> Result<(), StorageError> {
+        let (mut ids, mut places) = (Vec::new(), Vec::new());
         self.rows_after(life, after, &mut |row| {
-            let (trn, places) = committed(row)?;
+            let chunks = row.get_ref(4).and_then(|value| Ok(value.as_blob()?)).map_err(failed)?;
+            Unpack(chunks).chunks_into(&mut ids, &mut places)?;
+            let trn = committed_with(row, std::mem::take(&mut ids))?;
             let bytes = row.get_ref(5).and_then(|value| Ok(value.as_blob()?)).map_err(failed)?;
-            visit(&trn, &Chunks { txn: self, ids: &trn.chunks, places: &places, bytes })
+            let on = visit(&trn, &Chunks { txn: self, ids: &trn.chunks, places: &places, bytes })?;
+            // The list's memory serves the next one.
+            ids = trn.chunks;
+            Ok(on)
         })
     }
 
