@@ -1,11 +1,11 @@
 //! The command line.
 
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::error::EXIT_CODES;
+use crate::settings::Settings;
 
 const BEGIN: &str = "\
 Begin with:
@@ -61,29 +61,29 @@ pub(crate) struct Demo {
 ///
 /// Prints one line, `listening on http://ADDRESS:PORT`, when it is ready. Ctrl-C and SIGTERM let the requests under way
 /// end, and then it exits with 0; a second one ends it at once. What it acknowledged is on the disk in either case.
+///
+/// Each setting is a flag, an environment variable (--stall-timeout is TOLSTOY_STALL_TIMEOUT) and a key of the settings
+/// file (`stall-timeout = "30s"`). A flag beats the environment, which beats the file.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   tolstoy serve
   tolstoy serve --listen 127.0.0.1:0 --data ./hub     a free port; the line printed tells which
-  tolstoy serve --listen 0.0.0.0:7410 --open          for a network that you trust")]
+  tolstoy serve --listen 0.0.0.0:7410 --open          for a network that you trust
+  tolstoy serve --print-config > hub.toml             a settings file to begin with
+  tolstoy serve --config hub.toml")]
 pub(crate) struct Serve {
-    /// The address and port to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7410", value_parser = address)]
-    pub(crate) listen: SocketAddr,
-    /// The directory for the hub's data, made where it is missing [default: tolstoy/hub among your data, such as
-    /// ~/.local/share/tolstoy/hub]
-    #[arg(long, value_name = "DIR", env = "TOLSTOY_DATA", hide_env_values = true)]
-    pub(crate) data: Option<PathBuf>,
-    /// Listen beyond this machine too: whoever reaches the port may read and write every log
+    /// The settings file, in TOML; TOLSTOY_CONFIG names it too
+    #[arg(short, long, value_name = "FILE", env = "TOLSTOY_CONFIG", hide_env = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// Print the settings in force as a settings file, with the meaning and the origin of each, and do nothing else
     #[arg(long)]
-    pub(crate) open: bool,
-    /// Tell more on standard error: -v what happens, -vv every request
+    pub(crate) print_config: bool,
+    /// Tell more on standard error: -v is `--log info`, -vv also each decision, -vvv everything
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// Tell exactly this on standard error, as in RUST_LOG: `info,tolstoy_hub=trace`
-    #[arg(long, value_name = "FILTER", env = "TOLSTOY_LOG", hide_env_values = true, conflicts_with = "verbose")]
-    pub(crate) log: Option<String>,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
 }
 
 /// Talk to a store: transactions, queries and more, as you type
@@ -289,12 +289,6 @@ impl Command {
             Self::Sync(args) => args.output.json,
         }
     }
-}
-
-/// An address to listen on; names such as `localhost` are looked up.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let found = text.to_socket_addrs().ok().and_then(|mut all| all.next());
-    found.ok_or_else(|| "an address and a port are needed, such as 127.0.0.1:7410".to_owned())
 }
 
 /// How many transactions to list.

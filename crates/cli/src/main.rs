@@ -8,6 +8,7 @@ mod facts;
 mod json;
 mod progress;
 mod repl;
+mod settings;
 mod signals;
 mod text;
 mod ui;

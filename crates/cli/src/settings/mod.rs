@@ -1,0 +1,193 @@
+//! The settings of a hub. [`Settings`] declares each once: its name, meaning, type and default. All else follows from the
+//! declaration: the flag, the key of the settings file (which is the flag's name), the document of `--print-config`.
+//!
+//! A setting's value is that of its flag, else of its environment variable, else of the file, else its default. The file's
+//! values are checked, and then stand where the defaults stood, so that clap does the rest.
+
+mod document;
+mod file;
+mod units;
+
+use std::any::TypeId;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, Args, Command};
+use tolstoy_hub::{Options, SqliteOptions};
+
+pub(crate) use document::document;
+pub(crate) use file::Given;
+pub(crate) use units::{Period, Size};
+
+/// The settings of `tolstoy serve`.
+///
+/// To add one: a field with its meaning, its type and its default; `env` is `TOLSTOY_` and the field's name. A number, a
+/// `bool`, or anything that parses from a text will do. No `requires` and no `conflicts_with`: clap does not see what a file
+/// says, so such rules are checked where the settings are used. A setting that may be absent is an `Option`. Then
+/// `packaging/tolstoy.toml` is `tolstoy serve --print-config`, commented out; a test says so.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Settings {
+    /// The address and port to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", env = "TOLSTOY_LISTEN", hide_env = true, help_heading = REACH)]
+    #[arg(default_value = "127.0.0.1:7410", value_parser = address)]
+    pub(crate) listen: SocketAddr,
+    /// Listen beyond this machine too: whoever reaches the port may read and write every log
+    #[arg(long, value_name = "true|false", env = "TOLSTOY_OPEN", hide_env = true, help_heading = REACH)]
+    #[arg(default_value_t = false, action = ArgAction::Set, num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", hide_possible_values = true)]
+    pub(crate) open: bool,
+    /// The directory for the hub's data, made where it is missing; by default tolstoy/hub among your data, such as
+    /// ~/.local/share/tolstoy/hub
+    #[arg(long, value_name = "DIR", env = "TOLSTOY_DATA", hide_env = true, help_heading = DATA)]
+    pub(crate) data: Option<PathBuf>,
+    /// What is told on standard error: a level (error, warn, info, debug, trace), or levels of parts, such as
+    /// `info,tolstoy_hub=debug`. At info, each request is a line
+    #[arg(long, value_name = "FILTER", env = "TOLSTOY_LOG", hide_env = true, help_heading = TELLING)]
+    #[arg(default_value = "warn")]
+    pub(crate) log: String,
+    /// How many connections are served at the same time; who comes later waits
+    #[arg(long, value_name = "N", env = "TOLSTOY_CONNECTIONS", hide_env = true, help_heading = LIMITS)]
+    #[arg(default_value_t = hub().connections, value_parser = positive)]
+    pub(crate) connections: usize,
+    /// How much memory request bodies may take together, large ones left out
+    #[arg(long, value_name = "SIZE", env = "TOLSTOY_BODY_MEMORY", hide_env = true, help_heading = LIMITS)]
+    #[arg(default_value_t = Size::from(hub().body_memory))]
+    pub(crate) body_memory: Size,
+    /// How many large request bodies (over 256 KiB) are taken at the same time, each of up to 32 MiB of memory
+    #[arg(long, value_name = "N", env = "TOLSTOY_LARGE_BODIES", hide_env = true, help_heading = LIMITS)]
+    #[arg(default_value_t = hub().large_bodies, value_parser = positive)]
+    pub(crate) large_bodies: usize,
+    /// How many long answers (over 512 KiB) are given at the same time
+    #[arg(long, value_name = "N", env = "TOLSTOY_STREAMS", hide_env = true, help_heading = LIMITS)]
+    #[arg(default_value_t = hub().streams, value_parser = positive)]
+    pub(crate) streams: usize,
+    /// How long a request's head may take to arrive
+    #[arg(long, value_name = "DURATION", env = "TOLSTOY_HEADER_TIMEOUT", hide_env = true, help_heading = LIMITS)]
+    #[arg(default_value_t = Period(hub().header_timeout))]
+    pub(crate) header_timeout: Period,
+    /// How long a client may take for the next 16 KiB of a body or its end, and for taking anything of an answer
+    #[arg(long, value_name = "DURATION", env = "TOLSTOY_STALL_TIMEOUT", hide_env = true, help_heading = LIMITS)]
+    #[arg(default_value_t = Period(hub().stall_timeout))]
+    pub(crate) stall_timeout: Period,
+    /// How long the requests under way may take to end once the hub stops
+    #[arg(long, value_name = "DURATION", env = "TOLSTOY_DRAIN", hide_env = true, help_heading = LIMITS)]
+    #[arg(default_value_t = Period(hub().drain))]
+    pub(crate) drain: Period,
+    /// How many connections to the database read at the same time
+    #[arg(long, value_name = "N", env = "TOLSTOY_READERS", hide_env = true, help_heading = DATA)]
+    #[arg(default_value_t = hub().sqlite.readers, value_parser = positive)]
+    pub(crate) readers: usize,
+    /// How many writes may wait; further ones are answered 503
+    #[arg(long, value_name = "N", env = "TOLSTOY_QUEUE", hide_env = true, help_heading = DATA)]
+    #[arg(default_value_t = hub().sqlite.queue, value_parser = positive)]
+    pub(crate) queue: usize,
+    /// How many writes share one commit at most
+    #[arg(long, value_name = "N", env = "TOLSTOY_BATCH", hide_env = true, help_heading = DATA)]
+    #[arg(default_value_t = hub().sqlite.batch, value_parser = positive)]
+    pub(crate) batch: usize,
+    /// How many pages (8 KiB) the write-ahead log takes before they are moved into the database file
+    #[arg(long, value_name = "N", env = "TOLSTOY_CHECKPOINT_PAGES", hide_env = true, help_heading = DATA)]
+    #[arg(default_value_t = hub().sqlite.checkpoint_pages, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) checkpoint_pages: u32,
+}
+
+const REACH: &str = "Who reaches it";
+const DATA: &str = "Data";
+const TELLING: &str = "What it tells";
+const LIMITS: &str = "Limits";
+
+/// The hub's own defaults, which are the settings'.
+fn hub() -> Options {
+    Options::default()
+}
+
+impl Settings {
+    /// As the hub takes them.
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            open: self.open,
+            connections: self.connections,
+            body_memory: self.body_memory.in_memory(),
+            large_bodies: self.large_bodies,
+            streams: self.streams,
+            header_timeout: self.header_timeout.0,
+            stall_timeout: self.stall_timeout.0,
+            drain: self.drain.0,
+            sqlite: SqliteOptions {
+                readers: self.readers,
+                queue: self.queue,
+                batch: self.batch,
+                checkpoint_pages: self.checkpoint_pages,
+            },
+        }
+    }
+}
+
+/// The arguments that are settings, in the order of their declaration.
+fn declared() -> Vec<Arg> {
+    let command = Settings::augment_args(Command::new("settings"));
+    command.get_arguments().filter(|arg| arg.get_long().is_some()).cloned().collect()
+}
+
+/// How a setting is written in TOML.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Switch,
+    Number,
+    Text,
+}
+
+impl Kind {
+    fn of(arg: &Arg) -> Self {
+        let parsed = arg.get_value_parser().type_id();
+        if parsed == TypeId::of::<bool>() {
+            Self::Switch
+        } else if [TypeId::of::<usize>(), TypeId::of::<u64>(), TypeId::of::<u32>()].iter().any(|id| parsed == *id) {
+            Self::Number
+        } else {
+            Self::Text
+        }
+    }
+
+    /// What a value of this kind is called.
+    fn wanted(self) -> &'static str {
+        match self {
+            Self::Switch => "true or false",
+            Self::Number => "a number",
+            Self::Text => "a text in quotes",
+        }
+    }
+}
+
+/// An address to listen on; names such as `localhost` are looked up.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let found = text.to_socket_addrs().ok().and_then(|mut all| all.next());
+    found.ok_or_else(|| "an address and a port are needed, such as 127.0.0.1:7410".to_owned())
+}
+
+/// A number of things of which there must be one.
+fn positive(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "a whole number from 1 on is needed".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn each_setting_is_a_variable_and_says_what_it_means() {
+        for arg in declared() {
+            let long = arg.get_long().unwrap();
+            assert_eq!(arg.get_id().as_str().replace('_', "-"), long);
+            let variable = format!("TOLSTOY_{}", arg.get_id().as_str().to_uppercase());
+            assert_eq!(arg.get_env().unwrap(), variable.as_str());
+            assert!(arg.get_help().is_some(), "{long}");
+            assert!(arg.get_help_heading().is_some(), "{long}");
+            assert!(arg.get_default_values().len() <= 1, "{long}");
+            let plain = matches!(arg.get_action(), ArgAction::Set);
+            assert!(plain, "{long}: a switch takes `=false` too, or nothing could take back what a file says");
+        }
+    }
+}
