@@ -7,15 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
 use tolstoy_env::Env;
 
-use crate::routes::{self, App, Gate, Guard, SMALL_BODY};
+use crate::activity::Activities;
+use crate::metrics::{Metrics, StorageMetrics};
+use crate::ready::Readiness;
+use crate::routes::{self, App, Gate, Guard, RequestIds, SMALL_BODY};
 use crate::service::Service;
 use crate::stalled::Stalled;
 use crate::storage::{MemoryStorage, OpenError, SqliteOptions, SqliteStorage};
@@ -39,6 +45,8 @@ pub struct Options {
     pub stall_timeout: Duration,
     /// How long requests under way may take to end once the hub stops.
     pub drain: Duration,
+    /// Where fewer bytes are free on the disk of the data, `/readyz` says so.
+    pub min_disk_free: u64,
     /// The database.
     pub sqlite: SqliteOptions,
 }
@@ -54,6 +62,7 @@ impl Default for Options {
             header_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
+            min_disk_free: 256 << 20,
             sqlite: SqliteOptions::default(),
         }
     }
@@ -63,7 +72,6 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct Hub {
     app: Arc<App>,
-    database: Option<Arc<SqliteStorage>>,
     options: Options,
 }
 
@@ -74,16 +82,22 @@ impl Hub {
     /// Where the directory cannot be used, another hub has it open, or what is in it is no hub's or too new.
     pub fn open(directory: &Path, env: Env, options: Options) -> Result<Self, OpenError> {
         let database = Arc::new(SqliteStorage::open(directory, &options.sqlite)?);
-        let service = Service::new(database.clone(), env);
-        Ok(Self::new(service, Some(database), Some(directory.to_owned()), options))
+        let service = Service::new(database.clone(), env.clone());
+        Ok(Self::new(service, &env, Some(database), Some(directory.to_owned()), options))
     }
 
     /// A hub that forgets everything when it stops, for tests.
     pub fn in_memory(env: Env, options: Options) -> Self {
-        Self::new(Service::new(Arc::new(MemoryStorage::new()), env), None, None, options)
+        Self::new(Service::new(Arc::new(MemoryStorage::new()), env.clone()), &env, None, None, options)
     }
 
-    fn new(service: Service, database: Option<Arc<SqliteStorage>>, spool: Option<PathBuf>, options: Options) -> Self {
+    fn new(
+        service: Service,
+        env: &Env,
+        database: Option<Arc<SqliteStorage>>,
+        spool: Option<PathBuf>,
+        options: Options,
+    ) -> Self {
         let places = |n: usize| Arc::new(Semaphore::new(n.clamp(1, Semaphore::MAX_PERMITS)));
         let gate = Gate {
             small: places(options.body_memory / SMALL_BODY),
@@ -91,9 +105,24 @@ impl Hub {
             // Two for each connection, so that one is ready when a connection is.
             reads: places(options.sqlite.readers * 2),
             streams: places(options.streams),
+            most_streams: options.streams.clamp(1, Semaphore::MAX_PERMITS),
         };
-        let app = Arc::new(App { service, gate, spool, body_timeout: options.stall_timeout });
-        Self { app, database, options }
+        let now = env.now().as_micros();
+        let app = Arc::new(App {
+            metrics: Metrics::new(
+                now as f64 / 1e6,
+                database.as_ref().map_or_else(StorageMetrics::default, |database| database.metrics().clone()),
+            ),
+            readiness: Readiness::new(options.min_disk_free),
+            activity: Activities::default(),
+            request_ids: RequestIds::new(now.unsigned_abs()),
+            service,
+            database,
+            gate,
+            spool,
+            body_timeout: options.stall_timeout,
+        });
+        Self { app, options }
     }
 
     /// The hub's rules, without HTTP.
@@ -103,7 +132,7 @@ impl Hub {
 
     /// Does the writes that wait and closes the database; later requests are refused.
     pub fn close(&self) {
-        if let Some(database) = &self.database {
+        if let Some(database) = &self.app.database {
             database.close();
         }
     }
@@ -144,9 +173,10 @@ pub async fn serve(
     let (stop, stopping) = watch::channel(());
     tracing::info!(%address, "listening");
     tokio::select! {
-        () = accept(&listener, &router, &places, &stopping, &hub.options) => {}
+        () = accept(&listener, &router, &places, &stopping, &hub) => {}
         () = shutdown => {}
     }
+    hub.app.readiness.drain();
     drop((listener, stop));
     if tokio::time::timeout(hub.options.drain, places.acquire_many(connections)).await.is_err() {
         tracing::warn!("some requests did not end in time and are cut");
@@ -164,13 +194,18 @@ async fn accept(
     router: &Router,
     places: &Arc<Semaphore>,
     stopping: &watch::Receiver<()>,
-    options: &Options,
+    hub: &Hub,
 ) {
     while let Ok(place) = places.clone().acquire_owned().await {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                let connection = converse(stream, router.clone(), place, stopping.clone(), options.clone());
-                tokio::spawn(connection);
+            Ok((stream, peer)) => {
+                let counted = (place, hub.app.metrics.door.connected());
+                let options = hub.options.clone();
+                let connection = converse(stream, Peer(peer), router.clone(), stopping.clone(), options);
+                tokio::spawn(async move {
+                    connection.await;
+                    drop(counted);
+                });
             }
             Err(error) => {
                 // The client has gone, or the process is out of file descriptors: others may end meanwhile.
@@ -182,20 +217,19 @@ async fn accept(
 }
 
 /// Answers the requests of one connection.
-async fn converse(
-    stream: TcpStream,
-    router: Router,
-    _place: OwnedSemaphorePermit,
-    mut stopping: watch::Receiver<()>,
-    options: Options,
-) {
+async fn converse(stream: TcpStream, peer: Peer, router: Router, mut stopping: watch::Receiver<()>, options: Options) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "the connection keeps its delay");
     }
+    let answer = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        answer.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(options.header_timeout)
-        .serve_connection(TokioIo::new(Stalled::new(stream, options.stall_timeout)), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(Stalled::new(stream, options.stall_timeout)), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -209,6 +243,10 @@ async fn converse(
         tracing::debug!(%error, "a connection ended");
     }
 }
+
+/// The other end of the connection that a request came over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// A hub that serves in the background.
 #[derive(Debug)]

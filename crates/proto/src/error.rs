@@ -20,12 +20,15 @@ pub struct ErrorBody {
     /// With [`ErrorKind::MissingChunks`]: which, at most [`crate::limits::MAX_MISSING`] of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunks: Option<Vec<ChunkId>>,
+    /// The request's id, by which the hub's log knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
 }
 
 impl ErrorBody {
     /// An error with nothing but its message.
     pub fn new(error: ErrorKind, message: impl Into<String>) -> Self {
-        Self { error, message: message.into(), state: None, chunks: None }
+        Self { error, message: message.into(), state: None, chunks: None, request: None }
     }
 }
 

@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 use crate::args::{self, Cli};
 use crate::dirs;
 use crate::error::{Failure, Kind};
-use crate::settings::{self, Given, Settings};
+use crate::settings::{self, Given, LogFormat, Settings};
 use crate::signals::Signals;
 use crate::ui::Ui;
 
@@ -93,11 +93,12 @@ fn tell_on_stderr(settings: &Settings, verbose: u8, matches: &ArgMatches, ui: &U
         Failure::new(Kind::Usage, format!("{filter:?} is no filter: {e}"))
             .hint("write a level, or `info,tolstoy_hub=debug`")
     })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(ui.err_is_colourful())
-        .init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match settings.log_format {
+        LogFormat::Text => log.with_ansi(ui.err_is_colourful()).init(),
+        // A request's span is told once, as an object beside the event's own fields.
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
+    }
     Ok(())
 }
 

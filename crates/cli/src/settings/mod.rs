@@ -17,14 +17,14 @@ use tolstoy_hub::{Options, SqliteOptions};
 
 pub(crate) use document::document;
 pub(crate) use file::Given;
-pub(crate) use units::{Period, Size};
+use units::{Period, Size};
 
 /// The settings of `tolstoy serve`.
 ///
 /// To add one: a field with its meaning, its type and its default; `env` is `TOLSTOY_` and the field's name. A number, a
 /// `bool`, or anything that parses from a text will do. No `requires` and no `conflicts_with`: clap does not see what a file
 /// says, so such rules are checked where the settings are used. A setting that may be absent is an `Option`. Then
-/// `packaging/tolstoy.toml` is `tolstoy serve --print-config`, commented out; a test says so.
+/// `packaging/tolstoy.toml` is made anew, as a test says.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Settings {
     /// The address and port to listen on; port 0 takes a free one
@@ -40,11 +40,19 @@ pub(crate) struct Settings {
     /// ~/.local/share/tolstoy/hub
     #[arg(long, value_name = "DIR", env = "TOLSTOY_DATA", hide_env = true, help_heading = DATA)]
     pub(crate) data: Option<PathBuf>,
+    /// Where less is free on the disk of the data, /readyz answers 503
+    #[arg(long, value_name = "SIZE", env = "TOLSTOY_MIN_DISK_FREE", hide_env = true, help_heading = DATA)]
+    #[arg(default_value_t = Size(hub().min_disk_free))]
+    pub(crate) min_disk_free: Size,
     /// What is told on standard error: a level (error, warn, info, debug, trace), or levels of parts, such as
     /// `info,tolstoy_hub=debug`. At info, each request is a line
     #[arg(long, value_name = "FILTER", env = "TOLSTOY_LOG", hide_env = true, help_heading = TELLING)]
     #[arg(default_value = "warn")]
     pub(crate) log: String,
+    /// How it is told: as text for people, or as JSON, an object on each line
+    #[arg(long, value_name = "text|json", env = "TOLSTOY_LOG_FORMAT", hide_env = true, help_heading = TELLING)]
+    #[arg(default_value_t = LogFormat::Text, value_enum, hide_possible_values = true)]
+    pub(crate) log_format: LogFormat,
     /// How many connections are served at the same time; who comes later waits
     #[arg(long, value_name = "N", env = "TOLSTOY_CONNECTIONS", hide_env = true, help_heading = LIMITS)]
     #[arg(default_value_t = hub().connections, value_parser = positive)]
@@ -91,6 +99,13 @@ pub(crate) struct Settings {
     pub(crate) checkpoint_pages: u32,
 }
 
+/// How a log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
 const REACH: &str = "Who reaches it";
 const DATA: &str = "Data";
 const TELLING: &str = "What it tells";
@@ -113,6 +128,7 @@ impl Settings {
             header_timeout: self.header_timeout.0,
             stall_timeout: self.stall_timeout.0,
             drain: self.drain.0,
+            min_disk_free: self.min_disk_free.0,
             sqlite: SqliteOptions {
                 readers: self.readers,
                 queue: self.queue,

@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use tolstoy_proto::{ErrorBody, ErrorKind};
 
+use super::watch;
 use crate::service::{BadUpload, UploadError};
 use crate::storage::StorageError;
 
@@ -14,6 +15,8 @@ use crate::storage::StorageError;
 pub(super) struct ApiError {
     status: StatusCode,
     body: Box<ErrorBody>,
+    /// What the log is told, and the asker is not.
+    reason: Option<Box<str>>,
 }
 
 impl ApiError {
@@ -22,7 +25,7 @@ impl ApiError {
     }
 
     pub(super) fn with(status: StatusCode, body: ErrorBody) -> Self {
-        Self { status, body: Box::new(body) }
+        Self { status, body: Box::new(body), reason: None }
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
@@ -50,10 +53,14 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Busy, "the hub is stopping")
     }
 
+    fn because(self, reason: &dyn fmt::Display) -> Self {
+        Self { reason: Some(reason.to_string().into()), ..self }
+    }
+
     /// The hub's own failure: the log gets the reason, the asker does not.
     pub(super) fn internal(reason: &dyn fmt::Display) -> Self {
-        tracing::error!(%reason, "a request failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorKind::Internal, "the hub failed; its log says why")
+        let message = "the hub failed; its log says why";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorKind::Internal, message).because(reason)
     }
 }
 
@@ -61,12 +68,8 @@ impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
         match error {
             StorageError::Full(reason) => {
-                tracing::error!(%reason, "the disk is full");
-                Self::new(
-                    StatusCode::INSUFFICIENT_STORAGE,
-                    ErrorKind::Full,
-                    "the hub's disk is full: nothing was changed",
-                )
+                let message = "the hub's disk is full: nothing was changed";
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, ErrorKind::Full, message).because(&reason)
             }
             StorageError::Busy => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -95,8 +98,15 @@ impl From<UploadError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(self.body)).into_response();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        let Self { status, mut body, reason } = self;
+        let request = watch::current_id();
+        if let Some(reason) = reason {
+            let request = request.as_ref().map(tracing::field::display);
+            tracing::error!(request, %reason, "a request failed");
+        }
+        body.request = request.map(|id| id.to_string());
+        let mut response = (status, Json(body)).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response

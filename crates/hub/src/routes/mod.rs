@@ -4,36 +4,43 @@ mod body;
 mod error;
 mod guard;
 mod ids;
+mod observe;
 mod stream;
 mod v0;
 mod v1;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use axum::{Router, middleware};
-use serde_json::json;
 use tokio::sync::Semaphore;
-use tolstoy_proto::{ErrorKind, paths};
+use tolstoy_proto::ErrorKind;
 
+use crate::activity::Activities;
+use crate::metrics::Metrics;
+use crate::ready::Readiness;
 use crate::service::Service;
+use crate::storage::SqliteStorage;
 use error::ApiError;
 
 pub(crate) use body::SMALL_BODY;
 pub(crate) use guard::Guard;
-
-/// How long `/healthz` waits for the writer.
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) use watch::RequestIds;
 
 /// What all routes share.
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) service: Service,
+    /// The database, where the logs are in one.
+    pub(crate) database: Option<Arc<SqliteStorage>>,
+    pub(crate) metrics: Metrics,
+    pub(crate) readiness: Readiness,
+    pub(crate) activity: Activities,
+    pub(crate) request_ids: RequestIds,
     pub(crate) gate: Gate,
     /// Where long pushes are put aside; none: they stay in memory.
     pub(crate) spool: Option<PathBuf>,
@@ -52,33 +59,26 @@ pub(crate) struct Gate {
     pub(crate) reads: Arc<Semaphore>,
     /// Answers that are longer than a page.
     pub(crate) streams: Arc<Semaphore>,
+    /// As many as there may be.
+    pub(crate) most_streams: usize,
 }
 
 /// All routes.
 pub(crate) fn router(app: Arc<App>, guard: Guard) -> Router {
     Router::new()
         .route("/", get(root))
-        .route(paths::HEALTHZ, get(healthz))
+        .merge(observe::router())
         .merge(v0::router())
         .merge(v1::router())
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
-        .with_state(app)
+        .with_state(app.clone())
         .layer(middleware::from_fn_with_state(guard, guard::admit))
+        .layer(middleware::from_fn_with_state(app, watch::watch))
 }
 
 async fn root() -> &'static str {
     "This is a Tolstoy hub.\n"
-}
-
-async fn healthz(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
-    match tokio::time::timeout(HEALTH_TIMEOUT, app.service.probe()).await {
-        Ok(answer) => {
-            answer?;
-            Ok(Json(json!({"status": "ok"})).into_response())
-        }
-        Err(_) => Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Busy, "the writer does not answer")),
-    }
 }
 
 async fn no_such_path() -> ApiError {

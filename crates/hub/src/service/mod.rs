@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
+use tolstoy_edn::Instant;
 use tolstoy_env::Env;
 use tolstoy_proto::{Generation, LogId, LogState};
 
@@ -61,6 +62,16 @@ impl Service {
     /// Goes through the writer and changes nothing: its answer says that writes are answered.
     pub fn probe(&self) -> Answer<()> {
         self.write(|_| Ok(()))
+    }
+
+    /// The time now.
+    pub(crate) fn now(&self) -> Instant {
+        self.env.now()
+    }
+
+    /// Commits something to the disk that changes nothing: its answer says that writes are durable.
+    pub fn prove(&self) -> Answer<()> {
+        self.write(|txn| txn.touch())
     }
 
     /// Reads in one snapshot.

@@ -197,4 +197,7 @@ pub trait WriteTxn: ReadTxn {
     /// Commits a transaction onto the tip: its chunks are here, and its id is not committed. Where it was pending, it is so
     /// no longer.
     fn append(&mut self, life: Life, committed: &Committed) -> Result<(), StorageError>;
+
+    /// Writes something that changes nothing, so that the commit has something to make durable.
+    fn touch(&mut self) -> Result<(), StorageError>;
 }

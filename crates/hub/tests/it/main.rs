@@ -8,6 +8,7 @@ mod durable;
 mod format;
 mod guarded;
 mod model;
+mod observed;
 mod pull;
 mod push;
 mod racing;

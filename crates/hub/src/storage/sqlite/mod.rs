@@ -18,6 +18,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::{ReadRules, Storage, StorageError, WriteJob};
+use crate::metrics::StorageMetrics;
 use readers::Readers;
 use writer::Writer;
 
@@ -107,6 +108,9 @@ impl OpenError {
 pub struct SqliteStorage {
     writer: Writer,
     readers: Readers,
+    metrics: StorageMetrics,
+    /// The database file.
+    path: PathBuf,
     /// While it is locked the directory is ours.
     lock: File,
 }
@@ -124,8 +128,38 @@ impl SqliteStorage {
         // The new file's name must survive a power loss as well as its content.
         File::open(directory).and_then(|dir| dir.sync_all()).map_err(OpenError::io(directory))?;
         let readers = (0..options.readers.max(1)).map(|_| open_for_reading(&path)).collect::<Result<_, _>>()?;
-        let writer = Writer::start(connection, options).map_err(OpenError::io(&path))?;
-        Ok(Self { writer, readers: Readers::new(readers), lock })
+        let metrics = StorageMetrics::default();
+        let writer = Writer::start(connection, options, metrics.clone()).map_err(OpenError::io(&path))?;
+        Ok(Self { writer, readers: Readers::new(readers), metrics, path, lock })
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &StorageMetrics {
+        &self.metrics
+    }
+
+    /// The bytes of the database file and of the write-ahead log beside it.
+    ///
+    /// # Errors
+    /// Where the file system does not tell.
+    pub fn file_sizes(&self) -> io::Result<(u64, u64)> {
+        let wal = match fs::metadata(self.path.with_extension("db-wal")) {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+        Ok((fs::metadata(&self.path)?.len(), wal))
+    }
+
+    /// The bytes that may still be written to the disk that holds the data; none where the system does not tell.
+    pub fn disk_free(&self) -> Option<u64> {
+        #[cfg(unix)]
+        {
+            let disk = rustix::fs::statvfs(&self.path).ok()?;
+            Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+        }
+        #[cfg(not(unix))]
+        None
     }
 
     /// Does the jobs that wait, moves everything into the one file, and refuses what comes after.
