@@ -3,6 +3,7 @@
 //! [`storage`] keeps rows, [`service`] knows the rules, `routes` speaks HTTP, [`serve`] listens. A hub never looks into a
 //! chunk, and never acknowledges what is not durable.
 
+mod gc;
 mod routes;
 mod server;
 pub mod service;

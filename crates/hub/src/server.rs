@@ -15,8 +15,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
 use tolstoy_env::Env;
 
+use crate::gc;
 use crate::routes::{self, App, Gate, Guard, SMALL_BODY};
-use crate::service::Service;
+use crate::service::{GcFigures, Policy, Service};
 use crate::stalled::Stalled;
 use crate::storage::{MemoryStorage, OpenError, SqliteOptions, SqliteStorage};
 
@@ -39,6 +40,8 @@ pub struct Options {
     pub stall_timeout: Duration,
     /// How long requests under way may take to end once the hub stops.
     pub drain: Duration,
+    /// What the owner decides about logs.
+    pub policy: Policy,
     /// The database.
     pub sqlite: SqliteOptions,
 }
@@ -54,6 +57,7 @@ impl Default for Options {
             header_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
+            policy: Policy::default(),
             sqlite: SqliteOptions::default(),
         }
     }
@@ -65,6 +69,7 @@ pub struct Hub {
     app: Arc<App>,
     database: Option<Arc<SqliteStorage>>,
     options: Options,
+    gc: gc::Figures,
 }
 
 impl Hub {
@@ -74,13 +79,14 @@ impl Hub {
     /// Where the directory cannot be used, another hub has it open, or what is in it is no hub's or too new.
     pub fn open(directory: &Path, env: Env, options: Options) -> Result<Self, OpenError> {
         let database = Arc::new(SqliteStorage::open(directory, &options.sqlite)?);
-        let service = Service::new(database.clone(), env);
+        let service = Service::new(database.clone(), env).with_policy(options.policy);
         Ok(Self::new(service, Some(database), Some(directory.to_owned()), options))
     }
 
     /// A hub that forgets everything when it stops, for tests.
     pub fn in_memory(env: Env, options: Options) -> Self {
-        Self::new(Service::new(Arc::new(MemoryStorage::new()), env), None, None, options)
+        let service = Service::new(Arc::new(MemoryStorage::new()), env).with_policy(options.policy);
+        Self::new(service, None, None, options)
     }
 
     fn new(service: Service, database: Option<Arc<SqliteStorage>>, spool: Option<PathBuf>, options: Options) -> Self {
@@ -93,12 +99,17 @@ impl Hub {
             streams: places(options.streams),
         };
         let app = Arc::new(App { service, gate, spool, body_timeout: options.stall_timeout });
-        Self { app, database, options }
+        Self { app, database, options, gc: gc::Figures::default() }
     }
 
     /// The hub's rules, without HTTP.
     pub fn service(&self) -> &Service {
         &self.app.service
+    }
+
+    /// What the collector has done since the hub began to serve.
+    pub fn gc_figures(&self) -> GcFigures {
+        self.gc.get()
     }
 
     /// Does the writes that wait and closes the database; later requests are refused.
@@ -142,6 +153,7 @@ pub async fn serve(
     let connections = u32::try_from(hub.options.connections.max(1)).unwrap_or(u32::MAX);
     let places = Arc::new(Semaphore::new(connections as usize));
     let (stop, stopping) = watch::channel(());
+    let collector = gc::Runner::start(hub.service().clone(), hub.gc.0.clone())?;
     tracing::info!(%address, "listening");
     tokio::select! {
         () = accept(&listener, &router, &places, &stopping, &hub.options) => {}
@@ -151,7 +163,11 @@ pub async fn serve(
     if tokio::time::timeout(hub.options.drain, places.acquire_many(connections)).await.is_err() {
         tracing::warn!("some requests did not end in time and are cut");
     }
-    if tokio::task::spawn_blocking(move || hub.close()).await.is_err() {
+    let close = move || {
+        drop(collector);
+        hub.close();
+    };
+    if tokio::task::spawn_blocking(close).await.is_err() {
         tracing::error!("closing the database failed");
     }
     tracing::info!("stopped");

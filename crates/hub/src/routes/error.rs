@@ -4,7 +4,7 @@ use std::fmt;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
-use tolstoy_proto::{ErrorBody, ErrorKind};
+use tolstoy_proto::{ErrorBody, ErrorKind, LogState, Quota};
 
 use crate::service::{BadUpload, UploadError};
 use crate::storage::StorageError;
@@ -43,6 +43,15 @@ impl ApiError {
             ErrorKind::TooLarge,
             format!("the body is longer than {limit} bytes, the most that is taken here"),
         )
+    }
+
+    /// The log holds as much as it may.
+    pub(super) fn quota(quota: Quota, state: Option<LogState>) -> Self {
+        let Quota { of, limit, used } = quota;
+        let message = format!("the log may hold {limit} {of} and holds {used}: nothing was changed");
+        let mut body = ErrorBody::new(ErrorKind::Quota, message);
+        (body.quota, body.state) = (Some(quota), state);
+        Self::with(StatusCode::INSUFFICIENT_STORAGE, body)
     }
 
     /// The hub is going down.

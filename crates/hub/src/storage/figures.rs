@@ -83,6 +83,9 @@ pub trait ReadFigures {
     /// What a life holds.
     fn usage(&self, life: Life) -> Result<Usage, StorageError>;
 
+    /// The log that a life is of; none where it ended.
+    fn log_of(&self, life: Life) -> Result<Option<LogId>, StorageError>;
+
     /// Living logs by the minute of their last upload, newest first, after this one; at most `limit`.
     fn logs_by_age(&self, after: Option<LogCursor>, limit: usize) -> Result<Vec<LogFigures>, StorageError>;
 

@@ -116,6 +116,8 @@ pub fn logs_are_listed_by_age_and_by_id(storage: &Shared) {
     assert_eq!(ids(4, 9, 9), [log(4), log(5)]);
     assert_eq!(ids(6, 9, 9), []);
     assert_eq!(read(storage, |txn| txn.totals()).unwrap().logs, 5);
+    assert_eq!(read(storage, |txn| txn.log_of(lives[0])), Ok(Some(log(1))));
+    assert_eq!(read(storage, |txn| txn.log_of(lives[5])), Ok(None));
 }
 
 /// What is loose, by the numbers of [`chunk`], and how often it is named.

@@ -48,6 +48,10 @@ impl ReadFigures for State {
         Ok(self.rows(life)?.usage)
     }
 
+    fn log_of(&self, life: Life) -> Result<Option<LogId>, StorageError> {
+        Ok(self.lives.get(&life).map(|rows| rows.log))
+    }
+
     fn logs_by_age(&self, after: Option<LogCursor>, limit: usize) -> Result<Vec<LogFigures>, StorageError> {
         let mut logs = self.logs_where(|log| after.is_none_or(|after| log.cursor() < after));
         logs.sort_by_key(|log| std::cmp::Reverse(log.cursor()));
@@ -127,6 +131,7 @@ macro_rules! read_from_state {
 read_from_state! {
     ReadFigures {
         fn usage(life: Life) -> Usage;
+        fn log_of(life: Life) -> Option<LogId>;
         fn logs_by_age(after: Option<LogCursor>, limit: usize) -> Vec<LogFigures>;
         fn logs_by_id(from: LogId, to: LogId, limit: usize) -> Vec<LogFigures>;
         fn totals() -> Totals;

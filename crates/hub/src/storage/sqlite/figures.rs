@@ -52,6 +52,11 @@ impl ReadFigures for Txn<'_> {
         self.with_end(life, |end| Ok(end.usage))
     }
 
+    fn log_of(&self, life: Life) -> Result<Option<LogId>, StorageError> {
+        let sql = "SELECT id FROM log WHERE nr = ?1 AND generation IS NOT NULL";
+        self.row(sql, [life.0], |row| row.get(0).map(LogId::from_bytes))
+    }
+
     fn logs_by_age(&self, after: Option<LogCursor>, limit: usize) -> Result<Vec<LogFigures>, StorageError> {
         let LogCursor { minute, life } = after.unwrap_or(LogCursor { minute: i64::MAX, life: Life(i64::MAX) });
         let sql =

@@ -99,7 +99,10 @@ impl ReadGarbage for Txn<'_> {
                           WHERE name.log = ?1 AND at & 1 AND substr(key, 1, 1) <> x'01'";
             add(count(chunks, [life])?);
             add(count("SELECT count(*), 0 FROM pending WHERE log = ?1", [life])?);
-            add(count("SELECT sum(pieces), sum(bytes) FROM snapshot WHERE log = ?1 AND state <> 2", [life])?);
+            add(count(
+                "SELECT coalesce(sum(pieces), 0), sum(bytes) FROM snapshot WHERE log = ?1 AND state <> 2",
+                [life],
+            )?);
         }
         add(count(
             "SELECT coalesce(sum(pieces), 0), sum(bytes) FROM snapshot WHERE state = ?1 AND state <> 1",

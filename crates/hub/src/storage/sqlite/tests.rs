@@ -20,6 +20,8 @@ fn empty() -> (Arc<dyn Storage>, TempDir) {
 
 crate::storage_conformance!(empty());
 
+type Rules = Box<dyn FnMut(&mut dyn WriteTxn) -> Result<(), StorageError> + Send>;
+
 /// A job that does this, and sends its number and its end.
 struct Job<F> {
     number: u8,
@@ -144,7 +146,7 @@ fn a_deleted_log_leaves_nothing_but_its_tombstone() {
     let (storage, directory) = empty();
     crate::storage::conformance::a_long_chain_is_whole_from_every_place(&storage);
     let (ends, ended) = mpsc::channel();
-    let run = |number: u8, rules: Box<dyn FnMut(&mut dyn WriteTxn) -> Result<(), StorageError> + Send>| {
+    let run = |number: u8, rules: Rules| {
         storage.write(Box::new(Job { number, rules, ends: ends.clone() }));
         ended.recv().unwrap().1.unwrap();
     };
@@ -171,7 +173,7 @@ fn a_deleted_log_leaves_nothing_but_its_tombstone() {
 fn the_space_of_deleted_logs_goes_back() {
     let (storage, directory) = empty();
     let (ends, ended) = mpsc::channel();
-    let run = |rules: Box<dyn FnMut(&mut dyn WriteTxn) -> Result<(), StorageError> + Send>| {
+    let run = |rules: Rules| {
         storage.write(Box::new(Job { number: 0, rules, ends: ends.clone() }));
         ended.recv().unwrap().1.unwrap();
     };
