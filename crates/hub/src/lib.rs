@@ -4,6 +4,7 @@
 //! chunk, and never acknowledges what is not durable.
 
 mod activity;
+mod gc;
 pub mod metrics;
 mod ready;
 mod routes;

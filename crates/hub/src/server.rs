@@ -19,10 +19,11 @@ use tokio::task::JoinHandle;
 use tolstoy_env::Env;
 
 use crate::activity::Activities;
+use crate::gc;
 use crate::metrics::{Metrics, StorageMetrics};
 use crate::ready::Readiness;
 use crate::routes::{self, App, Gate, Guard, RequestIds, SMALL_BODY};
-use crate::service::Service;
+use crate::service::{GcFigures, Policy, Service};
 use crate::stalled::Stalled;
 use crate::storage::{MemoryStorage, OpenError, SqliteOptions, SqliteStorage};
 
@@ -47,6 +48,8 @@ pub struct Options {
     pub drain: Duration,
     /// Where fewer bytes are free on the disk of the data, `/readyz` says so.
     pub min_disk_free: u64,
+    /// What the owner decides about logs.
+    pub policy: Policy,
     /// The database.
     pub sqlite: SqliteOptions,
 }
@@ -63,6 +66,7 @@ impl Default for Options {
             stall_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
             min_disk_free: 256 << 20,
+            policy: Policy::default(),
             sqlite: SqliteOptions::default(),
         }
     }
@@ -82,13 +86,14 @@ impl Hub {
     /// Where the directory cannot be used, another hub has it open, or what is in it is no hub's or too new.
     pub fn open(directory: &Path, env: Env, options: Options) -> Result<Self, OpenError> {
         let database = Arc::new(SqliteStorage::open(directory, &options.sqlite)?);
-        let service = Service::new(database.clone(), env.clone());
+        let service = Service::new(database.clone(), env.clone()).with_policy(options.policy);
         Ok(Self::new(service, &env, Some(database), Some(directory.to_owned()), options))
     }
 
     /// A hub that forgets everything when it stops, for tests.
     pub fn in_memory(env: Env, options: Options) -> Self {
-        Self::new(Service::new(Arc::new(MemoryStorage::new()), env.clone()), &env, None, None, options)
+        let service = Service::new(Arc::new(MemoryStorage::new()), env.clone()).with_policy(options.policy);
+        Self::new(service, &env, None, None, options)
     }
 
     fn new(
@@ -107,15 +112,16 @@ impl Hub {
             streams: places(options.streams),
             most_streams: options.streams.clamp(1, Semaphore::MAX_PERMITS),
         };
-        let now = env.now().as_micros();
+        let now = env.now();
         let app = Arc::new(App {
             metrics: Metrics::new(
-                now as f64 / 1e6,
+                now,
                 database.as_ref().map_or_else(StorageMetrics::default, |database| database.metrics().clone()),
             ),
             readiness: Readiness::new(options.min_disk_free),
+            gc: gc::Figures::default(),
             activity: Activities::default(),
-            request_ids: RequestIds::new(now.unsigned_abs()),
+            request_ids: RequestIds::new(now.as_micros().unsigned_abs()),
             service,
             database,
             gate,
@@ -128,6 +134,11 @@ impl Hub {
     /// The hub's rules, without HTTP.
     pub fn service(&self) -> &Service {
         &self.app.service
+    }
+
+    /// What the collector has done since the hub began to serve.
+    pub fn gc_figures(&self) -> GcFigures {
+        self.app.gc.get()
     }
 
     /// Does the writes that wait and closes the database; later requests are refused.
@@ -171,6 +182,7 @@ pub async fn serve(
     let connections = u32::try_from(hub.options.connections.max(1)).unwrap_or(u32::MAX);
     let places = Arc::new(Semaphore::new(connections as usize));
     let (stop, stopping) = watch::channel(());
+    let collector = gc::Runner::start(hub.service().clone(), hub.app.gc.0.clone())?;
     tracing::info!(%address, "listening");
     tokio::select! {
         () = accept(&listener, &router, &places, &stopping, &hub) => {}
@@ -181,7 +193,11 @@ pub async fn serve(
     if tokio::time::timeout(hub.options.drain, places.acquire_many(connections)).await.is_err() {
         tracing::warn!("some requests did not end in time and are cut");
     }
-    if tokio::task::spawn_blocking(move || hub.close()).await.is_err() {
+    let close = move || {
+        drop(collector);
+        hub.close();
+    };
+    if tokio::task::spawn_blocking(close).await.is_err() {
         tracing::error!("closing the database failed");
     }
     tracing::info!("stopped");

@@ -13,6 +13,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Args, Command};
+use tolstoy_hub::service::Policy;
 use tolstoy_hub::{Options, SqliteOptions};
 
 pub(crate) use document::document;
@@ -129,6 +130,7 @@ impl Settings {
             stall_timeout: self.stall_timeout.0,
             drain: self.drain.0,
             min_disk_free: self.min_disk_free.0,
+            policy: Policy::default(),
             sqlite: SqliteOptions {
                 readers: self.readers,
                 queue: self.queue,

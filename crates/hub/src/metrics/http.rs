@@ -9,6 +9,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::{Registry, Unit};
 
+use tolstoy_proto::ErrorKind;
+
 use super::Histogram;
 
 /// Routes that are told apart, more than there are templates. Should there be more one day, the last place takes them all.
@@ -36,10 +38,16 @@ struct OfRoute {
     route: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfError {
+    error: String,
+}
+
 /// Requests: how many, how long, how large.
 #[derive(Debug)]
 pub(crate) struct HttpMetrics {
     requests: Family<Labels, Counter>,
+    errors: Family<OfError, Counter>,
     seconds: Family<OfRoute, Histogram, fn() -> Histogram>,
     received: Family<OfRoute, Counter>,
     sent: Family<OfRoute, Counter>,
@@ -61,12 +69,14 @@ impl HttpMetrics {
     pub(super) fn new(registry: &mut Registry) -> Self {
         let http = Self {
             requests: Family::default(),
+            errors: Family::default(),
             seconds: Family::new_with_constructor(Histogram::of_seconds),
             received: Family::default(),
             sent: Family::default(),
             routes: (0..ROUTES).map(|_| OnceLock::new()).collect(),
         };
         registry.register("requests", "Requests that ended", http.requests.clone());
+        registry.register("errors", "Requests that were answered with an error, by its kind", http.errors.clone());
         let help = "From a request's head to the end of its answer";
         registry.register_with_unit("request", help, Unit::Seconds, http.seconds.clone());
         registry.register_with_unit("received", "Bodies of requests", Unit::Bytes, http.received.clone());
@@ -97,6 +107,11 @@ impl HttpMetrics {
             received: self.received.get_or_create_owned(&labels),
             sent: self.sent.get_or_create_owned(&labels),
         }
+    }
+
+    /// Counts an answer that said what is wrong.
+    pub(crate) fn refused(&self, kind: ErrorKind) {
+        self.errors.get_or_create(&OfError { error: kind.to_string() }).inc();
     }
 
     /// Counts a request that ended: with this status, or without an answer.

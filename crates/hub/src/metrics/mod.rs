@@ -10,11 +10,14 @@ use std::fmt;
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::text;
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use tolstoy_edn::Instant;
 
+use crate::service::GcFigures;
+use crate::storage::Totals;
 pub use histogram::Histogram;
 use http::HttpMetrics;
 pub(crate) use http::NO_ROUTE;
@@ -36,16 +39,6 @@ pub struct StorageMetrics {
     pub queue: Gauge,
     /// Jobs that were refused because too many waited.
     pub refused: Counter,
-    /// Steps of the garbage collection.
-    pub gc_steps: Counter,
-    /// Rows that it removed.
-    pub gc_rows: Counter,
-    /// Bytes of chunks and snapshots that it removed.
-    pub gc_bytes: Counter,
-    /// Snapshots that were taken.
-    pub snapshots: Counter,
-    /// Writes that were refused because of a log's quota.
-    pub quota_refusals: Counter,
 }
 
 impl Default for StorageMetrics {
@@ -58,11 +51,6 @@ impl Default for StorageMetrics {
             commit_seconds: Histogram::of_seconds(),
             queue: Gauge::default(),
             refused: Counter::default(),
-            gc_steps: Counter::default(),
-            gc_rows: Counter::default(),
-            gc_bytes: Counter::default(),
-            snapshots: Counter::default(),
-            quota_refusals: Counter::default(),
         }
     }
 }
@@ -79,27 +67,16 @@ impl StorageMetrics {
         registry.register("failed_batches", help, self.failed_batches.clone());
         registry.register("queue_jobs", "Writes that wait", self.queue.clone());
         registry.register("queue_refusals", "Writes that were refused because too many waited", self.refused.clone());
-        registry.register("gc_steps", "Steps of the garbage collection", self.gc_steps.clone());
-        registry.register("gc_rows", "Rows that the garbage collection removed", self.gc_rows.clone());
-        let help = "Bytes that the garbage collection removed";
-        registry.register_with_unit("gc", help, Unit::Bytes, self.gc_bytes.clone());
-        registry.register("snapshots", "Snapshots that were taken", self.snapshots.clone());
-        let help = "Writes that were refused because of a log's quota";
-        registry.register("quota_refusals", help, self.quota_refusals.clone());
     }
 }
 
-/// What the doors count: who is not let in. Cheap to clone; the clones are one.
+/// What is counted at the door. Cheap to clone; the clones are one.
 #[derive(Debug, Clone, Default)]
 pub struct DoorMetrics {
     /// Connections that were taken.
     pub connections: Counter,
     /// Connections that are open.
     pub open: Gauge,
-    /// Requests without a token, or with one that opens nothing.
-    pub unauthorized: Counter,
-    /// Requests that were refused because their token or address sends too many.
-    pub rate_refusals: Counter,
 }
 
 impl DoorMetrics {
@@ -113,10 +90,6 @@ impl DoorMetrics {
     fn register(&self, registry: &mut Registry) {
         registry.register("connections_taken", "Connections that were taken", self.connections.clone());
         registry.register("connections", "Connections that are open", self.open.clone());
-        let help = "Requests without a token, or with one that opens nothing";
-        registry.register("unauthorized", help, self.unauthorized.clone());
-        let help = "Requests that were refused because of a rate limit";
-        registry.register("rate_refusals", help, self.rate_refusals.clone());
     }
 }
 
@@ -134,7 +107,8 @@ impl Drop for Connected {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Now {
     pub(crate) streams: usize,
-    pub(crate) logs: Option<u64>,
+    pub(crate) totals: Totals,
+    pub(crate) gc: GcFigures,
     pub(crate) database_bytes: Option<u64>,
     pub(crate) wal_bytes: Option<u64>,
     pub(crate) disk_free_bytes: Option<u64>,
@@ -144,6 +118,7 @@ pub(crate) struct Now {
 /// All that a hub counts.
 pub(crate) struct Metrics {
     registry: Registry,
+    started: Instant,
     pub(crate) http: HttpMetrics,
     pub(crate) storage: StorageMetrics,
     pub(crate) door: DoorMetrics,
@@ -159,19 +134,24 @@ impl fmt::Debug for Metrics {
 type Level = ConstGauge<u64>;
 
 impl Metrics {
-    /// Of a hub that started at this time, in seconds since 1970, over a storage that counts in `storage`.
-    pub(crate) fn new(started: f64, storage: StorageMetrics) -> Self {
+    /// Of a hub that started then, over a storage that counts in `storage`.
+    pub(crate) fn new(started: Instant, storage: StorageMetrics) -> Self {
         let mut registry = Registry::with_prefix("tolstoy_hub");
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The program", build);
         let start: Gauge<f64, AtomicU64> = Gauge::default();
-        start.set(started);
+        start.set(started.as_micros() as f64 / 1e6);
         registry.register_with_unit("start_time", "When the hub started, since 1970", Unit::Seconds, start);
         let http = HttpMetrics::new(&mut registry);
         storage.register(&mut registry);
         let door = DoorMetrics::default();
         door.register(&mut registry);
-        Self { registry, http, storage, door }
+        Self { registry, started, http, storage, door }
+    }
+
+    /// When the hub started.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
     }
 
     /// The exposition.
@@ -192,15 +172,24 @@ fn looked_up(now: &Now) -> Registry {
     let mut registry = Registry::with_prefix("tolstoy_hub");
     registry.register("ready", "1 where /readyz answers 200", Level::new(u64::from(now.ready)));
     registry.register("streams", "Long answers under way", Level::new(now.streams as u64));
-    if let Some(logs) = now.logs {
-        registry.register("logs", "Logs that live", Level::new(logs));
-    }
+    registry.register("logs", "Logs that live", Level::new(now.totals.logs));
+    registry.register("ended_logs", "Deleted logs whose rows are still to be swept", Level::new(now.totals.ended));
+    let gc = &now.gc;
+    let mut collected = |name, help: &str, count| registry.register(name, help, ConstCounter::new(count));
+    collected("gc_passes", "Times that the collector went through all logs", gc.passes);
+    collected("gc_steps", "Steps of the collector", gc.steps);
+    collected("gc_rows", "Rows that the collector removed", gc.transactions + gc.chunks + gc.swept_rows);
+    collected("gc_bytes", "Bytes that the collector removed", gc.bytes + gc.swept_bytes);
+    collected("gc_pages", "Pages that the collector gave back to the file system", gc.pages);
+    let longest = ConstGauge::new(gc.longest_step as f64 / 1e6);
+    registry.register_with_unit("gc_longest_step", "The longest step of the collector", Unit::Seconds, longest);
     let mut bytes = |name, help: &str, bytes: Option<u64>| {
         if let Some(bytes) = bytes {
             registry.register_with_unit(name, help, Unit::Bytes, Level::new(bytes));
         }
     };
     bytes("database", "The database file", now.database_bytes);
+    bytes("reclaimable", "What is free within the database file", Some(now.totals.free));
     bytes("wal", "The write-ahead log beside the database file", now.wal_bytes);
     bytes("disk_free", "What is free on the disk of the data directory", now.disk_free_bytes);
     registry

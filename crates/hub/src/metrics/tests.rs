@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 fn what_is_counted_is_told() {
-    let metrics = Metrics::new(1.5, StorageMetrics::default());
+    let metrics = Metrics::new(Instant::from_micros(1_500_000), StorageMetrics::default());
     let get = metrics.http.route("/1/logs/{log}");
     let end = |status, bytes| metrics.http.ended(get, &Method::GET, status, Duration::from_micros(1000), bytes);
     end(Some(StatusCode::OK), (0, 10));
@@ -15,7 +15,13 @@ fn what_is_counted_is_told() {
     metrics.storage.commits.inc();
     drop(metrics.door.connected());
     metrics.storage.commit_jobs.observe(3);
-    let now = Now { streams: 2, logs: Some(1), disk_free_bytes: Some(1 << 30), ready: true, ..Now::default() };
+    let now = Now {
+        streams: 2,
+        totals: Totals { logs: 1, ..Totals::default() },
+        disk_free_bytes: Some(1 << 30),
+        ready: true,
+        ..Now::default()
+    };
     let text = metrics.exposition(&now).unwrap();
     for line in [
         "# TYPE tolstoy_hub_requests counter",
@@ -46,7 +52,7 @@ fn what_is_counted_is_told() {
 
 #[test]
 fn routes_keep_their_places_and_further_ones_share_the_last() {
-    let metrics = Metrics::new(0.0, StorageMetrics::default());
+    let metrics = Metrics::new(Instant::from_micros(0), StorageMetrics::default());
     let places: Vec<usize> = (0..100).map(|n| metrics.http.route(&format!("/{n}"))).collect();
     let again: Vec<usize> = (0..100).map(|n| metrics.http.route(&format!("/{n}"))).collect();
     assert_eq!(places, again);

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use axum::Extension;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
-use tolstoy_proto::{ErrorBody, ErrorKind};
+use tolstoy_proto::{ErrorBody, ErrorKind, LogState, Quota};
 
 use super::watch;
 use crate::service::{BadUpload, UploadError};
@@ -46,6 +47,15 @@ impl ApiError {
             ErrorKind::TooLarge,
             format!("the body is longer than {limit} bytes, the most that is taken here"),
         )
+    }
+
+    /// The log holds as much as it may.
+    pub(super) fn quota(quota: Quota, state: Option<LogState>) -> Self {
+        let Quota { of, limit, used } = quota;
+        let message = format!("the log may hold {limit} {of} and holds {used}: nothing was changed");
+        let mut body = ErrorBody::new(ErrorKind::Quota, message);
+        (body.quota, body.state) = (Some(quota), state);
+        Self::with(StatusCode::INSUFFICIENT_STORAGE, body)
     }
 
     /// The hub is going down.
@@ -105,7 +115,8 @@ impl IntoResponse for ApiError {
             tracing::error!(request, %reason, "a request failed");
         }
         body.request = request.map(|id| id.to_string());
-        let mut response = (status, Json(body)).into_response();
+        let refused = watch::Refused(body.error);
+        let mut response = (status, Extension(refused), Json(body)).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }

@@ -5,6 +5,7 @@ mod error;
 mod guard;
 mod ids;
 mod observe;
+mod status;
 mod stream;
 mod v0;
 mod v1;
@@ -15,12 +16,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use axum::routing::get;
 use axum::{Router, middleware};
 use tokio::sync::Semaphore;
 use tolstoy_proto::ErrorKind;
 
 use crate::activity::Activities;
+use crate::gc;
 use crate::metrics::Metrics;
 use crate::ready::Readiness;
 use crate::service::Service;
@@ -39,6 +40,7 @@ pub(crate) struct App {
     pub(crate) database: Option<Arc<SqliteStorage>>,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: Readiness,
+    pub(crate) gc: gc::Figures,
     pub(crate) activity: Activities,
     pub(crate) request_ids: RequestIds,
     pub(crate) gate: Gate,
@@ -66,8 +68,8 @@ pub(crate) struct Gate {
 /// All routes.
 pub(crate) fn router(app: Arc<App>, guard: Guard) -> Router {
     Router::new()
-        .route("/", get(root))
         .merge(observe::router())
+        .merge(status::router())
         .merge(v0::router())
         .merge(v1::router())
         .fallback(no_such_path)
@@ -75,10 +77,6 @@ pub(crate) fn router(app: Arc<App>, guard: Guard) -> Router {
         .with_state(app.clone())
         .layer(middleware::from_fn_with_state(guard, guard::admit))
         .layer(middleware::from_fn_with_state(app, watch::watch))
-}
-
-async fn root() -> &'static str {
-    "This is a Tolstoy hub.\n"
 }
 
 async fn no_such_path() -> ApiError {

@@ -14,6 +14,7 @@ use tolstoy_proto::{ErrorKind, paths};
 use super::App;
 use super::error::ApiError;
 use crate::metrics::Now;
+use crate::storage::{SqliteStorage, StorageError};
 
 /// How long `/healthz` waits for the writer.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -61,18 +62,21 @@ impl App {
     pub(super) async fn look(self: &Arc<Self>, ready: bool) -> Result<Now, ApiError> {
         let streams = self.gate.most_streams.saturating_sub(self.gate.streams.available_permits());
         let app = self.clone();
-        super::read(self, move |_| {
+        super::read(self, move |service| {
+            let totals = service.totals()?;
             let database = app.database.as_deref();
             let sizes = database.and_then(|database| database.file_sizes().ok());
-            Now {
+            Ok::<_, StorageError>(Now {
                 streams,
-                logs: None,
+                totals,
+                gc: app.gc.get(),
                 database_bytes: sizes.map(|(file, _)| file),
                 wal_bytes: sizes.map(|(_, wal)| wal),
-                disk_free_bytes: database.and_then(crate::storage::SqliteStorage::disk_free),
+                disk_free_bytes: database.and_then(SqliteStorage::disk_free),
                 ready,
-            }
+            })
         })
-        .await
+        .await?
+        .map_err(ApiError::from)
     }
 }

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 use tolstoy_proto::limits::MAX_CANDIDATES;
-use tolstoy_proto::{ErrorBody, ErrorKind, Form, LogId, LogState, TrnId, media};
+use tolstoy_proto::{ErrorBody, ErrorKind, Form, LogId, LogState, Pushed, TrnId, media};
 
 use super::error::ApiError;
 use super::ids::{Args, Params};
@@ -72,7 +72,8 @@ async fn push(
     let outcome = app.service.push(log, upload).await?;
     drop(places);
     match outcome {
-        PushOutcome::Done(state) => Ok(Json(state).into_response()),
+        PushOutcome::Done(state, snapshot) => Ok(Json(Pushed { state, snapshot }).into_response()),
+        PushOutcome::Quota(state, quota) => Err(ApiError::quota(quota, Some(state))),
         PushOutcome::Conflict => {
             stream::answer(&app, log, expect, stream::accepted(&headers), StatusCode::CONFLICT).await
         }

@@ -20,6 +20,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
+use tolstoy_proto::ErrorKind;
 use tracing::{Instrument, Span};
 
 use super::App;
@@ -43,6 +44,10 @@ struct Current {
     id: RequestId,
     principal: RefCell<Option<Arc<str>>>,
 }
+
+/// What an answer says is wrong, for the layer that counts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refused(pub(super) ErrorKind);
 
 /// Names a request: in its answer, in its line of the log, in each error.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -151,6 +156,9 @@ pub(super) async fn watch(State(app): State<Arc<App>>, mut request: Request, nex
     let (mut response, principal) = CURRENT.scope(current, answered.instrument(span)).await;
     watched.principal = principal;
     watched.status = Some(response.status());
+    if let Some(Refused(kind)) = response.extensions().get() {
+        watched.app.metrics.http.refused(*kind);
+    }
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

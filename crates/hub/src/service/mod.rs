@@ -4,9 +4,13 @@
 //! future for those who have a runtime, with [`Answer::wait`] for those who have none. Over a storage in memory every
 //! answer is there at once.
 
+mod figures;
+mod garbage;
 mod id_key;
+mod policy;
 mod pull;
 mod push;
+mod quota;
 mod upload;
 mod v0;
 
@@ -19,6 +23,9 @@ use tolstoy_edn::Instant;
 use tolstoy_env::Env;
 use tolstoy_proto::{Generation, LogId, LogState};
 
+pub use figures::{LogList, LogPage};
+pub use garbage::{Collector, Garbage, GcFigures, GcStep, Survey};
+pub use policy::{Policy, Threshold};
 pub use pull::{Given, Pull, PullEnd, PullError};
 pub use push::PushOutcome;
 pub use upload::{BadUpload, Upload, UploadError, Uploader};
@@ -31,6 +38,9 @@ use crate::storage::{Life, LogRow, ReadTxn, Storage, StorageError, Tip, WriteJob
 pub struct Service {
     storage: Arc<dyn Storage>,
     env: Env,
+    policy: Arc<Policy>,
+    /// Who writes.
+    writer: Arc<str>,
 }
 
 impl std::fmt::Debug for Service {
@@ -42,7 +52,25 @@ impl std::fmt::Debug for Service {
 impl Service {
     /// The rules over this storage. New generations take their ids from `env`.
     pub fn new(storage: Arc<dyn Storage>, env: Env) -> Self {
-        Self { storage, env }
+        Self { storage, env, policy: Arc::default(), writer: "".into() }
+    }
+
+    /// The same, under this policy.
+    #[must_use]
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Self { policy: Arc::new(policy), ..self }
+    }
+
+    /// The same; what is written through it is noted as this writer's, whose name is short and may be shown to anyone
+    /// who may see the log.
+    #[must_use]
+    pub fn by(&self, writer: Arc<str>) -> Self {
+        Self { writer, ..self.clone() }
+    }
+
+    /// What its owner decided.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// The log's state.
@@ -72,6 +100,11 @@ impl Service {
     /// Commits something to the disk that changes nothing: its answer says that writes are durable.
     pub fn prove(&self) -> Answer<()> {
         self.write(|txn| txn.touch())
+    }
+
+    /// Notes an upload into this life.
+    fn stamp(&self, txn: &mut dyn WriteTxn, life: Life) -> Result<(), StorageError> {
+        txn.stamp(life, self.env.now().as_micros(), &self.writer)
     }
 
     /// Reads in one snapshot.

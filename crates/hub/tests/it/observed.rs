@@ -139,6 +139,9 @@ async fn metrics_are_what_was_done() {
     assert_eq!(ended("/1/logs/{log}", "GET", "4xx"), Some(1.0));
     assert_eq!(ended("none", "GET", "4xx"), Some(20.0));
     assert_eq!(ended("/metrics", "GET", "2xx"), Some(1.0));
+    assert_eq!(value(&after, "errors_total", &[("error", "not-found")]), Some(20.0));
+    assert_eq!(value(&after, "errors_total", &[("error", "bad-request")]), Some(1.0));
+    assert_eq!(value(&after, "logs", &[]), Some(1.0));
     let of_push = [("route", "/1/logs/{log}/push")];
     assert_eq!(value(&after, "received_bytes_total", &of_push), Some(bytes as f64));
     assert_eq!(value(&after, "request_seconds_count", &of_push), Some(1.0));
@@ -147,7 +150,7 @@ async fn metrics_are_what_was_done() {
     assert!(grown("commits_total") >= 1.0 && grown("commit_jobs_count") >= 1.0 && grown("commit_seconds_count") >= 1.0);
     assert_eq!(grown("commits_total"), grown("commit_jobs_count"));
     assert!(grown("wal_bytes") > 0.0);
-    for name in ["queue_jobs", "streams", "queue_refusals_total", "gc_steps_total", "rate_refusals_total"] {
+    for name in ["queue_jobs", "streams", "queue_refusals_total", "failed_batches_total"] {
         assert_eq!(value(&after, name, &[]), Some(0.0), "{name}");
     }
     for name in ["ready", "connections", "disk_free_bytes", "database_bytes"] {

@@ -62,7 +62,7 @@ pub(super) fn trn_key(id: TrnId) -> [u8; 17] {
     key
 }
 
-fn chunk_of(key: &[u8]) -> Option<ChunkId> {
+pub(super) fn chunk_of(key: &[u8]) -> Option<ChunkId> {
     match key.split_first() {
         Some((0, digest)) => digest.try_into().ok().map(ChunkId::from_digest),
         _ => std::str::from_utf8(key).ok()?.parse().ok(),
