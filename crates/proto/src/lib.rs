@@ -5,6 +5,7 @@
 
 mod digest;
 mod error;
+mod fingerprint;
 mod frame;
 mod ids;
 pub mod limits;
@@ -15,6 +16,7 @@ pub mod v0;
 
 pub use digest::{ChainDigest, derive_trn};
 pub use error::{ErrorBody, ErrorKind};
+pub use fingerprint::{BadFingerprint, Fingerprint};
 pub use frame::{
     Chunk, End, Form, Frame, FrameDecoder, FrameEncoder, FrameError, Push, Start, Transaction, check_chunk_ids,
     encode_frame,

@@ -25,7 +25,7 @@ use crate::service::Service;
 use error::ApiError;
 
 pub(crate) use body::SMALL_BODY;
-pub(crate) use guard::Guard;
+pub(crate) use guard::Door;
 
 /// How long `/healthz` waits for the writer.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,7 +55,7 @@ pub(crate) struct Gate {
 }
 
 /// All routes.
-pub(crate) fn router(app: Arc<App>, guard: Guard) -> Router {
+pub(crate) fn router(app: Arc<App>, door: Arc<Door>) -> Router {
     Router::new()
         .route("/", get(root))
         .route(paths::HEALTHZ, get(healthz))
@@ -64,7 +64,7 @@ pub(crate) fn router(app: Arc<App>, guard: Guard) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
         .with_state(app)
-        .layer(middleware::from_fn_with_state(guard, guard::admit))
+        .layer(middleware::from_fn_with_state(door, guard::admit))
 }
 
 async fn root() -> &'static str {
