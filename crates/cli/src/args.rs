@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use tolstoy_hub::auth::{Rights, TokenId};
+use tolstoy_proto::{Fingerprint, LogId};
 
 use crate::error::EXIT_CODES;
 use crate::settings::Settings;
@@ -37,6 +39,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Demo(Demo),
     Serve(Serve),
+    Token(Token),
     Repl(Repl),
     Transact(Transact),
     Query(Query),
@@ -69,6 +72,8 @@ pub(crate) struct Demo {
 Examples:
   tolstoy serve
   tolstoy serve --listen 127.0.0.1:0 --data ./hub     a free port; the line printed tells which
+  tolstoy token create --data ./hub --name phone      then the hub asks for tokens, here too
+  tolstoy serve --data ./hub --listen 0.0.0.0:7410 --tls-self-signed
   tolstoy serve --listen 0.0.0.0:7410 --open          for a network that you trust
   tolstoy serve --print-config > hub.toml             a settings file to begin with
   tolstoy serve --config hub.toml")]
@@ -84,6 +89,80 @@ pub(crate) struct Serve {
     pub(crate) verbose: u8,
     #[command(flatten)]
     pub(crate) settings: Settings,
+}
+
+/// Make, list and revoke the tokens of a hub
+///
+/// Once a token was made, the hub asks for one, on this machine too, and answers nobody without; also when the last is
+/// revoked. A hub that runs takes in each change within about a second.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tolstoy token create --name phone > phone.token       its owner syncs with --token-file phone.token
+  tolstoy token create --log 0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e --rights read --expires 90d
+  tolstoy token list
+  tolstoy token revoke k3j2h4g5")]
+pub(crate) struct Token {
+    #[command(subcommand)]
+    pub(crate) what: TokenCommand,
+}
+
+/// What to do with tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    Create(TokenCreate),
+    List(TokenList),
+    Revoke(TokenRevoke),
+}
+
+/// Make a token and print it: this once, since the hub keeps only its digest
+#[derive(Debug, Args)]
+pub(crate) struct TokenCreate {
+    #[command(flatten)]
+    pub(crate) data: HubData,
+    /// A log that it is for; may be repeated [default: all logs, those to come too]
+    #[arg(long, value_name = "UUID", value_parser = log_id)]
+    pub(crate) log: Vec<LogId>,
+    /// What it allows, with commas: read (pull), write (push, and read), admin (delete a log; with all logs: metrics)
+    #[arg(long, value_name = "RIGHTS", default_value = "read,write")]
+    pub(crate) rights: Rights,
+    /// For how long it is valid, such as 12h, 90d, 8w or 1y, or until when, such as 2027-01-31 [default: for ever]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) expires: Option<String>,
+    /// What you call it, for the list
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// List the tokens: all but the secrets, which nobody has but their holders
+#[derive(Debug, Args)]
+pub(crate) struct TokenList {
+    #[command(flatten)]
+    pub(crate) data: HubData,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Make tokens worth nothing, from about a second later on
+#[derive(Debug, Args)]
+pub(crate) struct TokenRevoke {
+    /// The tokens' ids, as in the list; they stand behind tol_ in the tokens
+    #[arg(value_name = "ID", required = true)]
+    pub(crate) id: Vec<TokenId>,
+    #[command(flatten)]
+    pub(crate) data: HubData,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Where a hub's data is.
+#[derive(Debug, Args)]
+pub(crate) struct HubData {
+    /// The hub's data directory [default: as for `tolstoy serve`]
+    #[arg(long, value_name = "DIR", env = "TOLSTOY_DATA", hide_env_values = true)]
+    pub(crate) data: Option<PathBuf>,
 }
 
 /// Talk to a store: transactions, queries and more, as you type
@@ -252,7 +331,8 @@ Examples:
   tolstoy sync people.db http://127.0.0.1:7410 new
   tolstoy sync phone.db http://127.0.0.1:7410 0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e
   tolstoy sync people.db
-  tolstoy sync people.db http://hub.example:7410      the same log, at another address")]
+  tolstoy sync people.db http://hub.example:7410      the same log, at another address
+  tolstoy sync people.db https://hub.example:7410 new --token-file phone.token --trust 5A:0B:...")]
 pub(crate) struct Sync {
     /// The store
     #[arg(value_name = "DB")]
@@ -264,7 +344,27 @@ pub(crate) struct Sync {
     #[arg(value_name = "LOG-UUID", requires = "url")]
     pub(crate) log: Option<String>,
     #[command(flatten)]
+    pub(crate) access: Access,
+    #[command(flatten)]
     pub(crate) output: Output,
+}
+
+/// What it takes to speak to a closed hub.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "A closed hub")]
+pub(crate) struct Access {
+    /// The file that holds the token; remembered, the token itself never is [default: the token in $TOLSTOY_TOKEN]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Trust the hub whose certificate has this fingerprint, which the hub prints when it starts; remembered
+    #[arg(long, value_name = "SHA256", conflicts_with = "ca")]
+    pub(crate) trust: Option<Fingerprint>,
+    /// Trust hubs whose certificate leads to one in this file, in PEM; remembered
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Send the token over plain http:// too: for a network that encrypts by itself, such as a VPN; remembered
+    #[arg(long)]
+    pub(crate) token_in_clear: bool,
 }
 
 /// How data is printed.
@@ -280,6 +380,11 @@ impl Command {
     pub(crate) fn json(&self) -> bool {
         match self {
             Self::Demo(_) | Self::Serve(_) => false,
+            Self::Token(Token { what }) => match what {
+                TokenCommand::Create(args) => args.output.json,
+                TokenCommand::List(args) => args.output.json,
+                TokenCommand::Revoke(args) => args.output.json,
+            },
             Self::Repl(args) => args.output.json,
             Self::Transact(args) => args.output.json,
             Self::Query(args) => args.output.json,
@@ -289,6 +394,13 @@ impl Command {
             Self::Sync(args) => args.output.json,
         }
     }
+}
+
+/// A log's name.
+fn log_id(text: &str) -> Result<LogId, String> {
+    text.to_ascii_lowercase()
+        .parse()
+        .map_err(|_| "logs are named by UUIDs, as `tolstoy sync DB URL new` prints them".to_owned())
 }
 
 /// How many transactions to list.

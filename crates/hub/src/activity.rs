@@ -1,7 +1,7 @@
 //! The newest pushes and pulls, for the status page.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use axum::http::{Method, StatusCode};
 use serde::Serialize;
@@ -50,7 +50,7 @@ pub(crate) struct Activity {
     pub(crate) at: Instant,
     pub(crate) act: Act,
     /// The token's name, else the address.
-    pub(crate) who: Option<Arc<str>>,
+    pub(crate) who: Option<String>,
     pub(crate) received: u64,
     pub(crate) sent: u64,
     pub(crate) status: StatusCode,

@@ -5,6 +5,7 @@
 
 mod digest;
 mod error;
+mod fingerprint;
 mod frame;
 mod ids;
 pub mod limits;
@@ -16,6 +17,7 @@ pub mod v0;
 
 pub use digest::{ChainDigest, derive_trn};
 pub use error::{ErrorBody, ErrorKind, Quota, QuotaKind};
+pub use fingerprint::{BadFingerprint, Fingerprint};
 pub use frame::{
     Chunk, End, Form, Frame, FrameDecoder, FrameEncoder, FrameError, Piece, Push, Start, Transaction, check_chunk_ids,
     encode_frame,

@@ -5,6 +5,9 @@ use crate::ids::{ChunkId, LogId, TrnId};
 /// Tells whether the hub is well.
 pub const HEALTHZ: &str = "/healthz";
 
+/// Whether the hub can do its work.
+pub const READYZ: &str = "/readyz";
+
 /// GET: the log's state. DELETE: ends its generation.
 pub fn log(log: LogId) -> String {
     format!("/1/logs/{log}")

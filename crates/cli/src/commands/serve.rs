@@ -6,7 +6,8 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use tokio::net::TcpListener;
 use tolstoy_env::Env;
-use tolstoy_hub::{Hub, ServeError, serve};
+use tolstoy_hub::auth::TokenFile;
+use tolstoy_hub::{Hub, may_listen, serve};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{self, Cli};
@@ -24,17 +25,17 @@ pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failu
     }
     let settings = &Settings::from_arg_matches(&matches).map_err(misused)?;
     tell_on_stderr(settings, args.verbose, &matches, ui)?;
-    if !settings.open && !settings.listen.ip().is_loopback() {
-        return Err(Failure::serve(&ServeError::NotOpen(settings.listen)));
-    }
-    let data = settings.data.as_ref().ok_or_else(|| {
-        Failure::new(Kind::Usage, "there is no home directory to keep the hub's data in")
-            .hint("say where: `tolstoy serve --data DIR`")
-    })?;
+    let options = settings.options()?;
+    let data = match &settings.data {
+        Some(data) => data,
+        None => &default_data()?,
+    };
     if data.exists() && !data.is_dir() {
         let message = format!("{}: this is a file, and a hub keeps its data in a directory", data.display());
         return Err(Failure::new(Kind::NotAStore, message).hint("name a directory: `tolstoy serve --data DIR`"));
     }
+    let has_tokens = TokenFile::of(data).path().exists();
+    may_listen(settings.listen, &options, has_tokens).map_err(|e| Failure::exposed(&e, data))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -42,9 +43,14 @@ pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failu
     runtime.block_on(async {
         let listener = TcpListener::bind(settings.listen).await.map_err(|e| Failure::listen(settings.listen, &e))?;
         let address = listener.local_addr().map_err(|e| Failure::listen(settings.listen, &e))?;
-        let hub = Hub::open(data, env, settings.options()).map_err(|e| Failure::hub_data(&e))?;
+        let hub = Hub::open(data, env, options).map_err(|e| Failure::hub_data(&e))?;
         let stopped = Signals::listen()?;
-        ui.line(format!("listening on http://{address}"))?;
+        let fingerprint = hub.fingerprint();
+        let scheme = if fingerprint.is_some() { "https" } else { "http" };
+        ui.line(format!("listening on {scheme}://{address}"))?;
+        if let Some(fingerprint) = fingerprint.filter(|_| settings.tls_self_signed) {
+            ui.line(format!("certificate {fingerprint}"))?;
+        }
         ui.flush()?;
         // Not where a program reads the line above, such as the demo, and shares the terminal.
         if ui.out_is_tty() && ui.err_is_tty() {
@@ -57,7 +63,7 @@ pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failu
 /// The command line once more, with what the file says, and the place for data, where the defaults were.
 fn with_file(given: &Given) -> Result<ArgMatches, Failure> {
     let mut command = Cli::command().mut_subcommand("serve", |mut serve| {
-        if let Some(data) = default_data() {
+        if let Ok(data) = default_data() {
             serve = serve.mut_arg("data", |arg| arg.default_value(data.into_os_string()));
         }
         given.stand_in(serve)
@@ -75,8 +81,11 @@ fn misused(error: clap::Error) -> Failure {
     Failure::new(Kind::Usage, text.lines().next().unwrap_or_default().trim_start_matches("error: "))
 }
 
-fn default_data() -> Option<PathBuf> {
-    dirs::data().map(|dir| dir.join("hub"))
+pub(crate) fn default_data() -> Result<PathBuf, Failure> {
+    dirs::data().map(|dir| dir.join("hub")).ok_or_else(|| {
+        Failure::new(Kind::Usage, "there is no home directory to keep the hub's data in")
+            .hint("say where: `tolstoy serve --data DIR`")
+    })
 }
 
 fn tell_on_stderr(settings: &Settings, verbose: u8, matches: &ArgMatches, ui: &Ui) -> Result<(), Failure> {

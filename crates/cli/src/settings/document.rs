@@ -28,27 +28,27 @@ pub(crate) fn document(matches: &ArgMatches, given: &Given) -> Result<String, Fa
         text.push('\n');
         let meaning = arg.get_help().map(ToString::to_string).unwrap_or_default();
         comment(&mut text, &meaning);
-        let default = arg.get_default_values().first().and_then(|default| default.to_str());
+        let defaults: Vec<&str> = arg.get_default_values().iter().filter_map(|default| default.to_str()).collect();
+        let default = (kind == Kind::List || !defaults.is_empty()).then(|| written(kind, &defaults));
         let source = origin(&arg, matches, given);
         let stands = match (default, &source) {
-            (Some(default), None) => format!("default: {}", written(kind, default)),
-            (Some(default), Some(source)) => format!("default: {}; this is from {source}", written(kind, default)),
+            (Some(default), None) => format!("default: {default}"),
+            (Some(default), Some(source)) => format!("default: {default}; this is from {source}"),
             (None, None) => "this is the default".to_owned(),
             (None, Some(source)) => format!("this is from {source}"),
         };
-        let value = matches.get_raw(arg.get_id().as_str()).and_then(Iterator::last);
-        match value.map(|value| value.to_str().ok_or(value)) {
-            Some(Ok(value)) => {
-                comment(&mut text, &stands);
-                let _ = writeln!(text, "{key} = {}", written(kind, value));
-            }
-            Some(Err(value)) => {
+        let mut values = Vec::new();
+        for value in matches.get_raw(arg.get_id().as_str()).into_iter().flatten() {
+            values.push(value.to_str().ok_or_else(|| {
                 let message = format!("{key}: {} is not UTF-8 text", value.display());
-                return Err(
-                    Failure::new(error::Kind::Usage, message).hint("a settings file is UTF-8: choose another name")
-                );
-            }
-            None => comment(&mut text, &format!("{key} is not set")),
+                Failure::new(error::Kind::Usage, message).hint("a settings file is UTF-8: choose another name")
+            })?);
+        }
+        if values.is_empty() && kind != Kind::List {
+            comment(&mut text, &format!("{key} is not set"));
+        } else {
+            comment(&mut text, &stands);
+            let _ = writeln!(text, "{key} = {}", written(kind, &values));
         }
     }
     Ok(text)
@@ -63,13 +63,16 @@ fn origin(arg: &Arg, matches: &ArgMatches, given: &Given) -> Option<String> {
     }
 }
 
-/// A value as TOML writes it.
-pub(super) fn written(kind: Kind, text: &str) -> String {
+/// A value as TOML writes it; of several the last, but for lists.
+pub(super) fn written(kind: Kind, texts: &[&str]) -> String {
+    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+    let text = texts.last().copied().unwrap_or_default();
     match kind {
         Kind::Switch => text.to_owned(),
-        // A flag may be given +7, which is no number in TOML's eyes before 7 is.
+        // A flag may be given +7, which TOML would write 7.
         Kind::Number => text.parse::<u64>().map_or_else(|_| text.to_owned(), |number| number.to_string()),
-        Kind::Text => toml::Value::String(text.to_owned()).to_string(),
+        Kind::Text => quoted(text),
+        Kind::List => format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", ")),
     }
 }
 

@@ -25,7 +25,8 @@ pub(crate) struct Given {
 #[derive(Debug)]
 struct Value {
     key: String,
-    text: String,
+    /// One; as many as there are for a list.
+    texts: Vec<String>,
     line: u32,
 }
 
@@ -57,8 +58,8 @@ impl Given {
     /// The command with these values where its defaults were.
     pub(crate) fn stand_in(&self, command: Command) -> Command {
         self.values.iter().fold(command, |command, value| {
-            let text = value.text.clone();
-            command.mut_arg(value.key.replace('-', "_"), |arg| arg.default_value(text))
+            let texts = value.texts.clone();
+            command.mut_arg(value.key.replace('-', "_"), |arg| arg.default_values(texts))
         })
     }
 
@@ -87,22 +88,35 @@ fn check(
         });
     };
     let kind = Kind::of(arg);
-    let text = match (kind, value.get_ref()) {
-        (Kind::Switch, DeValue::Boolean(on)) => on.to_string(),
-        (Kind::Number, DeValue::Integer(number)) => decimal(number)
-            .ok_or_else(|| at(&value.span(), &format!("{key}: this number is larger than any that is taken")))?,
-        (Kind::Text, DeValue::String(text)) => text.to_string(),
-        (_, other) => {
-            let failure = at(&value.span(), &format!("{key} takes {}, not {}", kind.wanted(), called(other)));
-            return Err(example(arg).map_or(failure.clone(), |example| failure.hint(format!("such as {example}"))));
+    let wrong = |place: &std::ops::Range<usize>, other: &DeValue<'_>| {
+        let failure = at(place, &format!("{key} takes {}, not {}", kind.wanted(), called(other)));
+        match example(arg) {
+            Some(example) => failure.hint(format!("such as {example}")),
+            None => failure,
         }
     };
-    if let Some(reason) = refusal(key, &text) {
+    let texts = match (kind, value.get_ref()) {
+        (Kind::Switch, DeValue::Boolean(on)) => vec![on.to_string()],
+        (Kind::List, DeValue::Array(values)) => values
+            .iter()
+            .map(|value| match value.get_ref() {
+                DeValue::String(text) => Ok(text.to_string()),
+                other => Err(wrong(&value.span(), other)),
+            })
+            .collect::<Result<_, _>>()?,
+        (Kind::Number, DeValue::Integer(number)) => vec![
+            decimal(number)
+                .ok_or_else(|| at(&value.span(), &format!("{key}: this number is larger than any that is taken")))?,
+        ],
+        (Kind::Text, DeValue::String(text)) => vec![text.to_string()],
+        (_, other) => return Err(wrong(&value.span(), other)),
+    };
+    if let Some(reason) = texts.iter().find_map(|text| refusal(key, text)) {
         return Err(at(&value.span(), &format!("{key}: {reason}")));
     }
     let before = source.text.get(..place.start).unwrap_or_default();
     let line = u32::try_from(before.matches('\n').count()).unwrap_or(u32::MAX).saturating_add(1);
-    Ok(Value { key: key.to_owned(), text, line })
+    Ok(Value { key: key.to_owned(), texts, line })
 }
 
 /// Why the setting does not take this value, in the words that the flag would have.
@@ -125,7 +139,7 @@ fn refusal(key: &str, text: &str) -> Option<String> {
 /// A default, as an example of what is taken.
 fn example(arg: &Arg) -> Option<String> {
     let default = arg.get_default_values().first()?.to_str()?;
-    Some(format!("{} = {}", arg.get_long()?, super::document::written(Kind::of(arg), default)))
+    Some(format!("{} = {}", arg.get_long()?, super::document::written(Kind::of(arg), &[default])))
 }
 
 fn called(value: &DeValue<'_>) -> &'static str {
@@ -171,15 +185,18 @@ mod tests {
 
     fn told(text: &str) -> String {
         match Given::parse(&Source::new("hub.toml", text)) {
-            Ok(given) => given.values.iter().map(|v| format!("{}: {}={}\n", v.line, v.key, v.text)).collect(),
+            Ok(given) => {
+                given.values.iter().map(|v| format!("{}: {}={}\n", v.line, v.key, v.texts.join(" "))).collect()
+            }
             Err(failure) => format!("{}\n{}", failure.message, failure.hint.unwrap_or_default()),
         }
     }
 
     #[test]
     fn what_it_says_is_what_the_flags_would_be_given() {
-        let text = "# mine\nopen = true\n\nqueue = 1_000\nbatch = 0x10\ndrain = '1m'\nlog = \"\"\"\ninfo\"\"\"\n";
-        assert_eq!(told(text), "2: open=true\n4: queue=1000\n5: batch=16\n6: drain=1m\n7: log=info\n");
+        let text = "# mine\nopen = true\n\nqueue = 1_000\nbatch = 0x10\ndrain = '1m'\nlog = \"\"\"\ninfo\"\"\"\n\
+                    tls-name = ['a', \"b\"]\n";
+        assert_eq!(told(text), "2: open=true\n4: queue=1000\n5: batch=16\n6: drain=1m\n7: log=info\n9: tls-name=a b\n");
         assert_eq!(told(""), "");
     }
 
@@ -200,6 +217,8 @@ mod tests {
             "listen = [\"a\", \"b\"]",
             "listen = \"here\"",
             "data = 1979-05-27",
+            "tls-name = \"hub\"",
+            "tls-name = [\"hub\", 7]",
             "queue = 1\nqueue = 2",
             "queue = \n",
             "que ue = 1",

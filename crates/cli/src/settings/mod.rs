@@ -14,7 +14,9 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Args, Command};
 use tolstoy_hub::service::Policy;
-use tolstoy_hub::{Options, SqliteOptions};
+use tolstoy_hub::{Options, Rate, SqliteOptions, TlsOptions};
+
+use crate::error::{self, Failure};
 
 pub(crate) use document::document;
 pub(crate) use file::Given;
@@ -23,7 +25,7 @@ use units::{Period, Size};
 /// The settings of `tolstoy serve`.
 ///
 /// To add one: a field with its meaning, its type and its default; `env` is `TOLSTOY_` and the field's name. A number, a
-/// `bool`, or anything that parses from a text will do. No `requires` and no `conflicts_with`: clap does not see what a file
+/// `bool`, anything that parses from a text, or a list of texts will do. No `requires` and no `conflicts_with`: clap does not see what a file
 /// says, so such rules are checked where the settings are used. A setting that may be absent is an `Option`. Then
 /// `packaging/tolstoy.toml` is made anew, as a test says.
 #[derive(Debug, Clone, Args)]
@@ -32,11 +34,41 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "ADDRESS:PORT", env = "TOLSTOY_LISTEN", hide_env = true, help_heading = REACH)]
     #[arg(default_value = "127.0.0.1:7410", value_parser = address)]
     pub(crate) listen: SocketAddr,
-    /// Listen beyond this machine too: whoever reaches the port may read and write every log
+    /// Ask for no token, beyond this machine too: anyone who reaches the address reads and writes every log
     #[arg(long, value_name = "true|false", env = "TOLSTOY_OPEN", hide_env = true, help_heading = REACH)]
     #[arg(default_value_t = false, action = ArgAction::Set, num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "true", hide_possible_values = true)]
     pub(crate) open: bool,
+    /// Ask for a token even where none was made yet, and on this machine too
+    #[arg(long, value_name = "true|false", env = "TOLSTOY_REQUIRE_TOKEN", hide_env = true, help_heading = REACH)]
+    #[arg(default_value_t = false, action = ArgAction::Set, num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", hide_possible_values = true)]
+    pub(crate) require_token: bool,
+    /// How often the hub looks whether tokens were made or revoked
+    #[arg(long, value_name = "DURATION", env = "TOLSTOY_TOKEN_POLL", hide_env = true, help_heading = REACH)]
+    #[arg(default_value_t = Period(hub().token_poll))]
+    pub(crate) token_poll: Period,
+    /// Speak TLS with the certificate in this file, in PEM, with those that lead to it
+    #[arg(long, value_name = "FILE", env = "TOLSTOY_TLS_CERT", hide_env = true, help_heading = REACH)]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The certificate's private key, in PEM
+    #[arg(long, value_name = "FILE", env = "TOLSTOY_TLS_KEY", hide_env = true, help_heading = REACH)]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Speak TLS with a certificate of the hub's own, made once and kept in its data; clients know it by the fingerprint
+    /// that is printed
+    #[arg(long, value_name = "true|false", env = "TOLSTOY_TLS_SELF_SIGNED", hide_env = true, help_heading = REACH)]
+    #[arg(default_value_t = false, action = ArgAction::Set, num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", hide_possible_values = true)]
+    pub(crate) tls_self_signed: bool,
+    /// Names or addresses that the hub's own certificate is for, besides this machine's; several with commas between
+    #[arg(long, value_name = "NAME", env = "TOLSTOY_TLS_NAME", hide_env = true, help_heading = REACH)]
+    #[arg(value_delimiter = ',')]
+    pub(crate) tls_name: Vec<String>,
+    /// A proxy in front of the hub does TLS, and says in X-Forwarded-For or Forwarded who asks
+    #[arg(long, value_name = "true|false", env = "TOLSTOY_BEHIND_PROXY", hide_env = true, help_heading = REACH)]
+    #[arg(default_value_t = false, action = ArgAction::Set, num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", hide_possible_values = true)]
+    pub(crate) behind_proxy: bool,
     /// The directory for the hub's data, made where it is missing; by default tolstoy/hub among your data, such as
     /// ~/.local/share/tolstoy/hub
     #[arg(long, value_name = "DIR", env = "TOLSTOY_DATA", hide_env = true, help_heading = DATA)]
@@ -58,6 +90,26 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "N", env = "TOLSTOY_CONNECTIONS", hide_env = true, help_heading = LIMITS)]
     #[arg(default_value_t = hub().connections, value_parser = positive)]
     pub(crate) connections: usize,
+    /// How many connections one address may have at the same time; further ones are closed
+    #[arg(long, value_name = "N", env = "TOLSTOY_CONNECTIONS_PER_ADDRESS", hide_env = true, help_heading = LIMITS)]
+    #[arg(default_value_t = hub().connections_per_address, value_parser = positive)]
+    pub(crate) connections_per_address: usize,
+    /// How many requests are under way at the same time; further ones are answered 503
+    #[arg(long, value_name = "N", env = "TOLSTOY_REQUESTS", hide_env = true, help_heading = LIMITS)]
+    #[arg(default_value_t = hub().requests, value_parser = positive)]
+    pub(crate) requests: usize,
+    /// How many requests one connection has under way at the same time over HTTP/2
+    #[arg(long, value_name = "N", env = "TOLSTOY_HTTP2_STREAMS", hide_env = true, help_heading = LIMITS)]
+    #[arg(default_value_t = hub().http2_streams, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) http2_streams: u32,
+    /// How many requests a second each token may send, ten times as many at once; 0: no limit
+    #[arg(long, value_name = "N", env = "TOLSTOY_TOKEN_RATE", hide_env = true, help_heading = LIMITS)]
+    #[arg(default_value_t = hub().token_rate.map_or(0, |rate| rate.per_second))]
+    pub(crate) token_rate: u32,
+    /// How many requests a second each address may send, ten times as many at once; 0: no limit
+    #[arg(long, value_name = "N", env = "TOLSTOY_ADDRESS_RATE", hide_env = true, help_heading = LIMITS)]
+    #[arg(default_value_t = hub().address_rate.map_or(0, |rate| rate.per_second))]
+    pub(crate) address_rate: u32,
     /// How much memory request bodies may take together, large ones left out
     #[arg(long, value_name = "SIZE", env = "TOLSTOY_BODY_MEMORY", hide_env = true, help_heading = LIMITS)]
     #[arg(default_value_t = Size::from(hub().body_memory))]
@@ -70,6 +122,14 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "N", env = "TOLSTOY_STREAMS", hide_env = true, help_heading = LIMITS)]
     #[arg(default_value_t = hub().streams, value_parser = positive)]
     pub(crate) streams: usize,
+    /// How long a TLS handshake may take
+    #[arg(long, value_name = "DURATION", env = "TOLSTOY_HANDSHAKE_TIMEOUT", hide_env = true, help_heading = LIMITS)]
+    #[arg(default_value_t = Period(hub().handshake_timeout))]
+    pub(crate) handshake_timeout: Period,
+    /// How long a connection stays open without a request
+    #[arg(long, value_name = "DURATION", env = "TOLSTOY_IDLE_TIMEOUT", hide_env = true, help_heading = LIMITS)]
+    #[arg(default_value_t = Period(hub().idle_timeout))]
+    pub(crate) idle_timeout: Period,
     /// How long a request's head may take to arrive
     #[arg(long, value_name = "DURATION", env = "TOLSTOY_HEADER_TIMEOUT", hide_env = true, help_heading = LIMITS)]
     #[arg(default_value_t = Period(hub().header_timeout))]
@@ -119,10 +179,24 @@ fn hub() -> Options {
 
 impl Settings {
     /// As the hub takes them.
-    pub(crate) fn options(&self) -> Options {
-        Options {
+    ///
+    /// # Errors
+    /// Where two settings contradict each other.
+    pub(crate) fn options(&self) -> Result<Options, Failure> {
+        Ok(Options {
             open: self.open,
+            require_token: self.require_token,
+            behind_proxy: self.behind_proxy,
+            tls: self.tls()?,
+            token_poll: self.token_poll.0,
+            token_rate: Rate::per_second(self.token_rate),
+            address_rate: Rate::per_second(self.address_rate),
             connections: self.connections,
+            connections_per_address: self.connections_per_address,
+            http2_streams: self.http2_streams,
+            requests: self.requests,
+            handshake_timeout: self.handshake_timeout.0,
+            idle_timeout: self.idle_timeout.0,
             body_memory: self.body_memory.in_memory(),
             large_bodies: self.large_bodies,
             streams: self.streams,
@@ -137,7 +211,41 @@ impl Settings {
                 batch: self.batch,
                 checkpoint_pages: self.checkpoint_pages,
             },
+        })
+    }
+
+    fn tls(&self) -> Result<Option<TlsOptions>, Failure> {
+        let contrary = |message| Err(Failure::new(error::Kind::Usage, message));
+        match (&self.tls_cert, &self.tls_key, self.tls_self_signed) {
+            (Some(_), None, _) => contrary("tls-cert is of no use without tls-key, the file of its private key"),
+            (None, Some(_), _) => contrary("tls-key is of no use without tls-cert, the file of its certificate"),
+            (Some(_), Some(_), true) => contrary("tls-cert and tls-self-signed are two certificates: one is needed"),
+            (_, _, false) if !self.tls_name.is_empty() => {
+                contrary("tls-name is about the hub's own certificate: it needs tls-self-signed")
+            }
+            (Some(certificate), Some(key), false) => {
+                Ok(Some(TlsOptions::Files { certificate: certificate.clone(), key: key.clone() }))
+            }
+            (None, None, true) => Ok(Some(TlsOptions::SelfSigned { names: self.own_names() })),
+            (None, None, false) => Ok(None),
         }
+    }
+
+    /// The names that a certificate of the hub's own is for.
+    fn own_names(&self) -> Vec<String> {
+        let mut names = self.tls_name.clone();
+        let listen = self.listen.ip();
+        if !listen.is_unspecified() {
+            names.push(listen.to_string());
+        }
+        // Where the system tells the machine's name in no file, it can be said.
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        if !host.trim().is_empty() {
+            names.push(host.trim().to_owned());
+        }
+        names.sort();
+        names.dedup();
+        names
     }
 }
 
@@ -153,12 +261,16 @@ enum Kind {
     Switch,
     Number,
     Text,
+    /// Texts.
+    List,
 }
 
 impl Kind {
     fn of(arg: &Arg) -> Self {
         let parsed = arg.get_value_parser().type_id();
-        if parsed == TypeId::of::<bool>() {
+        if matches!(arg.get_action(), ArgAction::Append) {
+            Self::List
+        } else if parsed == TypeId::of::<bool>() {
             Self::Switch
         } else if [TypeId::of::<usize>(), TypeId::of::<u64>(), TypeId::of::<u32>()].iter().any(|id| parsed == *id) {
             Self::Number
@@ -173,6 +285,7 @@ impl Kind {
             Self::Switch => "true or false",
             Self::Number => "a number",
             Self::Text => "a text in quotes",
+            Self::List => "an array of texts, such as [\"one\", \"two\"],",
         }
     }
 }
@@ -204,7 +317,7 @@ mod tests {
             assert!(arg.get_help().is_some(), "{long}");
             assert!(arg.get_help_heading().is_some(), "{long}");
             assert!(arg.get_default_values().len() <= 1, "{long}");
-            let plain = matches!(arg.get_action(), ArgAction::Set);
+            let plain = matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
             assert!(plain, "{long}: a switch takes `=false` too, or nothing could take back what a file says");
         }
     }

@@ -29,7 +29,7 @@ use crate::storage::SqliteStorage;
 use error::ApiError;
 
 pub(crate) use body::SMALL_BODY;
-pub(crate) use guard::Guard;
+pub(crate) use guard::Door;
 pub(crate) use watch::RequestIds;
 
 /// What all routes share.
@@ -66,7 +66,7 @@ pub(crate) struct Gate {
 }
 
 /// All routes.
-pub(crate) fn router(app: Arc<App>, guard: Guard) -> Router {
+pub(crate) fn router(app: Arc<App>, door: Arc<Door>) -> Router {
     Router::new()
         .merge(observe::router())
         .merge(status::router())
@@ -75,7 +75,7 @@ pub(crate) fn router(app: Arc<App>, guard: Guard) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
         .with_state(app.clone())
-        .layer(middleware::from_fn_with_state(guard, guard::admit))
+        .layer(middleware::from_fn_with_state(door, guard::admit))
         .layer(middleware::from_fn_with_state(app, watch::watch))
 }
 

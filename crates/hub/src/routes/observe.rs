@@ -23,7 +23,7 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub(super) fn router() -> Router<Arc<App>> {
-    Router::new().route(paths::HEALTHZ, get(healthz)).route("/readyz", get(readyz)).route("/metrics", get(metrics))
+    Router::new().route(paths::HEALTHZ, get(healthz)).route(paths::READYZ, get(readyz)).route("/metrics", get(metrics))
 }
 
 async fn healthz(State(app): State<Arc<App>>) -> Result<Response, ApiError> {

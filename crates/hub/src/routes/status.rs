@@ -151,15 +151,7 @@ struct ActivityStatus {
 impl From<Activity> for ActivityStatus {
     fn from(activity: Activity) -> Self {
         let Activity { at, act, who, received, sent, status } = activity;
-        Self {
-            at: at.to_string(),
-            kind: act.kind,
-            log: act.log,
-            who: who.map(|who| who.to_string()),
-            received,
-            sent,
-            status: status.as_u16(),
-        }
+        Self { at: at.to_string(), kind: act.kind, log: act.log, who, received, sent, status: status.as_u16() }
     }
 }
 

@@ -25,8 +25,9 @@ use tracing::{Instrument, Span};
 
 use super::App;
 use crate::activity::{Act, Activity};
+use crate::auth::Principal;
+use crate::connection::Peer;
 use crate::metrics::NO_ROUTE;
-use crate::server::Peer;
 
 /// The header of a request's id.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -42,7 +43,7 @@ tokio::task_local! {
 /// What the layers below may know of their request, and add to it.
 struct Current {
     id: RequestId,
-    principal: RefCell<Option<Arc<str>>>,
+    principal: RefCell<Option<Principal>>,
 }
 
 /// What an answer says is wrong, for the layer that counts.
@@ -116,10 +117,10 @@ pub(super) fn current_id() -> Option<RequestId> {
     CURRENT.try_with(|current| current.id).ok()
 }
 
-/// Says whose the request is that this task answers: a token's name, never a token.
-pub(super) fn note_principal(name: Arc<str>) {
+/// Says whose the request is that this task answers.
+pub(super) fn note_principal(principal: &Principal) {
     // Outside of a request there is nothing to note it for.
-    let _ = CURRENT.try_with(|current| *current.principal.borrow_mut() = Some(name));
+    let _ = CURRENT.try_with(|current| *current.principal.borrow_mut() = Some(principal.clone()));
 }
 
 /// Answers the request, and notes it when it has ended.
@@ -183,7 +184,7 @@ struct Watched {
     method: Method,
     act: Option<Act>,
     peer: Option<SocketAddr>,
-    principal: Option<Arc<str>>,
+    principal: Option<Principal>,
     begun: Instant,
     /// None where nobody waited for the answer.
     status: Option<StatusCode>,
@@ -200,9 +201,9 @@ impl Drop for Watched {
         let received = self.received.as_ref().map_or(0, |bytes| bytes.load(Ordering::Relaxed));
         let App { metrics, activity, service, .. } = &*self.app;
         metrics.http.ended(self.route, &self.method, self.status, elapsed, (received, self.sent));
-        let who = || match (&self.principal, self.peer) {
-            (Some(name), _) => Some(name.clone()),
-            (None, Some(peer)) => Some(peer.ip().to_string().into()),
+        let who = || match (self.principal.as_ref().and_then(Principal::name), self.peer) {
+            (Some(name), _) => Some(name.to_owned()),
+            (None, Some(peer)) => Some(peer.ip().to_string()),
             (None, None) => None,
         };
         if let (Some(act), Some(status)) = (self.act, self.status)
@@ -226,7 +227,7 @@ impl Watched {
             sent = self.sent,
             cut = self.cut.then_some(true),
             elapsed_ms = (millis * 1e3).round() / 1e3,
-            principal = self.principal.as_deref(),
+            principal = self.principal.as_ref().and_then(Principal::name),
             peer = self.peer.map(tracing::field::display),
             "{}", if self.status.is_some() { "answered" } else { "nobody waited for the answer" }
         );
