@@ -40,6 +40,8 @@ pub struct Options {
     pub stall_timeout: Duration,
     /// How long requests under way may take to end once the hub stops.
     pub drain: Duration,
+    /// How long the collector of garbage rests between two passes. A pass over logs without garbage costs little.
+    pub gc_rest: Duration,
     /// What the owner decides about logs.
     pub policy: Policy,
     /// The database.
@@ -57,6 +59,7 @@ impl Default for Options {
             header_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
+            gc_rest: Duration::from_secs(30),
             policy: Policy::default(),
             sqlite: SqliteOptions::default(),
         }
@@ -153,7 +156,7 @@ pub async fn serve(
     let connections = u32::try_from(hub.options.connections.max(1)).unwrap_or(u32::MAX);
     let places = Arc::new(Semaphore::new(connections as usize));
     let (stop, stopping) = watch::channel(());
-    let collector = gc::Runner::start(hub.service().clone(), hub.gc.0.clone())?;
+    let collector = gc::Runner::start(hub.service().clone(), hub.gc.0.clone(), hub.options.gc_rest)?;
     tracing::info!(%address, "listening");
     tokio::select! {
         () = accept(&listener, &router, &places, &stopping, &hub.options) => {}

@@ -15,7 +15,7 @@ use tolstoy_proto::{ChunkId, Form, FrameEncoder, LogId, TrnId, media};
 
 use super::App;
 use super::error::ApiError;
-use crate::service::{Given, Pull, PullEnd, PullError};
+use crate::service::{Pull, PullEnd, PullError};
 
 /// Bytes of a page: what is read from the storage at once.
 const PAGE: usize = 256 << 10;
@@ -184,14 +184,9 @@ impl Page {
 impl Reading {
     fn page(mut self) -> Result<Page, PullError> {
         let mut bytes = self.buffers.take();
-        let Self { pull, encoder, buffers } = &mut self;
-        let buffers = buffers.clone();
-        let end = pull.page(PAGE, &mut |given| match given {
-            Given::Frame(frame) => encoder.encode(&frame, &mut bytes),
-            Given::Transaction(trn) => encoder.encode_transaction(trn.id, trn.seq, trn.parent, &trn.chunks, &mut bytes),
-            Given::Chunk(id, chunk) => encoder.encode_chunk(id, chunk, &mut bytes),
-        })?;
-        Ok(Page { bytes: buffers.lend(bytes), rest: (end == PullEnd::More).then(|| Box::new(self)) })
+        let end = self.pull.page(PAGE, &mut self.encoder, &mut bytes)?;
+        let bytes = self.buffers.lend(bytes);
+        Ok(Page { bytes, rest: (end == PullEnd::More).then(|| Box::new(self)) })
     }
 }
 

@@ -25,7 +25,7 @@ use tolstoy_proto::{Generation, LogId, LogState};
 pub use figures::{LogList, LogPage};
 pub use garbage::{Collector, Garbage, GcFigures, GcStep, Survey};
 pub use policy::{Policy, Threshold};
-pub use pull::{Given, Pull, PullEnd, PullError};
+pub use pull::{Pull, PullEnd, PullError};
 pub use push::PushOutcome;
 pub use upload::{BadUpload, Upload, UploadError, Uploader};
 pub use v0::{HeadOutcome, ListOutcome, PutOutcome};
