@@ -32,6 +32,8 @@ pub struct Options {
     pub body_memory: usize,
     /// Large request bodies (over 256 KiB) at the same time. Each may hold twice the largest chunk.
     pub large_bodies: usize,
+    /// Snapshots that arrive at the same time. Each takes as much of the disk as it is long, until it is kept.
+    pub snapshot_uploads: usize,
     /// Long answers at the same time.
     pub streams: usize,
     /// How long a request's head may take to arrive.
@@ -55,6 +57,7 @@ impl Default for Options {
             connections: 4096,
             body_memory: 64 << 20,
             large_bodies: 4,
+            snapshot_uploads: 2,
             streams: 64,
             header_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
@@ -99,6 +102,7 @@ impl Hub {
             large: places(options.large_bodies),
             // Two for each connection, so that one is ready when a connection is.
             reads: places(options.sqlite.readers * 2),
+            snapshots: places(options.snapshot_uploads),
             streams: places(options.streams),
         };
         let app = Arc::new(App { service, gate, spool, body_timeout: options.stall_timeout });

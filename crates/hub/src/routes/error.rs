@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use axum::Extension;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use tolstoy_proto::{ErrorBody, ErrorKind, LogState, Quota};
 
+use super::state::Told;
 use crate::service::{BadUpload, UploadError};
 use crate::storage::StorageError;
 
@@ -104,7 +106,8 @@ impl From<UploadError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(self.body)).into_response();
+        let told = self.body.state.is_some().then_some(Extension(Told));
+        let mut response = (self.status, told, Json(self.body)).into_response();
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }

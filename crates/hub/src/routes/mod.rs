@@ -4,6 +4,8 @@ mod body;
 mod error;
 mod guard;
 mod ids;
+mod snapshots;
+mod state;
 mod stream;
 mod v0;
 mod v1;
@@ -50,17 +52,20 @@ pub(crate) struct Gate {
     pub(crate) large: Arc<Semaphore>,
     /// Reads of the storage.
     pub(crate) reads: Arc<Semaphore>,
+    /// Snapshots that arrive, each in a file.
+    pub(crate) snapshots: Arc<Semaphore>,
     /// Answers that are longer than a page.
     pub(crate) streams: Arc<Semaphore>,
 }
 
 /// All routes.
 pub(crate) fn router(app: Arc<App>, guard: Guard) -> Router {
+    let tell = middleware::from_fn_with_state(app.clone(), state::tell);
     Router::new()
         .route("/", get(root))
         .route(paths::HEALTHZ, get(healthz))
         .merge(v0::router())
-        .merge(v1::router())
+        .merge(v1::router().merge(snapshots::router()).route_layer(tell))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
         .with_state(app)
