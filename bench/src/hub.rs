@@ -28,8 +28,6 @@ const WRITERS: usize = 64;
 const PUSHES: usize = 150;
 /// Bytes of a transaction.
 const BYTES: usize = 1024;
-/// Transactions of the log that is pulled.
-const LOG: usize = 10_000;
 
 /// A chain of transactions of 1 KB each, one push for every `each` of them.
 pub(crate) fn pushes(seed: u64, count: usize, each: usize) -> Vec<Vec<u8>> {
@@ -186,18 +184,25 @@ pub(crate) fn push_alone(table: &mut Table) {
 }
 
 pub(crate) fn pull(table: &mut Table) {
-    if !table.wants("hub pull") {
+    compare_pulls(table, "hub pull of 10,000", 0.5, 10_000);
+}
+
+pub(crate) fn pull_long(table: &mut Table) {
+    compare_pulls(table, "hub pull of 100,000", 0.6, 100_000);
+}
+
+fn compare_pulls(table: &mut Table, name: &'static str, goal: f64, transactions: usize) {
+    if !table.wants(name) {
         return;
     }
     let runtime = Runtime::new().unwrap();
     let dir = tempfile::tempdir().unwrap();
     let address = start_hub(&runtime, &dir);
-    let requests = pushes(1, LOG, 1000);
-    let requests = requests.into_iter().map(|body| push_to(log(0), body)).collect();
+    let requests = pushes(1, transactions, 1000).into_iter().map(|body| push_to(log(0), body)).collect();
     run(&runtime, address, &[requests]);
     let pull = Request::Get(paths::pull(log(0), &[]));
     let length = runtime.block_on(async { Connection::open(address).await.ask(&pull).await.1 });
-    assert!(length > LOG * BYTES);
+    assert!(length > transactions * BYTES);
     let all = Bytes::from(vec![7; length]);
     let pieces: Vec<Bytes> =
         (0..length).step_by(64 << 10).map(|at| all.slice(at..(at + (64 << 10)).min(length))).collect();
@@ -215,10 +220,10 @@ pub(crate) fn pull(table: &mut Table) {
     };
     let bare_request = Request::Get("/bytes".to_owned());
     table.compare(Comparison {
-        name: "hub pull",
+        name,
         unit: "transactions/s",
-        units: LOG as f64,
-        goal: 0.5,
+        units: transactions as f64,
+        goal,
         against: "the same number of bytes streamed from memory",
         rounds: 10,
         ours: Box::new(|| fetch(address, &pull)),

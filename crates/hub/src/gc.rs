@@ -11,9 +11,6 @@ use crate::service::{Collector, GcFigures, GcStep, Service};
 /// How long others have the writer for themselves between two steps.
 const PAUSE: Duration = Duration::from_millis(15);
 
-/// How long it rests between two passes: deleted logs are swept no later, and a pass over logs without garbage is cheap.
-const REST: Duration = Duration::from_secs(30);
-
 /// A thread that collects garbage until it is stopped.
 #[derive(Debug)]
 pub(crate) struct Runner {
@@ -22,19 +19,19 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    /// Begins to collect what the service keeps, and notes it in `figures`.
-    pub(crate) fn start(service: Service, figures: Arc<Mutex<GcFigures>>) -> io::Result<Self> {
+    /// Begins to collect what the service keeps, and notes it in `figures`. It rests so long before each pass.
+    pub(crate) fn start(service: Service, figures: Arc<Mutex<GcFigures>>, between: Duration) -> io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
         let mut collector = Collector::new(service, figures);
         let thread = thread::Builder::new().name("hub-gc".to_owned()).spawn(move || {
-            let mut rest = PAUSE;
+            let mut rest = between;
             while stopped.recv_timeout(rest) == Err(RecvTimeoutError::Timeout) {
                 rest = match collector.step() {
                     Ok(GcStep::More) => PAUSE,
-                    Ok(GcStep::Idle) => REST,
+                    Ok(GcStep::Idle) => between,
                     Err(error) => {
                         tracing::warn!(%error, "collecting garbage failed; it is tried again later");
-                        REST
+                        between
                     }
                 };
             }

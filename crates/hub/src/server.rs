@@ -57,6 +57,8 @@ pub struct Options {
     pub body_memory: usize,
     /// Large request bodies (over 256 KiB) at the same time. Each may hold twice the largest chunk.
     pub large_bodies: usize,
+    /// Snapshots that arrive at the same time. Each takes as much of the disk as it is long, until it is kept.
+    pub snapshot_uploads: usize,
     /// Long answers at the same time.
     pub streams: usize,
     /// How long a TLS handshake may take.
@@ -71,6 +73,8 @@ pub struct Options {
     pub drain: Duration,
     /// Where fewer bytes are free on the disk of the data, `/readyz` says so.
     pub min_disk_free: u64,
+    /// How long the collector of garbage rests between two passes. A pass over logs without garbage costs little.
+    pub gc_rest: Duration,
     /// What the owner decides about logs.
     pub policy: Policy,
     /// The database.
@@ -93,6 +97,7 @@ impl Default for Options {
             requests: 8192,
             body_memory: 64 << 20,
             large_bodies: 4,
+            snapshot_uploads: 2,
             streams: 64,
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
@@ -100,6 +105,7 @@ impl Default for Options {
             stall_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
             min_disk_free: 256 << 20,
+            gc_rest: Duration::from_secs(30),
             policy: Policy::default(),
             sqlite: SqliteOptions::default(),
         }
@@ -150,6 +156,7 @@ impl Hub {
             large: places(options.large_bodies),
             // Two for each connection, so that one is ready when a connection is.
             reads: places(options.sqlite.readers * 2),
+            snapshots: places(options.snapshot_uploads),
             streams: places(options.streams),
             most_streams: options.streams.clamp(1, Semaphore::MAX_PERMITS),
         };
@@ -311,7 +318,7 @@ pub async fn serve(
     let connections = u32::try_from(hub.options.connections.max(1)).unwrap_or(u32::MAX);
     let places = Arc::new(Semaphore::new(connections as usize));
     let (stop, stopping) = watch::channel(());
-    let collector = gc::Runner::start(hub.service().clone(), hub.app.gc.0.clone())?;
+    let collector = gc::Runner::start(hub.service().clone(), hub.app.gc.0.clone(), hub.options.gc_rest)?;
     let host = Host { router, tls, options: Arc::new(hub.options.clone()), stopping };
     tracing::info!(%address, tls = host.tls.is_some(), tokens = hub.tokens.count(), "listening");
     tokio::select! {

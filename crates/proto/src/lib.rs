@@ -19,8 +19,8 @@ pub use digest::{ChainDigest, derive_trn};
 pub use error::{ErrorBody, ErrorKind, Quota, QuotaKind};
 pub use fingerprint::{BadFingerprint, Fingerprint};
 pub use frame::{
-    Chunk, End, Form, Frame, FrameDecoder, FrameEncoder, FrameError, Piece, Push, Start, Transaction, check_chunk_ids,
-    encode_frame,
+    Chunk, End, Form, Frame, FrameDecoder, FrameEncoder, FrameError, Piece, Push, RawFrame, Start, Transaction,
+    check_chunk_ids, encode_chunk, encode_frame, encode_transaction,
 };
 pub use ids::{BadId, ChunkId, LogId, Seq, TrnId, parse_uuid};
 pub use snapshot::{BlobDigest, Pushed, Snapshot, SnapshotWanted, Snapshots, Urgency};

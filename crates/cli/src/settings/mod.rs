@@ -13,7 +13,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Args, Command};
-use tolstoy_hub::service::Policy;
+use tolstoy_hub::service::{Policy, Threshold};
 use tolstoy_hub::{Options, Rate, SqliteOptions, TlsOptions};
 
 use crate::error::{self, Failure};
@@ -77,6 +77,41 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "SIZE", env = "TOLSTOY_MIN_DISK_FREE", hide_env = true, help_heading = DATA)]
     #[arg(default_value_t = Size(hub().min_disk_free))]
     pub(crate) min_disk_free: Size,
+    /// How much a log may hold: chunks, transactions and snapshots; further pushes are refused
+    #[arg(long, value_name = "SIZE", env = "TOLSTOY_QUOTA_BYTES", hide_env = true, help_heading = DATA)]
+    pub(crate) quota_bytes: Option<Size>,
+    /// How many transactions a log may hold; further pushes are refused
+    #[arg(long, value_name = "N", env = "TOLSTOY_QUOTA_TRANSACTIONS", hide_env = true, help_heading = DATA)]
+    #[arg(value_parser = clap::value_parser!(u64))]
+    pub(crate) quota_transactions: Option<u64>,
+    /// How long after a log's last upload its garbage is collected
+    #[arg(long, value_name = "DURATION", env = "TOLSTOY_GARBAGE_AFTER", hide_env = true, help_heading = DATA)]
+    #[arg(default_value_t = Period(hub().policy.garbage_after))]
+    pub(crate) garbage_after: Period,
+    /// How long the collector of garbage rests between two passes
+    #[arg(long, value_name = "DURATION", env = "TOLSTOY_GARBAGE_REST", hide_env = true, help_heading = DATA)]
+    #[arg(default_value_t = Period(hub().gc_rest))]
+    pub(crate) garbage_rest: Period,
+    /// How large a snapshot may be
+    #[arg(long, value_name = "SIZE", env = "TOLSTOY_SNAPSHOT_LIMIT", hide_env = true, help_heading = DATA)]
+    #[arg(default_value_t = Size(hub().policy.snapshot_limit))]
+    pub(crate) snapshot_limit: Size,
+    /// After how many bytes since the last snapshot another would be good to have, as the clients are told
+    #[arg(long, value_name = "SIZE", env = "TOLSTOY_SNAPSHOT_LOW_BYTES", hide_env = true, help_heading = DATA)]
+    #[arg(default_value_t = Size(hub().policy.snapshot_low.bytes))]
+    pub(crate) snapshot_low_bytes: Size,
+    /// After how many transactions since the last snapshot another would be good to have
+    #[arg(long, value_name = "N", env = "TOLSTOY_SNAPSHOT_LOW_TRANSACTIONS", hide_env = true, help_heading = DATA)]
+    #[arg(default_value_t = hub().policy.snapshot_low.transactions)]
+    pub(crate) snapshot_low_transactions: u64,
+    /// After how many bytes since the last snapshot another is needed
+    #[arg(long, value_name = "SIZE", env = "TOLSTOY_SNAPSHOT_HIGH_BYTES", hide_env = true, help_heading = DATA)]
+    #[arg(default_value_t = Size(hub().policy.snapshot_high.bytes))]
+    pub(crate) snapshot_high_bytes: Size,
+    /// After how many transactions since the last snapshot another is needed
+    #[arg(long, value_name = "N", env = "TOLSTOY_SNAPSHOT_HIGH_TRANSACTIONS", hide_env = true, help_heading = DATA)]
+    #[arg(default_value_t = hub().policy.snapshot_high.transactions)]
+    pub(crate) snapshot_high_transactions: u64,
     /// What is told on standard error: a level (error, warn, info, debug, trace), or levels of parts, such as
     /// `info,tolstoy_hub=debug`. At info, each request is a line
     #[arg(long, value_name = "FILTER", env = "TOLSTOY_LOG", hide_env = true, help_heading = TELLING)]
@@ -118,6 +153,10 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "N", env = "TOLSTOY_LARGE_BODIES", hide_env = true, help_heading = LIMITS)]
     #[arg(default_value_t = hub().large_bodies, value_parser = positive)]
     pub(crate) large_bodies: usize,
+    /// How many snapshots arrive at the same time, each in a file beside the data
+    #[arg(long, value_name = "N", env = "TOLSTOY_SNAPSHOT_UPLOADS", hide_env = true, help_heading = LIMITS)]
+    #[arg(default_value_t = hub().snapshot_uploads, value_parser = positive)]
+    pub(crate) snapshot_uploads: usize,
     /// How many long answers (over 512 KiB) are given at the same time
     #[arg(long, value_name = "N", env = "TOLSTOY_STREAMS", hide_env = true, help_heading = LIMITS)]
     #[arg(default_value_t = hub().streams, value_parser = positive)]
@@ -199,12 +238,14 @@ impl Settings {
             idle_timeout: self.idle_timeout.0,
             body_memory: self.body_memory.in_memory(),
             large_bodies: self.large_bodies,
+            snapshot_uploads: self.snapshot_uploads,
             streams: self.streams,
             header_timeout: self.header_timeout.0,
             stall_timeout: self.stall_timeout.0,
             drain: self.drain.0,
             min_disk_free: self.min_disk_free.0,
-            policy: Policy::default(),
+            gc_rest: self.garbage_rest.0,
+            policy: self.policy(),
             sqlite: SqliteOptions {
                 readers: self.readers,
                 queue: self.queue,
@@ -212,6 +253,20 @@ impl Settings {
                 checkpoint_pages: self.checkpoint_pages,
             },
         })
+    }
+
+    fn policy(&self) -> Policy {
+        Policy {
+            quota_bytes: self.quota_bytes.map(|size| size.0),
+            quota_transactions: self.quota_transactions,
+            garbage_after: self.garbage_after.0,
+            snapshot_low: Threshold { bytes: self.snapshot_low_bytes.0, transactions: self.snapshot_low_transactions },
+            snapshot_high: Threshold {
+                bytes: self.snapshot_high_bytes.0,
+                transactions: self.snapshot_high_transactions,
+            },
+            snapshot_limit: self.snapshot_limit.0,
+        }
     }
 
     fn tls(&self) -> Result<Option<TlsOptions>, Failure> {

@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use tolstoy_proto::{ErrorBody, ErrorKind, LogState, Quota};
 
+use super::state::Told;
 use super::watch;
 use crate::service::{BadUpload, UploadError};
 use crate::storage::StorageError;
@@ -115,8 +116,9 @@ impl IntoResponse for ApiError {
             tracing::error!(request, %reason, "a request failed");
         }
         body.request = request.map(|id| id.to_string());
+        let told = body.state.is_some().then_some(Extension(Told));
         let refused = watch::Refused(body.error);
-        let mut response = (status, Extension(refused), Json(body)).into_response();
+        let mut response = (status, told, Extension(refused), Json(body)).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }

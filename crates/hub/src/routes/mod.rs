@@ -5,6 +5,8 @@ mod error;
 mod guard;
 mod ids;
 mod observe;
+mod snapshots;
+mod state;
 mod status;
 mod stream;
 mod v0;
@@ -59,6 +61,8 @@ pub(crate) struct Gate {
     pub(crate) large: Arc<Semaphore>,
     /// Reads of the storage.
     pub(crate) reads: Arc<Semaphore>,
+    /// Snapshots that arrive, each in a file.
+    pub(crate) snapshots: Arc<Semaphore>,
     /// Answers that are longer than a page.
     pub(crate) streams: Arc<Semaphore>,
     /// As many as there may be.
@@ -67,11 +71,12 @@ pub(crate) struct Gate {
 
 /// All routes.
 pub(crate) fn router(app: Arc<App>, door: Arc<Door>) -> Router {
+    let tell = middleware::from_fn_with_state(app.clone(), state::tell);
     Router::new()
         .merge(observe::router())
         .merge(status::router())
         .merge(v0::router())
-        .merge(v1::router())
+        .merge(v1::router().merge(snapshots::router()).route_layer(tell))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
         .with_state(app.clone())

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+use axum::Extension;
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -15,7 +16,8 @@ use tolstoy_proto::{ChunkId, Form, FrameEncoder, LogId, TrnId, media};
 
 use super::App;
 use super::error::ApiError;
-use crate::service::{Given, Pull, PullEnd, PullError};
+use super::state::Told;
+use crate::service::{Begin, Pull, PullEnd, PullError};
 
 /// Bytes of a page: what is read from the storage at once.
 const PAGE: usize = 256 << 10;
@@ -47,6 +49,7 @@ pub(super) async fn answer(
     app: &Arc<App>,
     log: LogId,
     from: Vec<TrnId>,
+    begin: Begin,
     form: Form,
     status: StatusCode,
 ) -> Result<Response, ApiError> {
@@ -54,7 +57,7 @@ pub(super) async fn answer(
         let (app, from) = (app.clone(), from.clone());
         async move {
             let page = super::read(&app, move |service| {
-                let pull = service.pull(log, &from)?;
+                let pull = service.pull_with(log, &from, begin)?;
                 Reading { pull, encoder: FrameEncoder::new(form), buffers: Buffers::default() }.page()
             });
             page.await?.map_err(|error| match error {
@@ -68,7 +71,7 @@ pub(super) async fn answer(
         Form::MessagePack => media::MSGPACK,
         Form::Json => media::JSON,
     };
-    Ok((status, [(header::CONTENT_TYPE, content_type)], body(app, page, place)).into_response())
+    Ok((status, Extension(Told), [(header::CONTENT_TYPE, content_type)], body(app, page, place)).into_response())
 }
 
 /// A chunk's bytes as a body; none where there is no such chunk.
@@ -184,14 +187,9 @@ impl Page {
 impl Reading {
     fn page(mut self) -> Result<Page, PullError> {
         let mut bytes = self.buffers.take();
-        let Self { pull, encoder, buffers } = &mut self;
-        let buffers = buffers.clone();
-        let end = pull.page(PAGE, &mut |given| match given {
-            Given::Frame(frame) => encoder.encode(&frame, &mut bytes),
-            Given::Transaction(trn) => encoder.encode_transaction(trn.id, trn.seq, trn.parent, &trn.chunks, &mut bytes),
-            Given::Chunk(id, chunk) => encoder.encode_chunk(id, chunk, &mut bytes),
-        })?;
-        Ok(Page { bytes: buffers.lend(bytes), rest: (end == PullEnd::More).then(|| Box::new(self)) })
+        let end = self.pull.page(PAGE, &mut self.encoder, &mut bytes)?;
+        let bytes = self.buffers.lend(bytes);
+        Ok(Page { bytes, rest: (end == PullEnd::More).then(|| Box::new(self)) })
     }
 }
 

@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use serde::Deserialize;
 use tolstoy_proto::limits::MAX_CANDIDATES;
 use tolstoy_proto::{ErrorBody, ErrorKind, Form, LogId, LogState, Pushed, TrnId, media};
 
 use super::error::ApiError;
 use super::ids::{Args, Params};
+use super::state::Told;
 use super::{App, body, stream};
-use crate::service::PushOutcome;
+use crate::service::{Begin, PushOutcome};
 
 pub(super) fn router() -> Router<Arc<App>> {
     Router::new()
@@ -24,8 +25,9 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/1/logs/{log}/push", post(push))
 }
 
-async fn info(State(app): State<Arc<App>>, Params(log): Params<LogId>) -> Result<Json<LogState>, ApiError> {
-    Ok(Json(super::read(&app, move |service| service.info(log)).await??))
+async fn info(State(app): State<Arc<App>>, Params(log): Params<LogId>) -> Result<Response, ApiError> {
+    let state = super::read(&app, move |service| service.info(log)).await??;
+    Ok((Extension(Told), Json(state)).into_response())
 }
 
 async fn delete(State(app): State<Arc<App>>, Params(log): Params<LogId>) -> Result<StatusCode, ApiError> {
@@ -36,6 +38,8 @@ async fn delete(State(app): State<Arc<App>>, Params(log): Params<LogId>) -> Resu
 #[derive(Debug, Deserialize)]
 struct PullArgs {
     from: Option<String>,
+    /// `1`: begin with the newest snapshot, where the stream begins at the root.
+    snapshot: Option<u8>,
 }
 
 async fn pull(
@@ -45,7 +49,8 @@ async fn pull(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let from = candidates(args.from.as_deref().unwrap_or(""))?;
-    stream::answer(&app, log, from, stream::accepted(&headers), StatusCode::OK).await
+    let begin = if args.snapshot == Some(1) { Begin::Snapshot } else { Begin::Transactions };
+    stream::answer(&app, log, from, begin, stream::accepted(&headers), StatusCode::OK).await
 }
 
 fn candidates(text: &str) -> Result<Vec<TrnId>, ApiError> {
@@ -72,10 +77,11 @@ async fn push(
     let outcome = app.service.push(log, upload).await?;
     drop(places);
     match outcome {
-        PushOutcome::Done(state, snapshot) => Ok(Json(Pushed { state, snapshot }).into_response()),
+        PushOutcome::Done(state, snapshot) => Ok((Extension(Told), Json(Pushed { state, snapshot })).into_response()),
         PushOutcome::Quota(state, quota) => Err(ApiError::quota(quota, Some(state))),
         PushOutcome::Conflict => {
-            stream::answer(&app, log, expect, stream::accepted(&headers), StatusCode::CONFLICT).await
+            stream::answer(&app, log, expect, Begin::Transactions, stream::accepted(&headers), StatusCode::CONFLICT)
+                .await
         }
         PushOutcome::Generation(state) => Err(with_state(
             StatusCode::PRECONDITION_FAILED,

@@ -11,6 +11,7 @@ mod policy;
 mod pull;
 mod push;
 mod quota;
+mod snapshots;
 mod upload;
 mod v0;
 
@@ -26,8 +27,9 @@ use tolstoy_proto::{Generation, LogId, LogState};
 pub use figures::{LogList, LogPage};
 pub use garbage::{Collector, Garbage, GcFigures, GcStep, Survey};
 pub use policy::{Policy, Threshold};
-pub use pull::{Given, Pull, PullEnd, PullError};
+pub use pull::{Begin, Pull, PullEnd, PullError};
 pub use push::PushOutcome;
+pub use snapshots::{SnapshotOutcome, SnapshotUpload};
 pub use upload::{BadUpload, Upload, UploadError, Uploader};
 pub use v0::{HeadOutcome, ListOutcome, PutOutcome};
 

@@ -3,12 +3,15 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use bytes::Bytes;
-use tolstoy_proto::{Chunk, ChunkId, End, Frame, LogId, LogState, Start, Transaction, TrnId};
+use tolstoy_proto::{
+    ChunkId, End, Form, Frame, FrameDecoder, FrameEncoder, LogId, LogState, RawFrame, Seq, Snapshot, Start,
+    Transaction, TrnId,
+};
 
 use super::id_key::{IdKey, id_key};
+use super::snapshots::newest;
 use super::{Service, View};
-use crate::storage::{ChunkSource, Committed, LogRow, ReadTxn, StorageError, Tip};
+use crate::storage::{ChunkSource, LogRow, PIECE, ReadTxn, Run, SnapshotId, StorageError, Tip};
 
 /// Repeated chunk ids that a stream remembers to send once. Beyond it a repeat is sent again, so that a stream's memory
 /// is bounded whatever the log.
@@ -40,35 +43,20 @@ pub enum PullEnd {
     Whole,
 }
 
-/// What a stream consists of.
-#[derive(Debug)]
-pub enum Given<'a> {
-    /// The first frame, or the last.
-    Frame(Frame),
-    /// A transaction.
-    Transaction(&'a Committed),
-    /// A chunk, its bytes where they were read.
-    Chunk(&'a ChunkId, &'a [u8]),
-}
-
-impl Given<'_> {
-    /// It as a frame of its own.
-    pub fn into_frame(self) -> Frame {
-        match self {
-            Given::Frame(frame) => frame,
-            Given::Transaction(Committed { id, seq, parent, chunks, .. }) => {
-                Frame::Transaction(Transaction { id: *id, seq: *seq, parent: *parent, chunks: chunks.clone() })
-            }
-            Given::Chunk(id, bytes) => Frame::Chunk(Chunk { id: *id, bytes: Bytes::copy_from_slice(bytes) }),
-        }
-    }
+/// What a stream begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// The first transaction.
+    Transactions,
+    /// The newest snapshot, where there is one and the stream begins at the root; the transactions after it follow.
+    Snapshot,
 }
 
 /// Why a stream stopped before its end frame.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PullError {
-    /// The log was deleted meanwhile. What was given is good; the stream must be cut.
-    #[error("the log was deleted while it was read")]
+    /// The log was deleted meanwhile, or the snapshot replaced twice. What was given is good; the stream must be cut.
+    #[error("the log was deleted while it was read, or its snapshot replaced")]
     Gone,
     /// The storage failed.
     #[error(transparent)]
@@ -85,8 +73,12 @@ pub struct Pull {
     log: LogId,
     state: LogState,
     from: Tip,
-    /// The last transaction given whole.
-    at: Tip,
+    /// The snapshot that is still to be given, and how many of its pieces were.
+    snapshot: Option<(SnapshotId, Snapshot, u64)>,
+    /// The place after which transactions are given.
+    after: Seq,
+    /// The place of the last transaction given whole.
+    at: Seq,
     /// How many chunks of the transaction after it were given; none where the transaction itself was not.
     within: Option<usize>,
     begun: bool,
@@ -99,12 +91,27 @@ impl Service {
     /// # Errors
     /// Where the storage failed.
     pub fn pull(&self, log: LogId, from: &[TrnId]) -> Result<Pull, StorageError> {
-        let (state, from) = self.read(|txn| {
+        self.pull_with(log, from, Begin::Transactions)
+    }
+
+    /// Begins a stream as [`Service::pull`] does, with what is asked for.
+    ///
+    /// # Errors
+    /// Where the storage failed.
+    pub fn pull_with(&self, log: LogId, from: &[TrnId], begin: Begin) -> Result<Pull, StorageError> {
+        let (state, from, snapshot) = self.read(|txn| {
             let view = View::of(txn, log)?;
-            Ok((view.state(), common(txn, &view, from)?))
+            let from = common(txn, &view, from)?;
+            let snapshot = match view.life() {
+                Some(life) if begin == Begin::Snapshot && from == Tip::ROOT => newest(txn, life)?,
+                _ => None,
+            };
+            Ok((view.state(), from, snapshot.map(|(id, snapshot)| (id, snapshot, 0))))
         })?;
         let service = self.clone();
-        Ok(Pull { service, log, state, from, at: from, within: None, begun: false, sent: HashSet::default() })
+        let after = snapshot.map_or(from.seq, |(_, snapshot, _)| snapshot.seq);
+        let (within, begun, sent) = (None, false, HashSet::default());
+        Ok(Pull { service, log, state, from, snapshot, after, at: after, within, begun, sent })
     }
 }
 
@@ -125,30 +132,51 @@ fn common(txn: &dyn ReadTxn, view: &View, candidates: &[TrnId]) -> Result<Tip, S
     Ok(Tip::ROOT)
 }
 
+/// The frames of the first so many transactions.
+fn first_transactions(frames: &[u8], count: u64) -> Result<&[u8], StorageError> {
+    let (mut rest, mut seen) = (frames, 0);
+    while let Some((frame, after)) = RawFrame::split(rest).map_err(damaged)? {
+        seen += u64::from(frame.is_transaction());
+        if seen > count {
+            break;
+        }
+        rest = after;
+    }
+    Ok(frames.get(..frames.len() - rest.len()).unwrap_or_default())
+}
+
+fn damaged(reason: String) -> StorageError {
+    StorageError::Failed(format!("the log's frames are damaged: {reason}"))
+}
+
 impl Pull {
     /// The state that the stream leads to.
     pub fn state(&self) -> &LogState {
         &self.state
     }
 
-    /// Gives the next frames, about `bytes` bytes of chunks or one chunk more.
+    /// Appends the next frames to `out`, about so many bytes or one chunk more.
     ///
     /// # Errors
-    /// Where the log was deleted meanwhile, or the storage failed.
-    pub fn page(&mut self, bytes: usize, give: &mut dyn FnMut(Given<'_>)) -> Result<PullEnd, PullError> {
+    /// Where the log was deleted meanwhile, or the storage failed. What was appended then is to be thrown away.
+    pub fn page(&mut self, bytes: usize, encoder: &mut FrameEncoder, out: &mut Vec<u8>) -> Result<PullEnd, PullError> {
         if !self.begun {
             self.begun = true;
             let Tip { id: from, seq: from_seq, chain: from_chain } = self.from;
-            give(Given::Frame(Frame::Start(Start { state: self.state, from, from_seq, from_chain })));
+            encoder.encode(&Frame::Start(Start { state: self.state, from, from_seq, from_chain }), out);
         }
-        if self.at.seq < self.state.seq {
-            self.read(bytes, give)?;
-        }
-        if self.at.seq < self.state.seq {
+        let until = out.len().saturating_add(bytes);
+        if !self.give_snapshot(until, encoder, out)? {
             return Ok(PullEnd::More);
         }
-        let count = self.state.seq.0 - self.from.seq.0;
-        give(Given::Frame(Frame::End(End { count, chain: self.at.chain })));
+        if self.at < self.state.seq && out.len() < until {
+            self.read(until, encoder, out)?;
+        }
+        if self.at < self.state.seq {
+            return Ok(PullEnd::More);
+        }
+        let count = self.state.seq.0 - self.after.0;
+        encoder.encode(&Frame::End(End { count, chain: self.state.chain }), out);
         Ok(PullEnd::Whole)
     }
 
@@ -157,59 +185,100 @@ impl Pull {
     /// # Errors
     /// As for [`Pull::page`].
     pub fn frames(mut self) -> Result<Vec<Frame>, PullError> {
+        let mut bytes = Vec::new();
+        while self.page(usize::MAX, &mut FrameEncoder::new(Form::MessagePack), &mut bytes)? == PullEnd::More {}
+        let mut decoder = FrameDecoder::new(Form::MessagePack);
+        decoder.feed(&bytes);
         let mut frames = Vec::new();
-        while self.page(usize::MAX, &mut |given| frames.push(given.into_frame()))? == PullEnd::More {}
+        while let Some(frame) = decoder.next_frame().map_err(|error| damaged(error.to_string()))? {
+            frames.push(frame);
+        }
         Ok(frames)
     }
 
-    fn read(&mut self, bytes: usize, give: &mut dyn FnMut(Given<'_>)) -> Result<(), PullError> {
+    /// Appends the snapshot, where the stream has one, until `out` has this length; false where more of it follows.
+    fn give_snapshot(
+        &mut self,
+        until: usize,
+        encoder: &mut FrameEncoder,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, PullError> {
+        let Some((id, snapshot, given)) = &mut self.snapshot else { return Ok(true) };
+        if *given == 0 {
+            encoder.encode(&Frame::Snapshot(*snapshot), out);
+        }
+        let pieces = snapshot.bytes.div_ceil(PIECE as u64);
+        while *given < pieces {
+            if *given > 0 && out.len() >= until {
+                return Ok(false);
+            }
+            let piece = self.service.piece(*id, *given)?.ok_or(PullError::Gone)?;
+            encoder.encode_piece(&piece, out);
+            *given += 1;
+        }
+        self.snapshot = None;
+        Ok(true)
+    }
+
+    /// Appends transactions until `out` has this length.
+    fn read(&mut self, until: usize, encoder: &mut FrameEncoder, out: &mut Vec<u8>) -> Result<(), PullError> {
         let service = self.service.clone();
-        let (before, within) = (self.at.seq, self.within);
+        let (before, within) = (self.at, self.within);
         let alive = service.read(|txn| {
             let life = match txn.log(self.log)? {
                 LogRow::Living(life, generation) if Some(generation) == self.state.generation => life,
                 _ => return Ok(false),
             };
-            let mut left = bytes;
-            txn.walk(life, before, &mut |trn, chunks| {
-                let whole = self.give(trn, chunks, &mut left, give)?;
-                Ok(whole && left > 0 && trn.seq < self.state.seq)
+            txn.runs(life, before, &mut |run| {
+                let whole = match run {
+                    Run::Frames(count, frames) => {
+                        // Of a log that has grown meanwhile, only what the first page saw is given.
+                        let room = self.state.seq.0 - self.at.0;
+                        let frames = if count <= room { frames } else { first_transactions(frames, room)? };
+                        encoder.encode_raw(frames, out).map_err(damaged)?;
+                        self.at.0 += count.min(room);
+                        true
+                    }
+                    Run::Transaction(trn, chunks) => self.give(trn, chunks, until, encoder, out)?,
+                };
+                Ok(whole && out.len() < until && self.at < self.state.seq)
             })?;
             Ok(true)
         })?;
-        let moved = (self.at.seq, self.within) != (before, within);
+        let moved = (self.at, self.within) != (before, within);
         match (alive, moved) {
             (false, _) => Err(PullError::Gone),
-            (true, false) => Err(StorageError::Failed(format!("the chain ends at {before}, before HEAD")).into()),
+            (true, false) => Err(damaged(format!("the chain ends at {before}, before HEAD")).into()),
             (true, true) => Ok(()),
         }
     }
 
-    /// Gives a transaction and its chunks, from where the last page stopped; false where this page is full before its last.
+    /// Appends a transaction and its chunks, from where the last page stopped; false where this page is full before its
+    /// last.
     fn give(
         &mut self,
-        trn: &Committed,
+        trn: &Transaction,
         chunks: &dyn ChunkSource,
-        left: &mut usize,
-        give: &mut dyn FnMut(Given<'_>),
+        until: usize,
+        encoder: &mut FrameEncoder,
+        out: &mut Vec<u8>,
     ) -> Result<bool, StorageError> {
         if self.within.is_none() {
-            give(Given::Transaction(trn));
-            *left = left.saturating_sub(100 + 65 * trn.chunks.len());
+            encoder.encode_transaction(trn.id, trn.seq, trn.parent, &trn.chunks, out);
         }
         for (index, id) in trn.chunks.iter().enumerate().skip(self.within.unwrap_or(0)) {
-            if self.remember(id) {
-                let bytes = chunks.bytes(index)?;
-                *left = left.saturating_sub(bytes.len() + 100);
-                give(Given::Chunk(id, &bytes));
+            // What came with an earlier transaction of this stream is in it already.
+            let sent = chunks.came_with(index).is_some_and(|seq| seq > self.after);
+            if !sent && self.remember(id) {
+                encoder.encode_chunk(id, &chunks.bytes(index)?, out);
             }
             self.within = Some(index + 1);
-            if *left == 0 && index + 1 < trn.chunks.len() {
+            if out.len() >= until && index + 1 < trn.chunks.len() {
                 return Ok(false);
             }
         }
         self.within = None;
-        self.at = trn.tip();
+        self.at = trn.seq;
         Ok(true)
     }
 

@@ -107,6 +107,27 @@ pub(super) fn read_frame(bytes: &Bytes) -> Result<Frame, String> {
     Ok(frame)
 }
 
+/// Reads the frame of a transaction.
+pub(super) fn read_transaction_frame(bytes: &[u8]) -> Result<Transaction, String> {
+    let mut r = Reader { rest: bytes };
+    begin_frame(&mut r, "transaction")?;
+    read_transaction(&mut r)
+}
+
+/// Reads the frame of a chunk.
+pub(super) fn read_chunk_frame(bytes: &[u8]) -> Result<(ChunkId, &[u8]), String> {
+    let mut r = Reader { rest: bytes };
+    begin_frame(&mut r, "chunk")?;
+    read_chunk_parts(&mut r)
+}
+
+fn begin_frame(r: &mut Reader<'_>, kind: &str) -> Result<(), String> {
+    match (r.map()?, r.text()?) {
+        (1, found) if found == kind => Ok(()),
+        (_, found) => Err(format!("expected the frame of a {kind}, found {found:?}")),
+    }
+}
+
 /// Goes through a map's entries; a field that the reader does not know is skipped.
 fn fields<'a>(
     r: &mut Reader<'a>,
@@ -206,13 +227,18 @@ fn read_transaction(r: &mut Reader<'_>) -> Result<Transaction, String> {
 }
 
 fn read_chunk(r: &mut Reader<'_>, whole: &Bytes) -> Result<Chunk, String> {
+    let (id, bytes) = read_chunk_parts(r)?;
+    Ok(Chunk { id, bytes: kept(bytes, whole) })
+}
+
+fn read_chunk_parts<'a>(r: &mut Reader<'a>) -> Result<(ChunkId, &'a [u8]), String> {
     let (mut id, mut bytes) = (None, None);
     fields(r, |name, r| match name {
         "id" => set(&mut id, r.chunk_id()?),
         "bytes" => set(&mut bytes, r.bin()?),
         _ => Ok(false),
     })?;
-    Ok(Chunk { id: need(id, "id")?, bytes: kept(need(bytes, "bytes")?, whole) })
+    Ok((need(id, "id")?, need(bytes, "bytes")?))
 }
 
 /// A part of a frame's bytes. A slice keeps the whole frame in memory, so that it must be most of it.

@@ -4,7 +4,7 @@ use rusqlite::{Params, Row};
 use tolstoy_proto::{ChunkId, TrnId};
 
 use super::failed;
-use super::pack::{At, Place, Unpack, chunk_key, chunk_of, damaged, pack_rows};
+use super::pack::{At, Unpack, chunk_key, chunk_of, damaged, pack_runs};
 use super::snapshots::{DROPPED, piece_row};
 use super::txn::{Txn, seq, trn_id};
 use crate::storage::{Life, Loose, Pending, ReadGarbage, StorageError, Swept, WriteGarbage, weight};
@@ -55,7 +55,7 @@ impl ReadGarbage for Txn<'_> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = self.rows(sql, (life.0, after.as_bytes(), limit), read)?;
         rows.into_iter()
-            .map(|(pending, chunks)| Ok(Pending { chunks: Unpack(&chunks).chunks()?.0, ..pending }))
+            .map(|(pending, chunks)| Ok(Pending { chunks: Unpack(&chunks).chunk_ids()?, ..pending }))
             .collect()
     }
 
@@ -89,10 +89,10 @@ impl ReadGarbage for Txn<'_> {
             found.bytes += bytes.cast_unsigned();
         };
         for life in self.rows("SELECT log FROM ended ORDER BY log", [], |row| row.get::<_, i64>(0))? {
-            let blocks = self.rows("SELECT rows FROM block WHERE log = ?1", [life], |row| row.get::<_, Vec<u8>>(0))?;
+            let blocks = self.rows("SELECT runs FROM block WHERE log = ?1", [life], |row| row.get::<_, Vec<u8>>(0))?;
             for block in blocks {
-                for row in Unpack(&block).rows()? {
-                    add((1, self.row_bytes("SELECT length(bytes) FROM trn WHERE nr = ?1", row)?.cast_signed()));
+                for (row, _) in Unpack(&block).runs()? {
+                    add((1, self.row_bytes("SELECT length(frames) FROM run WHERE nr = ?1", row)?.cast_signed()));
                 }
             }
             let chunks = "SELECT count(*), sum(length(bytes)) FROM name JOIN chunk ON chunk.nr = at >> 1
@@ -119,11 +119,12 @@ impl WriteGarbage for Txn<'_> {
         let Some(chunks) = self.row(sql, (life.0, id.as_bytes()), |row| row.get::<_, Vec<u8>>(0))? else {
             return Ok(());
         };
-        let (ids, places) = Unpack(&chunks).chunks()?;
-        for (id, place) in ids.iter().zip(&places) {
-            if let Place::There(At::Chunk(row)) = place {
-                self.name_loose(life, &chunk_key(id), *row, -1)?;
+        let mut ids = Vec::new();
+        for (id, at) in Unpack(&chunks).chunks()? {
+            if let At::Chunk(row) = at {
+                self.name_loose(life, &chunk_key(&id), row, -1)?;
             }
+            ids.push(id);
         }
         self.execute("DELETE FROM pending WHERE log = ?1 AND id = ?2", (life.0, id.as_bytes()))?;
         self.forget_pending();
@@ -246,25 +247,25 @@ impl Sweeper<'_, '_> {
 
     /// The committed transactions.
     fn blocks(&mut self, life: i64) -> Result<bool, StorageError> {
-        let sql = "SELECT first, rows FROM block WHERE log = ?1 ORDER BY first LIMIT 1";
+        let sql = "SELECT first, runs FROM block WHERE log = ?1 ORDER BY first LIMIT 1";
         let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?));
         while self.left > 0 {
             let Some((first, block)) = self.txn.row(sql, [life], read)? else { return Ok(true) };
-            let rows = Unpack(&block).rows()?;
+            let runs = Unpack(&block).runs()?;
             let mut gone = 0;
-            for row in &rows {
+            for (row, _) in &runs {
                 if self.left == 0 {
                     break;
                 }
-                let bytes = self.txn.row_bytes("SELECT length(bytes) FROM trn WHERE nr = ?1", *row)?;
-                self.txn.execute("DELETE FROM trn WHERE nr = ?1", [row])?;
+                let bytes = self.txn.row_bytes("SELECT length(frames) FROM run WHERE nr = ?1", *row)?;
+                self.txn.execute("DELETE FROM run WHERE nr = ?1", [row])?;
                 self.went(bytes);
                 gone += 1;
             }
-            match rows.get(gone..) {
+            match runs.get(gone..) {
                 Some(rest) if !rest.is_empty() => {
-                    let sql = "UPDATE block SET rows = ?3 WHERE log = ?1 AND first = ?2";
-                    self.txn.execute(sql, (life, first, pack_rows(rest)))?;
+                    let sql = "UPDATE block SET runs = ?3 WHERE log = ?1 AND first = ?2";
+                    self.txn.execute(sql, (life, first, pack_runs(rest)))?;
                 }
                 _ => {
                     self.txn.execute("DELETE FROM block WHERE log = ?1 AND first = ?2", (life, first))?;

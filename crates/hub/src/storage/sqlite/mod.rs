@@ -3,12 +3,14 @@
 //! One thread writes: it runs as many jobs as are waiting within one SQLite transaction, commits it once (one fsync), then
 //! tells them all. Readers have connections of their own and never wait for it.
 
+mod chain;
 mod end;
 mod figures;
 mod garbage;
 mod loose;
 mod pack;
 mod readers;
+mod run;
 mod schema;
 mod snapshots;
 mod txn;

@@ -165,7 +165,7 @@ fn a_deleted_log_leaves_nothing_but_its_tombstone() {
     let rows = |table: &str| -> i64 {
         connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
     };
-    let tables = ["log", "trn", "block", "name", "chunk", "pending", "loose", "ended", "snapshot", "piece"];
+    let tables = ["log", "run", "block", "name", "chunk", "pending", "loose", "ended", "snapshot", "piece"];
     assert_eq!(tables.map(rows), [2, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
 }
 
