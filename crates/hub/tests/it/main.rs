@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bodies;
+mod browser;
 mod common;
 mod durable;
 mod format;
@@ -12,5 +13,6 @@ mod observed;
 mod pull;
 mod push;
 mod racing;
+mod status_page;
 mod transcript;
 mod v0;
