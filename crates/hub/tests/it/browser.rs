@@ -101,9 +101,16 @@ impl Browser {
         }
     }
 
+    /// Opens a page, and waits until it is there.
     pub(crate) fn open(&mut self, url: &str) {
+        let before = self.events.len();
         let opened = self.call("Page.navigate", json!({"url": url}));
         assert!(opened.get("errorText").is_none(), "{opened}");
+        let loaded = |event: &Value| event["method"] == "Page.loadEventFired";
+        while !self.events.iter().skip(before).any(loaded) {
+            let event = self.said.recv_timeout(PATIENCE).expect("the page is not loaded");
+            self.events.push(event);
+        }
     }
 
     /// The value of an expression in the page.
@@ -168,7 +175,7 @@ impl Browser {
     pub(crate) fn picture(&mut self, name: &str) {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("status-page");
         std::fs::create_dir_all(&directory).unwrap();
-        let shot = self.call("Page.captureScreenshot", json!({"captureBeyondViewport": true}));
+        let shot = self.call("Page.captureScreenshot", json!({"captureBeyondViewport": false}));
         let bytes = BASE64_STANDARD.decode(shot["data"].as_str().unwrap()).unwrap();
         std::fs::write(directory.join(format!("{name}.png")), bytes).unwrap();
     }

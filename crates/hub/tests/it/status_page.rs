@@ -151,8 +151,13 @@ fn the_page_shows_what_happens_without_being_loaded_again() {
     for n in 2..40 {
         stage.push(log(n), &LogState::EMPTY, &"x".repeat(n as usize * 997), None);
     }
-    browser.wait_for("document.querySelectorAll('#logs tr').length === 39");
+    browser.wait_for("document.querySelectorAll('#logs tr').length === 25");
     browser.picture("desktop");
+    browser.evaluate("document.getElementById('next').click()");
+    browser.wait_for("document.querySelectorAll('#logs tr').length === 14 && document.getElementById('next').disabled");
+    browser.evaluate("document.getElementById('first').click()");
+    browser
+        .wait_for("document.querySelectorAll('#logs tr').length === 25 && document.getElementById('first').disabled");
     // The keyboard alone: the first thing that can be used is the search.
     browser.press("Tab");
     assert_eq!(browser.evaluate("document.activeElement.id"), "prefix");
@@ -164,11 +169,12 @@ fn the_page_shows_what_happens_without_being_loaded_again() {
     browser.forget_events();
     browser.evaluate("document.getElementById('prefix').value = ''");
     browser.evaluate("document.getElementById('prefix').dispatchEvent(new Event('input'))");
-    browser.wait_for("document.querySelectorAll('#logs tr').length === 39");
+    browser.wait_for("document.querySelectorAll('#logs tr').length === 25");
 
     browser.prefer("dark");
     browser.picture("dark");
     browser.resize(375, 812, true);
+    browser.wait_for("document.querySelectorAll('#logs tr').length === 10");
     for scheme in ["light", "dark"] {
         browser.prefer(scheme);
         let wide = browser.evaluate("document.documentElement.scrollWidth");
