@@ -443,7 +443,9 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 /// A log's name.
 fn log_id(text: &str) -> Result<LogId, String> {
-    text.to_ascii_lowercase().parse().map_err(|_| "logs are named by UUIDs, as `tolstoy sync DB URL new` prints them".to_owned())
+    text.to_ascii_lowercase()
+        .parse()
+        .map_err(|_| "logs are named by UUIDs, as `tolstoy sync DB URL new` prints them".to_owned())
 }
 
 /// How many transactions to list.

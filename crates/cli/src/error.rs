@@ -45,6 +45,8 @@ pub(crate) enum Kind {
     Offline,
     /// Something answers, and it is no hub.
     NotAHub,
+    /// The hub's certificate is not one that is trusted.
+    Untrusted,
     /// Two definitions of one attribute contradict.
     Definitions,
     /// The log was wiped or begun anew.
@@ -66,7 +68,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// All kinds, in the order of their exit codes.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Missing,
         Self::NotAStore,
         Self::NewerFormat,
@@ -81,6 +83,7 @@ impl Kind {
         Self::HubRefused,
         Self::Offline,
         Self::NotAHub,
+        Self::Untrusted,
         Self::Definitions,
         Self::Generation,
         Self::OtherLog,
@@ -107,6 +110,7 @@ impl Kind {
             Self::Demo => "demo",
             Self::Offline => "offline",
             Self::NotAHub => "not-a-hub",
+            Self::Untrusted => "untrusted",
             Self::Definitions => "definitions",
             Self::Generation => "generation",
             Self::OtherLog => "other-log",
@@ -132,7 +136,7 @@ impl Kind {
             Self::Usage | Self::NoRemote => 2,
             Self::Input => 3,
             Self::Refused | Self::HubRefused => 4,
-            Self::Offline | Self::NotAHub => 5,
+            Self::Offline | Self::NotAHub | Self::Untrusted => 5,
             Self::Definitions | Self::Generation | Self::OtherLog | Self::Format => 6,
             Self::Busy | Self::Contended => 7,
             Self::Interrupted => 130,
@@ -148,7 +152,7 @@ Exit codes:
     2  the arguments make no command
     3  a text is malformed, or names what does not exist
     4  the schema, the facts or the hub refuse it
-    5  the hub cannot be reached
+    5  the hub cannot be reached, or is not trusted
     6  the sync stopped before it changed anything: you have to decide something
     7  others are writing: try again
   130  interrupted";
@@ -300,6 +304,10 @@ impl Failure {
         match error {
             sync::Error::Transport(T::Protocol(_)) => Self::new(Kind::NotAHub, format!("{url}: {error}"))
                 .hint("check the address; a browser shows a hub's greeting there"),
+            sync::Error::Transport(T::Untrusted(_)) => Self::new(Kind::Untrusted, format!("{url}: {error}")).hint(
+                "nothing was sent; compare with what the hub printed when it started (certificate ...): `--trust SHA256` \
+                 trusts that one, `--ca FILE` one that vouches for it",
+            ),
             sync::Error::Refused(body) => Self::refused_by_hub(url, body),
             sync::Error::Store(error) => Self::store(db, None, error),
             sync::Error::Spool(error) => Self::io(&format!("{}: spooling what came in", db.display()), error)
@@ -387,7 +395,9 @@ impl Failure {
             TokenError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 (Kind::Missing, "name the hub's data directory: `--data DIR`")
             }
-            TokenError::Io { .. } => (Kind::Storage, "use the account that the hub runs under, and check that there is room"),
+            TokenError::Io { .. } => {
+                (Kind::Storage, "use the account that the hub runs under, and check that there is room")
+            }
             TokenError::Damaged { .. } => (
                 Kind::Damaged,
                 "bring it back from a backup; or remove it and make new tokens: until there is one, a hub on loopback asks for none",
@@ -407,7 +417,9 @@ impl Failure {
                 (Kind::Missing, "--tls-cert and --tls-key name files in PEM; --tls-self-signed needs none")
             }
             TlsError::Io { .. } => (Kind::Storage, "the account that the hub runs under must be able to read it"),
-            TlsError::Bad { .. } => (Kind::Input, "--tls-cert and --tls-key name files in PEM; --tls-self-signed needs none"),
+            TlsError::Bad { .. } => {
+                (Kind::Input, "--tls-cert and --tls-key name files in PEM; --tls-self-signed needs none")
+            }
             TlsError::Mismatch { .. } => (Kind::Input, "give the certificate and the key that were made together"),
             TlsError::Make(_) => (Kind::Usage, "--tls-name takes a host's name or an address, without a port"),
         };
@@ -424,7 +436,10 @@ impl Failure {
             Exposed::NoTokens(_) | Exposed::ProxyNoTokens => format!("{token}; {open}"),
             Exposed::NoTls(_) => tls.to_owned(),
             Exposed::OpenWithTokens => {
-                format!("leave --open out; or, if strangers shall read and write all, remove {}", TokenFile::of(data).path().display())
+                format!(
+                    "leave --open out; or, if strangers shall read and write all, remove {}",
+                    TokenFile::of(data).path().display()
+                )
             }
         };
         Self::new(Kind::Usage, error.to_string()).hint(hint)

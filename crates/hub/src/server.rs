@@ -199,10 +199,14 @@ impl Reloader {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Exposed {
     /// The address can be reached from elsewhere, and nothing keeps anybody out.
-    #[error("{0} can be reached from other machines, and whoever is there could read and write every log: there are no tokens, and no TLS")]
+    #[error(
+        "{0} can be reached from other machines, and whoever is there could read and write every log: there are no tokens, and no TLS"
+    )]
     NoTokensNoTls(SocketAddr),
     /// The address can be reached from elsewhere, and there are no tokens.
-    #[error("{0} can be reached from other machines, and whoever is there could read and write every log: there are no tokens")]
+    #[error(
+        "{0} can be reached from other machines, and whoever is there could read and write every log: there are no tokens"
+    )]
     NoTokens(SocketAddr),
     /// The address can be reached from elsewhere, and tokens would be sent there for anybody to see.
     #[error("{0} can be reached from other machines, and without TLS tokens and facts would pass in the clear")]

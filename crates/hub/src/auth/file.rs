@@ -103,7 +103,8 @@ impl TokenFile {
     pub fn read(&self) -> Result<Option<Vec<Token>>, TokenError> {
         let path = self.path();
         let mut bytes = Vec::new();
-        let read = File::open(&path).and_then(|file| io::Read::read_to_end(&mut io::Read::take(file, MAX_BYTES), &mut bytes));
+        let read =
+            File::open(&path).and_then(|file| io::Read::read_to_end(&mut io::Read::take(file, MAX_BYTES), &mut bytes));
         match read {
             Ok(_) => decode(&bytes, &path).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -36,7 +36,9 @@ impl fmt::Display for TokenId {
 
 /// A text that is no token's id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a token's id is 8 characters of a-z and 2-7: `tolstoy token list` shows it, and it stands behind tol_ in the token")]
+#[error(
+    "a token's id is 8 characters of a-z and 2-7: `tolstoy token list` shows it, and it stands behind tol_ in the token"
+)]
 pub struct BadTokenId;
 
 impl FromStr for TokenId {
@@ -153,7 +155,8 @@ mod tests {
     fn other_texts_are_no_secrets() {
         let good = format!("tol_{}_{}", "a".repeat(8), "b".repeat(52));
         assert!(Secret::parse(&good).is_some());
-        for bad in ["", "tol_", &good[1..], &good[..64], &format!("{good}b"), &good.to_uppercase(), &good.replace('b', "1")]
+        for bad in
+            ["", "tol_", &good[1..], &good[..64], &format!("{good}b"), &good.to_uppercase(), &good.replace('b', "1")]
         {
             assert_eq!(Secret::parse(bad), None, "{bad}");
         }

@@ -253,15 +253,14 @@ impl Refusal {
     }
 
     fn no_such_log() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            ErrorKind::NotFound,
-            "there is no such log, or this token does not cover it",
-        )
+        Self::new(StatusCode::NOT_FOUND, ErrorKind::NotFound, "there is no such log, or this token does not cover it")
     }
 
     fn no_log() -> Self {
-        Self { error: ApiError::bad_request("the path names no log: a log's name is a UUID in lowercase"), header: None }
+        Self {
+            error: ApiError::bad_request("the path names no log: a log's name is a UUID in lowercase"),
+            header: None,
+        }
     }
 
     fn too_many(pause: Duration) -> Self {
@@ -272,7 +271,10 @@ impl Refusal {
             ErrorKind::RateLimited,
             format!("too many requests: try again in {seconds} s"),
         );
-        Self { header: HeaderValue::try_from(seconds.to_string()).ok().map(|value| (header::RETRY_AFTER, value)), ..refusal }
+        Self {
+            header: HeaderValue::try_from(seconds.to_string()).ok().map(|value| (header::RETRY_AFTER, value)),
+            ..refusal
+        }
     }
 
     fn busy() -> Self {

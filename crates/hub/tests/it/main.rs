@@ -3,13 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bodies;
+mod closed;
 mod common;
 mod durable;
 mod format;
 mod guarded;
+mod limits;
 mod model;
 mod pull;
 mod push;
 mod racing;
+mod tls;
 mod transcript;
 mod v0;

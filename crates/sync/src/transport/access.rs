@@ -69,7 +69,9 @@ impl Access {
             Trust::Roots(pem) => {
                 let roots = Certificate::from_pem_bundle(pem).ok().filter(|roots| !roots.is_empty());
                 client.tls_certs_only(roots.ok_or_else(|| {
-                    TransportError::Untrusted("there is no certificate in what shall be trusted: PEM is needed".to_owned())
+                    TransportError::Untrusted(
+                        "there is no certificate in what shall be trusted: PEM is needed".to_owned(),
+                    )
                 })?)
             }
             Trust::Fingerprint(fingerprint) => client.tls_backend_preconfigured(pinned(*fingerprint)?),

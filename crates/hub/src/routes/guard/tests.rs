@@ -2,8 +2,7 @@ use super::*;
 
 #[test]
 fn loopback_has_these_names() {
-    for good in ["localhost", "LOCALHOST:7410", "127.0.0.1", "127.0.0.1:7410", "127.9.8.7:1", "[::1]", "[::1]:7410"]
-    {
+    for good in ["localhost", "LOCALHOST:7410", "127.0.0.1", "127.0.0.1:7410", "127.9.8.7:1", "[::1]", "[::1]:7410"] {
         assert!(is_loopback(good), "{good}");
     }
     for bad in [
