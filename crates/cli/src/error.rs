@@ -45,6 +45,8 @@ pub(crate) enum Kind {
     Offline,
     /// Something answers, and it is no hub.
     NotAHub,
+    /// The hub's certificate is not one that is trusted.
+    Untrusted,
     /// Two definitions of one attribute contradict.
     Definitions,
     /// The log was wiped or begun anew.
@@ -66,7 +68,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// All kinds, in the order of their exit codes.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Missing,
         Self::NotAStore,
         Self::NewerFormat,
@@ -81,6 +83,7 @@ impl Kind {
         Self::HubRefused,
         Self::Offline,
         Self::NotAHub,
+        Self::Untrusted,
         Self::Definitions,
         Self::Generation,
         Self::OtherLog,
@@ -107,6 +110,7 @@ impl Kind {
             Self::Demo => "demo",
             Self::Offline => "offline",
             Self::NotAHub => "not-a-hub",
+            Self::Untrusted => "untrusted",
             Self::Definitions => "definitions",
             Self::Generation => "generation",
             Self::OtherLog => "other-log",
@@ -132,7 +136,7 @@ impl Kind {
             Self::Usage | Self::NoRemote => 2,
             Self::Input => 3,
             Self::Refused | Self::HubRefused => 4,
-            Self::Offline | Self::NotAHub => 5,
+            Self::Offline | Self::NotAHub | Self::Untrusted => 5,
             Self::Definitions | Self::Generation | Self::OtherLog | Self::Format => 6,
             Self::Busy | Self::Contended => 7,
             Self::Interrupted => 130,
@@ -148,7 +152,7 @@ Exit codes:
     2  the arguments make no command
     3  a text is malformed, or names what does not exist
     4  the schema, the facts or the hub refuse it
-    5  the hub cannot be reached
+    5  the hub cannot be reached, or is not trusted
     6  the sync stopped before it changed anything: you have to decide something
     7  others are writing: try again
   130  interrupted";
@@ -300,6 +304,10 @@ impl Failure {
         match error {
             sync::Error::Transport(T::Protocol(_)) => Self::new(Kind::NotAHub, format!("{url}: {error}"))
                 .hint("check the address; a browser shows a hub's greeting there"),
+            sync::Error::Transport(T::Untrusted(_)) => Self::new(Kind::Untrusted, format!("{url}: {error}")).hint(
+                "nothing was sent; compare with what the hub printed when it started (certificate ...): `--trust SHA256` \
+                 trusts that one, `--ca FILE` one that vouches for it",
+            ),
             sync::Error::Refused(body) => Self::refused_by_hub(url, body),
             sync::Error::Store(error) => Self::store(db, None, error),
             sync::Error::Spool(error) => Self::io(&format!("{}: spooling what came in", db.display()), error)

@@ -1,5 +1,6 @@
 //! The one binary: stores, a hub to sync them through, and a shell.
 
+mod access;
 mod args;
 mod commands;
 mod dirs;

@@ -151,18 +151,23 @@ fn read(certificate: &Path, key: &Path, provider: &CryptoProvider) -> Result<Cer
     let text = |path: &Path| fs::read(path).map_err(|source| TlsError::Io { path: path.to_owned(), source });
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&text(certificate)?)
         .collect::<Result<_, _>>()
-        .map_err(|error| bad(certificate, format!("this is not PEM: {error}")))?;
+        .map_err(|error| bad(certificate, no_pem(&error)))?;
     let Some(first) = chain.first() else {
         return Err(bad(certificate, "there is no certificate in it: PEM with BEGIN CERTIFICATE is needed".to_owned()));
     };
-    ParsedCertificate::try_from(first)
-        .map_err(|error| bad(certificate, format!("its first certificate cannot be used: {error}")))?;
+    ParsedCertificate::try_from(first).map_err(|error| {
+        let why = match error {
+            rustls::Error::InvalidCertificate(rustls::CertificateError::BadEncoding) => "it is malformed".to_owned(),
+            error => error.to_string(),
+        };
+        bad(certificate, format!("its first certificate cannot be used: {why}"))
+    })?;
     let private = PrivateKeyDer::from_pem_slice(&text(key)?).map_err(|error| match error {
         rustls::pki_types::pem::Error::NoItemsFound => bad(
             key,
             "there is no private key in it: PEM with BEGIN PRIVATE KEY is needed, without a password".to_owned(),
         ),
-        error => bad(key, format!("this is not PEM: {error}")),
+        error => bad(key, no_pem(&error)),
     })?;
     let signer = provider
         .key_provider
@@ -172,6 +177,17 @@ fn read(certificate: &Path, key: &Path, provider: &CryptoProvider) -> Result<Cer
     match certified.keys_match() {
         Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(certified),
         Err(_) => Err(TlsError::Mismatch { certificate: certificate.to_owned(), key: key.to_owned() }),
+    }
+}
+
+/// What is wrong with a text that should be PEM. Nothing of the text is repeated.
+fn no_pem(error: &rustls::pki_types::pem::Error) -> String {
+    use rustls::pki_types::pem::Error as E;
+    match error {
+        E::MissingSectionEnd { .. } => "this is not whole PEM: an END line is missing".to_owned(),
+        E::IllegalSectionStart { .. } => "this is not PEM: a BEGIN line is malformed".to_owned(),
+        E::Base64Decode(_) => "this is not PEM: what stands between BEGIN and END is not base64".to_owned(),
+        error => format!("this is not PEM: {error}"),
     }
 }
 

@@ -10,7 +10,7 @@ use tolstoy_hub::auth::{Logs, NewToken, Token, TokenFile};
 use crate::args::{HubData, TokenCommand, TokenCreate, TokenList, TokenRevoke};
 use crate::commands::serve;
 use crate::error::{Failure, Kind};
-use crate::ui::{DIM, Ui, WARN, visible};
+use crate::ui::{DIM, Ui, visible};
 use crate::{args, facts};
 
 pub(crate) fn run(args: &args::Token, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
@@ -66,7 +66,7 @@ fn list(args: &TokenList, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
         .map(|token| {
             let expires = match token.expires {
                 None => "never".to_owned(),
-                Some(_) if token.is_expired(now) => ui.paint(WARN, "expired"),
+                Some(_) if token.is_expired(now) => "expired".to_owned(),
                 Some(at) => day(at),
             };
             let name = visible(token.name.as_deref().unwrap_or(""));

@@ -75,8 +75,8 @@ fn what_is_wrong_with_a_file_is_said() {
     insta::assert_snapshot!(said.join("\n"), @"
     ROOM/missing.pem: No such file or directory (os error 2)
     ROOM/tls-key.pem: there is no certificate in it: PEM with BEGIN CERTIFICATE is needed
-    ROOM/garbled.pem: its first certificate cannot be used: invalid peer certificate: BadEncoding
-    ROOM/cut.pem: this is not PEM: missing section end marker: [67, 69, 82, 84, 73, 70, 73, 67, 65, 84, 69]
+    ROOM/garbled.pem: its first certificate cannot be used: it is malformed
+    ROOM/cut.pem: this is not whole PEM: an END line is missing
     ROOM/missing.pem: No such file or directory (os error 2)
     ROOM/tls-cert.pem: there is no private key in it: PEM with BEGIN PRIVATE KEY is needed, without a password
     ROOM/locked.pem: there is no private key in it: PEM with BEGIN PRIVATE KEY is needed, without a password

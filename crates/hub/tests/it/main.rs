@@ -4,15 +4,18 @@
 
 mod bodies;
 mod browser;
+mod closed;
 mod common;
 mod durable;
 mod format;
 mod guarded;
+mod limits;
 mod model;
 mod observed;
 mod pull;
 mod push;
 mod racing;
 mod status_page;
+mod tls;
 mod transcript;
 mod v0;

@@ -152,12 +152,6 @@ impl ServerCertVerifier for Pinned {
 pub(super) fn untrusted(e: &reqwest::Error) -> Option<String> {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(e);
     while let Some(error) = next {
-        // An I/O error leaves out what it was made of when it names its source.
-        let inner = error.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
-        let error: &(dyn std::error::Error + 'static) = match inner {
-            Some(inner) => inner,
-            None => error,
-        };
         if let Some(rustls::Error::InvalidCertificate(why)) = error.downcast_ref() {
             return Some(match why {
                 CertificateError::Other(other) => other.0.to_string(),
@@ -165,7 +159,11 @@ pub(super) fn untrusted(e: &reqwest::Error) -> Option<String> {
                 why => why.to_string(),
             });
         }
-        next = error.source();
+        // An I/O error leaves out what it was made of when it names its source.
+        next = match error.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref()) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
     }
     None
 }
