@@ -73,6 +73,11 @@ impl Disk {
         self.state().writes
     }
 
+    /// How many syncs there were.
+    pub fn syncs(&self) -> u64 {
+        self.state().syncs
+    }
+
     /// From the `n`-th write from now on it has no space, until it is [freed](Self::free). 0 is the next one.
     pub fn fill(&self, n: u64, refusal: Refusal) {
         let mut state = self.state();

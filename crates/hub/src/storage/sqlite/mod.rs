@@ -213,10 +213,13 @@ fn prepare_once(connection: &Connection, path: &Path) -> Result<(), OpenError> {
 
 /// What a failure of SQLite means to the service.
 fn failed(error: rusqlite::Error) -> StorageError {
-    match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::DiskFull) => StorageError::Full(error.to_string()),
-        _ => StorageError::Failed(error.to_string()),
+    // The memory that connections share is a file too, which grows with the write-ahead log.
+    let no_room_to_share =
+        error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
+    if no_room_to_share || error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) {
+        return StorageError::Full(error.to_string());
     }
+    StorageError::Failed(error.to_string())
 }
 
 #[cfg(test)]
