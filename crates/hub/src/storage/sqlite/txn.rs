@@ -364,7 +364,12 @@ impl WriteTxn for Txn<'_> {
         for row in rows {
             self.execute("DELETE FROM run WHERE nr = ?1", [row])?;
         }
-        self.execute("DELETE FROM chunk WHERE nr IN (SELECT at >> 1 FROM name WHERE log = ?1 AND at & 1)", [life.0])?;
+        // Only what names of chunks say is about chunks: those of transactions lead to rows of `trn`, odd ones too.
+        self.execute(
+            "DELETE FROM chunk WHERE nr IN \
+             (SELECT at >> 1 FROM name WHERE log = ?1 AND at & 1 AND substr(key, 1, 1) <> x'01')",
+            [life.0],
+        )?;
         self.execute("DELETE FROM block WHERE log = ?1", [life.0])?;
         self.execute("DELETE FROM name WHERE log = ?1", [life.0])?;
         self.execute("DELETE FROM pending WHERE log = ?1", [life.0])?;
