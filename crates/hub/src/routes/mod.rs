@@ -7,6 +7,7 @@ mod ids;
 mod stream;
 mod v0;
 mod v1;
+mod watched;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,6 +53,8 @@ pub(crate) struct Gate {
     pub(crate) reads: Arc<Semaphore>,
     /// Answers that are longer than a page.
     pub(crate) streams: Arc<Semaphore>,
+    /// Requests that wait for a log to change. Who finds no room is told so.
+    pub(crate) waits: Arc<Semaphore>,
 }
 
 /// All routes.

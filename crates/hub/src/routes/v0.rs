@@ -16,6 +16,7 @@ use tolstoy_proto::{ChunkId, LogId, TrnId, check_chunk_ids, media};
 
 use super::error::ApiError;
 use super::ids::{Args, Params};
+use super::watched::{self, WaitArgs};
 use super::{App, body, stream};
 use crate::service::{HeadOutcome, ListOutcome, PutOutcome};
 
@@ -38,9 +39,13 @@ async fn delete(State(app): State<Arc<App>>, Params(log): Params<LogId>) -> Resu
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn get_head(State(app): State<Arc<App>>, Params(log): Params<LogId>) -> Result<Json<Head>, ApiError> {
-    let state = super::read(&app, move |service| service.info(log)).await??;
-    Ok(Json(Head { head: state.head }))
+async fn get_head(
+    State(app): State<Arc<App>>,
+    Params(log): Params<LogId>,
+    Args(args): Args<WaitArgs>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    watched::answer(&app, log, &headers, &args, |state| Json(Head { head: state.head })).await
 }
 
 async fn put_head(

@@ -14,6 +14,7 @@ use tolstoy_proto::{ErrorBody, ErrorKind, Form, LogId, LogState, TrnId, media};
 
 use super::error::ApiError;
 use super::ids::{Args, Params};
+use super::watched::{self, WaitArgs};
 use super::{App, body, stream};
 use crate::service::PushOutcome;
 
@@ -24,8 +25,13 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/1/logs/{log}/push", post(push))
 }
 
-async fn info(State(app): State<Arc<App>>, Params(log): Params<LogId>) -> Result<Json<LogState>, ApiError> {
-    Ok(Json(super::read(&app, move |service| service.info(log)).await??))
+async fn info(
+    State(app): State<Arc<App>>,
+    Params(log): Params<LogId>,
+    Args(args): Args<WaitArgs>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    watched::answer(&app, log, &headers, &args, Json).await
 }
 
 async fn delete(State(app): State<Arc<App>>, Params(log): Params<LogId>) -> Result<StatusCode, ApiError> {

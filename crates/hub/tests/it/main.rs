@@ -13,3 +13,4 @@ mod push;
 mod racing;
 mod transcript;
 mod v0;
+mod watched;
