@@ -1,6 +1,7 @@
 //! The service over HTTP, as `docs/http.md` draws it. One file per surface.
 
 mod body;
+mod coding;
 mod error;
 mod guard;
 mod ids;

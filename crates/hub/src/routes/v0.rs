@@ -5,15 +5,16 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Json, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{Json, Response};
 use axum::routing::get;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tolstoy_proto::limits::MAX_CHUNK;
 use tolstoy_proto::v0::{CommittedTransaction, DEFAULT_LIMIT, Head, Listing, MAX_BODY, MAX_LIMIT, NewTransaction};
-use tolstoy_proto::{ChunkId, LogId, TrnId, check_chunk_ids, media};
+use tolstoy_proto::{ChunkId, LogId, TrnId, check_chunk_ids};
 
+use super::coding::Coding;
 use super::error::ApiError;
 use super::ids::{Args, Params};
 use super::watched::{self, WaitArgs};
@@ -112,10 +113,10 @@ async fn put_transaction(
 async fn get_chunk(
     State(app): State<Arc<App>>,
     Params((log, id)): Params<(LogId, ChunkId)>,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let body =
-        stream::chunk(&app, log, id).await?.ok_or_else(|| ApiError::not_found(format!("there is no chunk {id}")))?;
-    Ok(([(header::CONTENT_TYPE, media::OCTETS)], body).into_response())
+    let found = stream::chunk(&app, log, id, Coding::accepted(&headers)?).await?;
+    found.ok_or_else(|| ApiError::not_found(format!("there is no chunk {id}")))
 }
 
 async fn put_chunk(

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use tolstoy_proto::limits::MAX_CANDIDATES;
 use tolstoy_proto::{ErrorBody, ErrorKind, Form, LogId, LogState, TrnId, media};
 
+use super::coding::{self, Coding};
 use super::error::ApiError;
 use super::ids::{Args, Params};
 use super::watched::{self, WaitArgs};
@@ -51,7 +52,8 @@ async fn pull(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let from = candidates(args.from.as_deref().unwrap_or(""))?;
-    stream::answer(&app, log, from, stream::accepted(&headers), StatusCode::OK).await
+    let coding = Coding::accepted(&headers)?;
+    stream::answer(&app, log, from, stream::accepted(&headers), coding, StatusCode::OK).await
 }
 
 fn candidates(text: &str) -> Result<Vec<TrnId>, ApiError> {
@@ -73,14 +75,15 @@ async fn push(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
+    let coding = Coding::accepted(&headers)?;
     let (upload, places) = body::upload(&app, &headers, body, sent(&headers)?).await?;
     let expect = upload.expect().to_vec();
     let outcome = app.service.push(log, upload).await?;
     drop(places);
     match outcome {
-        PushOutcome::Done(state) => Ok(Json(state).into_response()),
+        PushOutcome::Done(state) => Ok(([coding::TAKES], Json(state)).into_response()),
         PushOutcome::Conflict => {
-            stream::answer(&app, log, expect, stream::accepted(&headers), StatusCode::CONFLICT).await
+            stream::answer(&app, log, expect, stream::accepted(&headers), coding, StatusCode::CONFLICT).await
         }
         PushOutcome::Generation(state) => Err(with_state(
             StatusCode::PRECONDITION_FAILED,
@@ -112,22 +115,14 @@ fn with_state(status: StatusCode, kind: ErrorKind, message: &str, state: LogStat
 
 /// The form that the body is sent in.
 fn sent(headers: &HeaderMap) -> Result<Form, ApiError> {
-    let text = |name| headers.get(name).map(|value: &header::HeaderValue| value.to_str().unwrap_or(""));
-    let unknown =
-        |what: String| Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorKind::UnsupportedMediaType, what));
-    if let Some(coding) = text(header::CONTENT_ENCODING)
-        && !coding.eq_ignore_ascii_case("identity")
-    {
-        return unknown(format!("the content coding {coding:?} is not known here"));
-    }
-    let content_type = text(header::CONTENT_TYPE).unwrap_or("");
+    let content_type = headers.get(header::CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or(""));
     match content_type.split(';').next().unwrap_or("").trim() {
         kind if kind.eq_ignore_ascii_case(media::MSGPACK) => Ok(Form::MessagePack),
         kind if kind.eq_ignore_ascii_case(media::JSON) => Ok(Form::Json),
-        _ => unknown(format!(
-            "a push is {} or {}, not {content_type:?}: say which in Content-Type",
-            media::MSGPACK,
-            media::JSON
+        _ => Err(ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ErrorKind::UnsupportedMediaType,
+            format!("a push is {} or {}, not {content_type:?}: say which in Content-Type", media::MSGPACK, media::JSON),
         )),
     }
 }
