@@ -2,40 +2,40 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{get, post};
 use serde::Deserialize;
 use tolstoy_proto::limits::MAX_CANDIDATES;
 use tolstoy_proto::{ErrorBody, ErrorKind, Form, LogId, LogState, TrnId, media};
 
+use super::checked::Checked;
 use super::coding::{self, Coding};
 use super::error::ApiError;
-use super::ids::{Args, Params};
+use super::table::Routes;
 use super::watched::{self, WaitArgs};
-use super::{App, body, stream};
+use super::{App, body, openapi, stream};
 use crate::service::PushOutcome;
 
-pub(super) fn router() -> Router<Arc<App>> {
-    Router::new()
-        .route("/1/logs/{log}", get(info).delete(delete))
-        .route("/1/logs/{log}/pull", get(pull))
-        .route("/1/logs/{log}/push", post(push))
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .get("/1/logs/{log}", info, openapi::v1::info)
+        .delete("/1/logs/{log}", delete, openapi::v1::delete)
+        .get("/1/logs/{log}/pull", pull, openapi::v1::pull)
+        .post("/1/logs/{log}/push", push, openapi::v1::push)
 }
 
 async fn info(
     State(app): State<Arc<App>>,
-    Params(log): Params<LogId>,
-    Args(args): Args<WaitArgs>,
+    Checked(Path(log)): Checked<Path<LogId>>,
+    Checked(Query(args)): Checked<Query<WaitArgs>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     watched::answer(&app, log, &headers, &args, Json).await
 }
 
-async fn delete(State(app): State<Arc<App>>, Params(log): Params<LogId>) -> Result<StatusCode, ApiError> {
+async fn delete(State(app): State<Arc<App>>, Checked(Path(log)): Checked<Path<LogId>>) -> Result<StatusCode, ApiError> {
     app.service.delete(log).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -47,8 +47,8 @@ struct PullArgs {
 
 async fn pull(
     State(app): State<Arc<App>>,
-    Params(log): Params<LogId>,
-    Args(args): Args<PullArgs>,
+    Checked(Path(log)): Checked<Path<LogId>>,
+    Checked(Query(args)): Checked<Query<PullArgs>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let from = candidates(args.from.as_deref().unwrap_or(""))?;
@@ -71,7 +71,7 @@ fn candidates(text: &str) -> Result<Vec<TrnId>, ApiError> {
 
 async fn push(
     State(app): State<Arc<App>>,
-    Params(log): Params<LogId>,
+    Checked(Path(log)): Checked<Path<LogId>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
