@@ -17,8 +17,8 @@ pub mod v0;
 pub use digest::{ChainDigest, derive_trn};
 pub use error::{ErrorBody, ErrorKind};
 pub use frame::{
-    Chunk, End, Form, Frame, FrameDecoder, FrameEncoder, FrameError, Push, Start, Transaction, check_chunk_ids,
-    encode_frame,
+    Chunk, End, Form, Frame, FrameDecoder, FrameEncoder, FrameError, Push, RawFrame, Start, Transaction,
+    check_chunk_ids, encode_chunk, encode_frame, encode_transaction,
 };
 pub use ids::{BadId, ChunkId, LogId, Seq, TrnId, parse_uuid};
 pub use state::{Generation, LogState};

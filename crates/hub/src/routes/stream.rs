@@ -17,7 +17,7 @@ use tolstoy_proto::{ChunkId, Form, FrameEncoder, LogId, TrnId, media};
 use super::App;
 use super::coding::{self, Coder, Coding};
 use super::error::ApiError;
-use crate::service::{Given, Pull, PullEnd, PullError};
+use crate::service::{Pull, PullEnd, PullError};
 use crate::storage::StorageError;
 
 /// Bytes of a page: what is read from the storage at once.
@@ -217,19 +217,14 @@ impl Page {
 impl Reading {
     fn page(mut self) -> Result<Page, PullError> {
         let mut bytes = self.buffers.take();
-        let Self { pull, encoder, buffers, .. } = &mut self;
-        let buffers = buffers.clone();
-        let end = pull.page(PAGE, &mut |given| match given {
-            Given::Frame(frame) => encoder.encode(&frame, &mut bytes),
-            Given::Transaction(trn) => encoder.encode_transaction(trn.id, trn.seq, trn.parent, &trn.chunks, &mut bytes),
-            Given::Chunk(id, chunk) => encoder.encode_chunk(id, chunk, &mut bytes),
-        })?;
+        let end = self.pull.page(PAGE, &mut self.encoder, &mut bytes)?;
         let is_whole = end == PullEnd::Whole;
         if self.coding != Coding::Identity {
             bytes = self.code(bytes, is_whole)?;
         }
         let is_coded = self.coder.is_some();
-        Ok(Page { bytes: buffers.lend(bytes), is_coded, rest: (!is_whole).then(|| Box::new(self)) })
+        let bytes = self.buffers.lend(bytes);
+        Ok(Page { bytes, is_coded, rest: (!is_whole).then(|| Box::new(self)) })
     }
 
     /// The page as it is sent, in a buffer of its own.

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tolstoy_env::Env;
 use tolstoy_proto::{Generation, LogId, LogState};
 
-pub use pull::{Given, Pull, PullEnd, PullError};
+pub use pull::{Pull, PullEnd, PullError};
 pub use push::PushOutcome;
 pub use upload::{BadUpload, Upload, UploadError, Uploader};
 pub use v0::{HeadOutcome, ListOutcome, PutOutcome};
