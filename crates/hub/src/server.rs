@@ -33,6 +33,8 @@ pub struct Options {
     pub large_bodies: usize,
     /// Long answers at the same time.
     pub streams: usize,
+    /// Requests that wait for a log to change, at the same time; more are answered 503.
+    pub waits: usize,
     /// How long a request's head may take to arrive.
     pub header_timeout: Duration,
     /// How long a client may take for the next 16 KiB of a body, or its end, and for taking anything of an answer.
@@ -51,6 +53,7 @@ impl Default for Options {
             body_memory: 64 << 20,
             large_bodies: 4,
             streams: 64,
+            waits: 2048,
             header_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
@@ -91,6 +94,7 @@ impl Hub {
             // Two for each connection, so that one is ready when a connection is.
             reads: places(options.sqlite.readers * 2),
             streams: places(options.streams),
+            waits: places(options.waits),
         };
         let app = Arc::new(App { service, gate, spool, body_timeout: options.stall_timeout });
         Self { app, database, options }
@@ -148,6 +152,7 @@ pub async fn serve(
         () = shutdown => {}
     }
     drop((listener, stop));
+    hub.service().end_watches();
     if tokio::time::timeout(hub.options.drain, places.acquire_many(connections)).await.is_err() {
         tracing::warn!("some requests did not end in time and are cut");
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::ErrorKind as IoErrorKind;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use tolstoy_proto::{ErrorBody, ErrorKind};
 
@@ -15,6 +15,7 @@ use crate::storage::StorageError;
 pub(super) struct ApiError {
     status: StatusCode,
     body: Box<ErrorBody>,
+    header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl ApiError {
@@ -23,7 +24,13 @@ impl ApiError {
     }
 
     pub(super) fn with(status: StatusCode, body: ErrorBody) -> Self {
-        Self { status, body: Box::new(body) }
+        Self { status, body: Box::new(body), header: None }
+    }
+
+    /// With a header that says more.
+    pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some((name, value));
+        self
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
@@ -100,6 +107,7 @@ impl IntoResponse for ApiError {
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
+        response.headers_mut().extend(self.header);
         response
     }
 }

@@ -3,9 +3,11 @@
 //! One thread writes: it runs as many jobs as are waiting within one SQLite transaction, commits it once (one fsync), then
 //! tells them all. Readers have connections of their own and never wait for it.
 
+mod chain;
 mod end;
 mod pack;
 mod readers;
+mod run;
 mod schema;
 mod txn;
 mod writer;

@@ -154,7 +154,7 @@ fn a_deleted_log_leaves_nothing_but_its_tombstone() {
     let rows = |table: &str| -> i64 {
         connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
     };
-    assert_eq!(["log", "trn", "block", "name", "chunk", "pending"].map(rows), [2, 0, 0, 0, 0, 0]);
+    assert_eq!(["log", "run", "block", "name", "chunk", "pending"].map(rows), [2, 0, 0, 0, 0, 0]);
 }
 
 #[test]
