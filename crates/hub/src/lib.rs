@@ -1,9 +1,10 @@
 //! The server: logs, their chains and chunks, over HTTP.
 //!
-//! [`storage`] keeps rows, [`service`] knows the rules, `routes` speaks HTTP, [`serve`] listens. A hub never looks into a
+//! [`storage`] keeps rows, [`service`] knows the rules, [`live`] wakes who waits, `routes` speaks HTTP, [`serve`] listens. A hub never looks into a
 //! chunk, and never acknowledges what is not durable.
 
 mod gc;
+pub mod live;
 mod routes;
 mod server;
 pub mod service;

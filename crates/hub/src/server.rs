@@ -36,6 +36,8 @@ pub struct Options {
     pub snapshot_uploads: usize,
     /// Long answers at the same time.
     pub streams: usize,
+    /// Requests that wait for a log to change, at the same time; more are answered 503.
+    pub waits: usize,
     /// How long a request's head may take to arrive.
     pub header_timeout: Duration,
     /// How long a client may take for the next 16 KiB of a body, or its end, and for taking anything of an answer.
@@ -59,6 +61,7 @@ impl Default for Options {
             large_bodies: 4,
             snapshot_uploads: 2,
             streams: 64,
+            waits: 2048,
             header_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
@@ -104,6 +107,7 @@ impl Hub {
             reads: places(options.sqlite.readers * 2),
             snapshots: places(options.snapshot_uploads),
             streams: places(options.streams),
+            waits: places(options.waits),
         };
         let app = Arc::new(App { service, gate, spool, body_timeout: options.stall_timeout });
         Self { app, database, options, gc: gc::Figures::default() }
@@ -167,6 +171,7 @@ pub async fn serve(
         () = shutdown => {}
     }
     drop((listener, stop));
+    hub.service().end_watches();
     if tokio::time::timeout(hub.options.drain, places.acquire_many(connections)).await.is_err() {
         tracing::warn!("some requests did not end in time and are cut");
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bodies;
+mod coded;
 mod common;
 mod durable;
 mod format;
@@ -13,3 +14,4 @@ mod push;
 mod racing;
 mod transcript;
 mod v0;
+mod watched;
