@@ -1,12 +1,13 @@
 //! The server: logs, their chains and chunks, over HTTP.
 //!
-//! [`storage`] keeps rows, [`service`] knows the rules, `routes` speaks HTTP, [`serve`] listens. A hub never looks into a
+//! [`storage`] keeps rows, [`service`] knows the rules, [`live`] wakes who waits, `routes` speaks HTTP, [`serve`] listens. A hub never looks into a
 //! chunk, and never acknowledges what is not durable.
 
 mod activity;
 pub mod auth;
 mod connection;
 mod gc;
+pub mod live;
 pub mod metrics;
 mod rate;
 mod ready;

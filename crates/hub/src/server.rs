@@ -65,6 +65,8 @@ pub struct Options {
     pub handshake_timeout: Duration,
     /// How long a connection stays without a request.
     pub idle_timeout: Duration,
+    /// Requests that wait for a log to change, at the same time; more are answered 503.
+    pub waits: usize,
     /// How long a request's head may take to arrive.
     pub header_timeout: Duration,
     /// How long a client may take for the next 16 KiB of a body, or its end, and for taking anything of an answer.
@@ -101,6 +103,7 @@ impl Default for Options {
             streams: 64,
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
+            waits: 2048,
             header_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
@@ -159,6 +162,7 @@ impl Hub {
             snapshots: places(options.snapshot_uploads),
             streams: places(options.streams),
             most_streams: options.streams.clamp(1, Semaphore::MAX_PERMITS),
+            waits: places(options.waits),
         };
         let (spool, database) = data.unzip();
         let counted = database.as_ref().map_or_else(StorageMetrics::default, |database| database.metrics().clone());
@@ -328,6 +332,7 @@ pub async fn serve(
     }
     hub.app.readiness.drain();
     drop((listener, host, stop));
+    hub.service().end_watches();
     if tokio::time::timeout(hub.options.drain, places.acquire_many(connections)).await.is_err() {
         tracing::warn!("some requests did not end in time and are cut");
     }

@@ -3,6 +3,7 @@
 //! The protocol is drawn in `docs/protocol.md`, its HTTP form in `docs/http.md`; this crate is their one
 //! implementation for clients and hubs. It does no I/O: bytes go in, values come out, and the other way round.
 
+pub mod coding;
 mod digest;
 mod error;
 mod fingerprint;

@@ -1,9 +1,10 @@
 //! Errors as answers.
 
 use std::fmt;
+use std::io::ErrorKind as IoErrorKind;
 
 use axum::Extension;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use tolstoy_proto::{ErrorBody, ErrorKind, LogState, Quota};
 
@@ -19,6 +20,7 @@ pub(super) struct ApiError {
     body: Box<ErrorBody>,
     /// What the log is told, and the asker is not.
     reason: Option<Box<str>>,
+    header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl ApiError {
@@ -27,7 +29,13 @@ impl ApiError {
     }
 
     pub(super) fn with(status: StatusCode, body: ErrorBody) -> Self {
-        Self { status, body: Box::new(body), reason: None }
+        Self { status, body: Box::new(body), header: None, reason: None }
+    }
+
+    /// With a header that says more.
+    pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some((name, value));
+        self
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
@@ -99,7 +107,7 @@ impl From<UploadError> for ApiError {
             UploadError::Bad(bad @ (BadUpload::Malformed(_) | BadUpload::WrongDigest(_))) => {
                 Self::bad_request(bad.to_string())
             }
-            UploadError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+            UploadError::Io(error) if matches!(error.kind(), IoErrorKind::StorageFull | IoErrorKind::QuotaExceeded) => {
                 StorageError::Full(error.to_string()).into()
             }
             UploadError::Io(error) => Self::internal(&error),
@@ -109,7 +117,7 @@ impl From<UploadError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let Self { status, mut body, reason } = self;
+        let Self { status, mut body, header, reason } = self;
         let request = watch::current_id();
         if let Some(reason) = reason {
             let request = request.as_ref().map(tracing::field::display);
@@ -122,6 +130,7 @@ impl IntoResponse for ApiError {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
+        response.headers_mut().extend(header);
         response
     }
 }
@@ -140,8 +149,10 @@ mod tests {
         assert_eq!(told(StorageError::Busy), (503, true));
         assert_eq!(told(StorageError::Closed), (503, true));
         assert_eq!(told(StorageError::Failed("why".to_owned())), (500, false));
-        let full = UploadError::Io(std::io::ErrorKind::StorageFull.into());
-        assert_eq!(ApiError::from(full).into_response().status().as_u16(), 507);
+        let aside = |kind: IoErrorKind| ApiError::from(UploadError::Io(kind.into())).into_response().status().as_u16();
+        assert_eq!(aside(IoErrorKind::StorageFull), 507);
+        assert_eq!(aside(IoErrorKind::QuotaExceeded), 507);
+        assert_eq!(aside(IoErrorKind::PermissionDenied), 500);
         let failed = ApiError::from(StorageError::Failed("a secret path".to_owned()));
         assert!(!failed.body.message.contains("secret"));
     }

@@ -1,24 +1,28 @@
 //! The service over HTTP, as `docs/http.md` draws it. One file per surface.
 
 mod body;
+mod checked;
+mod coding;
 mod error;
 mod guard;
-mod ids;
 mod observe;
+mod openapi;
 mod snapshots;
 mod state;
 mod status;
 mod stream;
+mod table;
 mod v0;
 mod v1;
 mod watch;
+mod watched;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use axum::{Router, middleware};
+use axum::{Extension, Router, middleware};
 use tokio::sync::Semaphore;
 use tolstoy_proto::ErrorKind;
 
@@ -29,6 +33,7 @@ use crate::ready::Readiness;
 use crate::service::Service;
 use crate::storage::SqliteStorage;
 use error::ApiError;
+use table::Routes;
 
 pub(crate) use body::SMALL_BODY;
 pub(crate) use guard::Door;
@@ -67,16 +72,21 @@ pub(crate) struct Gate {
     pub(crate) streams: Arc<Semaphore>,
     /// As many as there may be.
     pub(crate) most_streams: usize,
+    /// Requests that wait for a log to change. Who finds no room is told so.
+    pub(crate) waits: Arc<Semaphore>,
 }
 
 /// All routes.
 pub(crate) fn router(app: Arc<App>, door: Arc<Door>) -> Router {
-    let tell = middleware::from_fn_with_state(app.clone(), state::tell);
-    Router::new()
-        .merge(observe::router())
-        .merge(status::router())
-        .merge(v0::router())
-        .merge(v1::router().merge(snapshots::router()).route_layer(tell))
+    let (routes, described) = Routes::default()
+        .and(observe::routes())
+        .and(status::routes())
+        .and(v0::routes())
+        .and(v1::routes().and(snapshots::routes()).told(app.clone()))
+        .and(openapi::routes())
+        .split();
+    routes
+        .layer(Extension(openapi::Document::of(described)))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
         .with_state(app.clone())

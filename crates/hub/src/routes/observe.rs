@@ -3,16 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
 use serde_json::json;
 use tolstoy_proto::{ErrorKind, paths};
 
-use super::App;
 use super::error::ApiError;
+use super::table::Routes;
+use super::{App, openapi};
 use crate::metrics::Now;
 use crate::storage::{SqliteStorage, StorageError};
 
@@ -22,8 +21,11 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 /// The media type of an exposition.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub(super) fn router() -> Router<Arc<App>> {
-    Router::new().route(paths::HEALTHZ, get(healthz)).route(paths::READYZ, get(readyz)).route("/metrics", get(metrics))
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .get(paths::HEALTHZ, healthz, openapi::hub::healthz)
+        .get(paths::READYZ, readyz, openapi::hub::readyz)
+        .get(paths::METRICS, metrics, openapi::hub::metrics)
 }
 
 async fn healthz(State(app): State<Arc<App>>) -> Result<Response, ApiError> {

@@ -4,32 +4,34 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use axum::Extension;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
-use axum::{Extension, Router};
 use bytes::Bytes;
 use http_body::Frame;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tolstoy_proto::{BlobDigest, ErrorBody, ErrorKind, LogId, LogState, Snapshot, TrnId, media};
 
-use super::App;
 use super::body::Incoming;
+use super::checked::Checked;
 use super::error::ApiError;
-use super::ids::Params;
 use super::state::{Told, with_state};
+use super::table::Routes;
+use super::{App, openapi};
 use crate::service::{Service, SnapshotOutcome, SnapshotUpload};
 use crate::storage::SnapshotId;
 
-pub(super) fn router() -> Router<Arc<App>> {
-    Router::new()
-        .route("/1/logs/{log}/snapshots", get(list))
-        .route("/1/logs/{log}/snapshots/{trn}", get(download).put(upload))
+pub(super) fn routes() -> Routes {
+    const ONE: &str = "/1/logs/{log}/snapshots/{trn}";
+    Routes::default()
+        .get("/1/logs/{log}/snapshots", list, openapi::snapshots::list)
+        .get(ONE, download, openapi::snapshots::download)
+        .put(ONE, upload, openapi::snapshots::upload)
 }
 
-async fn list(State(app): State<Arc<App>>, Params(log): Params<LogId>) -> Result<Response, ApiError> {
+async fn list(State(app): State<Arc<App>>, Checked(Path(log)): Checked<Path<LogId>>) -> Result<Response, ApiError> {
     let found = super::read(&app, move |service| service.snapshots(log)).await??;
     Ok((Extension(Told), Json(found)).into_response())
 }
@@ -42,7 +44,7 @@ fn no_transaction(trn: TrnId, state: LogState) -> ApiError {
 
 async fn upload(
     State(app): State<Arc<App>>,
-    Params((log, trn)): Params<(LogId, TrnId)>,
+    Checked(Path((log, trn))): Checked<Path<(LogId, TrnId)>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
@@ -127,7 +129,7 @@ async fn put_aside(app: &App, incoming: &mut Incoming<'_>) -> Result<SnapshotUpl
 
 async fn download(
     State(app): State<Arc<App>>,
-    Params((log, trn)): Params<(LogId, TrnId)>,
+    Checked(Path((log, trn))): Checked<Path<(LogId, TrnId)>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let (state, found) = super::read(&app, move |service| service.snapshot(log, trn)).await??;

@@ -2,21 +2,20 @@
 
 use std::sync::{Arc, LazyLock};
 
-use axum::Router;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{Html, IntoResponse, Json, Response};
-use axum::routing::get;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tolstoy_edn::Instant;
-use tolstoy_proto::{Generation, LogId, Seq, TrnId};
+use tolstoy_proto::{Generation, LogId, Seq, TrnId, paths};
 
-use super::App;
+use super::checked::Checked;
 use super::error::ApiError;
-use super::ids::Args;
+use super::table::Routes;
+use super::{App, openapi};
 use crate::activity::{Activity, Kind};
 use crate::metrics::Histogram;
 use crate::service::LogList;
@@ -46,8 +45,8 @@ fn within<'p>(page: &'p str, tag: &str) -> &'p str {
     inner.map_or("", |(inner, _)| inner)
 }
 
-pub(super) fn router() -> Router<Arc<App>> {
-    Router::new().route("/", get(root)).route("/1/status", get(status))
+pub(super) fn routes() -> Routes {
+    Routes::default().get("/", root, openapi::hub::root).get(paths::STATUS, status, openapi::hub::status)
 }
 
 /// The page for browsers, a line of text for everybody else.
@@ -174,7 +173,10 @@ impl From<LogFigures> for LogStatus {
     }
 }
 
-async fn status(State(app): State<Arc<App>>, Args(args): Args<StatusArgs>) -> Result<Response, ApiError> {
+async fn status(
+    State(app): State<Arc<App>>,
+    Checked(Query(args)): Checked<Query<StatusArgs>>,
+) -> Result<Response, ApiError> {
     let limit = args.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let list = list(&args)?;
     let problems = app.problems().await;

@@ -34,12 +34,13 @@ impl Service {
     /// Commits the push whole, or says why not and changes nothing.
     pub fn push(&self, log: LogId, mut upload: Upload) -> Answer<PushOutcome> {
         let service = self.clone();
-        self.write(move |txn| push(txn, log, &mut upload, &service))
+        self.change(log, move |txn, moved| push(txn, moved, log, &mut upload, &service))
     }
 }
 
 fn push(
     txn: &mut dyn WriteTxn,
+    moved: &mut bool,
     log: LogId,
     upload: &mut Upload,
     service: &Service,
@@ -70,6 +71,7 @@ fn push(
     let tip = commit(txn, life, view.tip, upload)?;
     service.stamp(txn, life)?;
     let wanted = service.wanted_snapshot(&txn.usage(life)?, tip.seq);
+    *moved = true;
     let state = LogState { generation: Some(generation), head: tip.id, seq: tip.seq, chain: tip.chain };
     Ok(PushOutcome::Done(state, wanted))
 }

@@ -47,7 +47,7 @@ impl Service {
             return Answer::ready(PutOutcome::WrongDigest);
         }
         let service = self.clone();
-        self.write(move |txn| {
+        self.change(log, move |txn, moved| {
             let view = View::of(txn, log)?;
             let here = view.life().map_or(Ok(None), |life| txn.chunk(life, &id))?;
             match here {
@@ -58,6 +58,8 @@ impl Service {
                     if let Some(quota) = service.over_quota(txn, &view, bytes.len() as u64, 0)? {
                         return Ok(PutOutcome::Quota(quota));
                     }
+                    // The first write begins the generation.
+                    *moved = view.life().is_none();
                     let (life, _) = view.living(txn, &service.env)?;
                     txn.put_chunk(life, &id, &bytes)?;
                     service.stamp(txn, life)?;
@@ -70,7 +72,7 @@ impl Service {
     /// Puts a transaction, which is pending until HEAD moves to it or to one that grows from it.
     pub fn v0_put_transaction(&self, log: LogId, id: TrnId, new: NewTransaction) -> Answer<PutOutcome> {
         let service = self.clone();
-        self.write(move |txn| {
+        self.change(log, move |txn, moved| {
             let view = View::of(txn, log)?;
             match known(txn, &view, id, &new)? {
                 Some(PutOutcome::Done) => return service.done(txn, &view),
@@ -89,6 +91,7 @@ impl Service {
             if let Some(quota) = service.over_quota(txn, &view, weight(&new.chunks), more)? {
                 return Ok(PutOutcome::Quota(quota));
             }
+            *moved = view.life().is_none();
             let (life, _) = view.living(txn, &service.env)?;
             txn.put_pending(life, &Pending { id, parent: new.parent, seq, base, chunks: new.chunks.clone() })?;
             service.stamp(txn, life)?;
@@ -107,7 +110,7 @@ impl Service {
     /// Moves HEAD to a pending transaction that grows from it.
     pub fn v0_put_head(&self, log: LogId, head: TrnId) -> Answer<HeadOutcome> {
         let service = self.clone();
-        self.write(move |txn| {
+        self.change(log, move |txn, moved| {
             let view = View::of(txn, log)?;
             if view.tip.id == head {
                 return Ok(HeadOutcome::Done);
@@ -119,6 +122,7 @@ impl Service {
                 Ok(branch) => {
                     commit(txn, life, &view, branch)?;
                     service.stamp(txn, life)?;
+                    *moved = true;
                     Ok(HeadOutcome::Done)
                 }
                 Err(why) => Ok(HeadOutcome::Conflict(why)),

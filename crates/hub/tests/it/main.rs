@@ -5,6 +5,7 @@
 mod bodies;
 mod browser;
 mod closed;
+mod coded;
 mod common;
 mod durable;
 mod format;
@@ -19,3 +20,4 @@ mod status_page;
 mod tls;
 mod transcript;
 mod v0;
+mod watched;
