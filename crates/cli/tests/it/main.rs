@@ -7,6 +7,7 @@ mod demo;
 mod devices;
 mod help;
 mod killed;
+mod managed;
 mod output;
 mod room;
 mod serve;
