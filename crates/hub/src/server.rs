@@ -100,6 +100,11 @@ impl Hub {
         Self { app, database, options }
     }
 
+    /// What answers requests, as [`serve`] would, without listening: for tests, and for servers of one's own.
+    pub fn router(&self) -> Router {
+        routes::router(self.app.clone(), if self.options.open { Guard::Open } else { Guard::Loopback })
+    }
+
     /// The hub's rules, without HTTP.
     pub fn service(&self) -> &Service {
         &self.app.service

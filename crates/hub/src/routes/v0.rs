@@ -90,7 +90,7 @@ async fn list(
 /// A number that is not negative, however large, taken as at most the highest limit.
 fn parse_limit(text: &str) -> Result<u64, ApiError> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(ApiError::bad_request("limit: it must be a number that is not negative"));
+        return Err(ApiError::bad_request("the query's limit: it must be a number that is not negative"));
     }
     Ok(text.parse().unwrap_or(MAX_LIMIT).min(MAX_LIMIT))
 }

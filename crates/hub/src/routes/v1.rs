@@ -61,10 +61,10 @@ fn candidates(text: &str) -> Result<Vec<TrnId>, ApiError> {
         .split(',')
         .filter(|id| !id.is_empty())
         .take(MAX_CANDIDATES + 1)
-        .map(|id| id.parse().map_err(|bad| ApiError::bad_request(format!("from: {bad}"))))
+        .map(|id| id.parse().map_err(|bad| ApiError::bad_request(format!("the query's from: {bad}"))))
         .collect::<Result<_, _>>()?;
     if ids.len() > MAX_CANDIDATES {
-        return Err(ApiError::bad_request(format!("from has more than {MAX_CANDIDATES} ids")));
+        return Err(ApiError::bad_request(format!("the query's from: more than {MAX_CANDIDATES} ids")));
     }
     Ok(ids)
 }

@@ -25,7 +25,9 @@ impl WaitArgs {
     fn patience(&self) -> Result<Duration, ApiError> {
         let Some(text) = self.wait.as_deref() else { return Ok(Duration::ZERO) };
         if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(ApiError::bad_request("wait: it must be a number of seconds, without a sign or a fraction"));
+            return Err(ApiError::bad_request(
+                "the query's wait: it must be a number of seconds, without a sign or a fraction",
+            ));
         }
         // One with more digits than a number holds is over the highest.
         Ok(Duration::from_secs(text.parse().unwrap_or(MAX_WAIT).min(MAX_WAIT)))

@@ -5,8 +5,11 @@
 mod bodies;
 mod coded;
 mod common;
+mod corpus;
+mod driven;
 mod durable;
 mod format;
+mod fuzzed;
 mod guarded;
 mod model;
 mod pull;
