@@ -10,6 +10,7 @@ mod stream;
 mod table;
 mod v0;
 mod v1;
+mod waits;
 mod watched;
 
 use std::path::PathBuf;
@@ -29,7 +30,8 @@ use error::ApiError;
 use table::Routes;
 
 pub(crate) use body::SMALL_BODY;
-pub(crate) use guard::Guard;
+pub(crate) use guard::Door;
+pub(crate) use waits::Waits;
 
 /// How long `/healthz` waits for the writer.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -57,11 +59,11 @@ pub(crate) struct Gate {
     /// Answers that are longer than a page.
     pub(crate) streams: Arc<Semaphore>,
     /// Requests that wait for a log to change. Who finds no room is told so.
-    pub(crate) waits: Arc<Semaphore>,
+    pub(crate) waits: Arc<Waits>,
 }
 
 /// All routes.
-pub(crate) fn router(app: Arc<App>, guard: Guard) -> Router {
+pub(crate) fn router(app: Arc<App>, door: Arc<Door>) -> Router {
     let (routes, described) = Routes::default()
         .get("/", root, openapi::hub::root)
         .get(paths::HEALTHZ, healthz, openapi::hub::healthz)
@@ -74,7 +76,7 @@ pub(crate) fn router(app: Arc<App>, guard: Guard) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
         .with_state(app)
-        .layer(middleware::from_fn_with_state(guard, guard::admit))
+        .layer(middleware::from_fn_with_state(door, guard::admit))
 }
 
 async fn root() -> &'static str {

@@ -16,6 +16,7 @@ use super::checked::Checked;
 use super::coding::Coding;
 use super::error::ApiError;
 use super::table::Routes;
+use super::waits::Client;
 use super::watched::{self, WaitArgs};
 use super::{App, body, openapi, stream};
 use crate::service::{HeadOutcome, ListOutcome, PutOutcome};
@@ -48,9 +49,10 @@ async fn get_head(
     State(app): State<Arc<App>>,
     Checked(Path(log)): Checked<Path<LogId>>,
     Checked(Query(args)): Checked<Query<WaitArgs>>,
+    client: Client,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    watched::answer(&app, log, &headers, &args, |state| Json(Head { head: state.head })).await
+    watched::answer(&app, log, &client, &headers, &args, |state| Json(Head { head: state.head })).await
 }
 
 async fn put_head(

@@ -14,6 +14,7 @@ use super::checked::Checked;
 use super::coding::{self, Coding};
 use super::error::ApiError;
 use super::table::Routes;
+use super::waits::Client;
 use super::watched::{self, WaitArgs};
 use super::{App, body, openapi, stream};
 use crate::service::PushOutcome;
@@ -30,9 +31,10 @@ async fn info(
     State(app): State<Arc<App>>,
     Checked(Path(log)): Checked<Path<LogId>>,
     Checked(Query(args)): Checked<Query<WaitArgs>>,
+    client: Client,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    watched::answer(&app, log, &headers, &args, Json).await
+    watched::answer(&app, log, &client, &headers, &args, Json).await
 }
 
 async fn delete(State(app): State<Arc<App>>, Checked(Path(log)): Checked<Path<LogId>>) -> Result<StatusCode, ApiError> {

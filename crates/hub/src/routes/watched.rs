@@ -12,6 +12,7 @@ use tolstoy_proto::{ErrorKind, LogId, LogState};
 
 use super::App;
 use super::error::ApiError;
+use super::waits::Client;
 use crate::live::Woken;
 
 /// `?wait=`.
@@ -39,6 +40,7 @@ impl WaitArgs {
 pub(super) async fn answer<R: IntoResponse>(
     app: &Arc<App>,
     log: LogId,
+    client: &Client,
     headers: &HeaderMap,
     args: &WaitArgs,
     show: impl FnOnce(LogState) -> R,
@@ -47,7 +49,7 @@ pub(super) async fn answer<R: IntoResponse>(
     let (state, tag) = if patience.is_zero() || !headers.contains_key(header::IF_NONE_MATCH) {
         state(app, log).await?
     } else {
-        changed(app, log, headers, patience).await?
+        changed(app, log, client, headers, patience).await?
     };
     let tags = [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
     if is_known(headers, &tag) {
@@ -60,11 +62,12 @@ pub(super) async fn answer<R: IntoResponse>(
 async fn changed(
     app: &Arc<App>,
     log: LogId,
+    client: &Client,
     headers: &HeaderMap,
     patience: Duration,
 ) -> Result<(LogState, HeaderValue), ApiError> {
     let until = Instant::now() + patience;
-    let place = app.gate.waits.clone().try_acquire_owned().ok();
+    let place = app.gate.waits.take(client);
     // Before the state is read: what changes after the reading wakes.
     let mut watch = app.service.watch(log);
     loop {

@@ -16,6 +16,7 @@ use std::borrow::Cow;
 use tolstoy_proto::{ChainDigest, ChunkId, Generation, LogId, Seq, Transaction, TrnId};
 
 pub use memory::MemoryStorage;
+pub(crate) use sqlite::make_private_directory;
 pub use sqlite::{OpenError, SqliteOptions, SqliteStorage};
 
 /// Keeps logs.

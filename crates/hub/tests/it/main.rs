@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bodies;
+mod closed;
 mod coded;
 mod common;
 mod corpus;
@@ -11,10 +12,12 @@ mod durable;
 mod format;
 mod fuzzed;
 mod guarded;
+mod limits;
 mod model;
 mod pull;
 mod push;
 mod racing;
+mod tls;
 mod transcript;
 mod v0;
 mod watched;
