@@ -1,6 +1,5 @@
 //! The command line.
 
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -8,6 +7,7 @@ use tolstoy_hub::auth::{Rights, TokenId};
 use tolstoy_proto::{Fingerprint, LogId};
 
 use crate::error::EXIT_CODES;
+use crate::settings::Settings;
 
 const BEGIN: &str = "\
 Begin with:
@@ -64,6 +64,9 @@ pub(crate) struct Demo {
 ///
 /// Prints one line, `listening on http://ADDRESS:PORT`, when it is ready. Ctrl-C and SIGTERM let the requests under way
 /// end, and then it exits with 0; a second one ends it at once. What it acknowledged is on the disk in either case.
+///
+/// Each setting is a flag, an environment variable (--stall-timeout is TOLSTOY_STALL_TIMEOUT) and a key of the settings
+/// file (`stall-timeout = "30s"`). A flag beats the environment, which beats the file.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -71,63 +74,21 @@ Examples:
   tolstoy serve --listen 127.0.0.1:0 --data ./hub     a free port; the line printed tells which
   tolstoy token create --data ./hub --name phone      then the hub asks for tokens, here too
   tolstoy serve --data ./hub --listen 0.0.0.0:7410 --tls-self-signed
-  tolstoy serve --listen 0.0.0.0:7410 --open          for a network that you trust")]
+  tolstoy serve --listen 0.0.0.0:7410 --open          for a network that you trust
+  tolstoy serve --print-config > hub.toml             a settings file to begin with
+  tolstoy serve --config hub.toml")]
 pub(crate) struct Serve {
-    /// The address and port to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7410", value_parser = address)]
-    pub(crate) listen: SocketAddr,
-    /// The directory for the hub's data, made where it is missing [default: tolstoy/hub among your data, such as
-    /// ~/.local/share/tolstoy/hub]
-    #[arg(long, value_name = "DIR", env = "TOLSTOY_DATA", hide_env_values = true)]
-    pub(crate) data: Option<PathBuf>,
-    /// Ask for no token, beyond this machine too: anyone who reaches the address reads and writes every log
+    /// The settings file, in TOML; TOLSTOY_CONFIG names it too
+    #[arg(short, long, value_name = "FILE", env = "TOLSTOY_CONFIG", hide_env = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// Print the settings in force as a settings file, with the meaning and the origin of each, and do nothing else
     #[arg(long)]
-    pub(crate) open: bool,
-    #[command(flatten)]
-    pub(crate) closed: Closed,
-    /// Tell more on standard error: -v what happens, -vv every request
+    pub(crate) print_config: bool,
+    /// Tell more on standard error: -v is `--log info`, -vv also each decision, -vvv everything
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// Tell exactly this on standard error, as in RUST_LOG: `info,tolstoy_hub=trace`
-    #[arg(long, value_name = "FILTER", env = "TOLSTOY_LOG", hide_env_values = true, conflicts_with = "verbose")]
-    pub(crate) log: Option<String>,
-}
-
-/// What keeps strangers out, and bounds what a hub does for each.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Who is answered")]
-pub(crate) struct Closed {
-    /// Ask for a token even where none was made yet, and on this machine too
-    #[arg(long, conflicts_with = "open")]
-    pub(crate) require_token: bool,
-    /// Speak TLS with the certificate in this file, in PEM, with those that lead to it
-    #[arg(long, value_name = "FILE", requires = "tls_key", conflicts_with = "tls_self_signed")]
-    pub(crate) tls_cert: Option<PathBuf>,
-    /// The certificate's private key, in PEM
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    pub(crate) tls_key: Option<PathBuf>,
-    /// Speak TLS with a certificate of the hub's own, made once and kept in its data; clients know it by the fingerprint
-    /// that is printed
-    #[arg(long)]
-    pub(crate) tls_self_signed: bool,
-    /// A name or address that the hub's own certificate is for, besides this machine's; may be repeated
-    #[arg(long, value_name = "NAME", requires = "tls_self_signed")]
-    pub(crate) tls_name: Vec<String>,
-    /// A proxy in front of the hub does TLS, and says in X-Forwarded-For or Forwarded who asks
-    #[arg(long)]
-    pub(crate) behind_proxy: bool,
-    /// Requests a second for each token, ten times as many at once; 0: no limit
-    #[arg(long, value_name = "N", default_value_t = 500)]
-    pub(crate) token_rate: u32,
-    /// Requests a second for each address, ten times as many at once; 0: no limit
-    #[arg(long, value_name = "N", default_value_t = 500)]
-    pub(crate) address_rate: u32,
-    /// Connections at the same time; who comes later waits
-    #[arg(long, value_name = "N", default_value_t = 4096)]
-    pub(crate) connections: usize,
-    /// Connections of one address at the same time; further ones are closed
-    #[arg(long, value_name = "N", default_value_t = 256)]
-    pub(crate) connections_per_address: usize,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
 }
 
 /// Make, list and revoke the tokens of a hub
@@ -433,12 +394,6 @@ impl Command {
             Self::Sync(args) => args.output.json,
         }
     }
-}
-
-/// An address to listen on; names such as `localhost` are looked up.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let found = text.to_socket_addrs().ok().and_then(|mut all| all.next());
-    found.ok_or_else(|| "an address and a port are needed, such as 127.0.0.1:7410".to_owned())
 }
 
 /// A log's name.

@@ -9,6 +9,7 @@ mod facts;
 mod json;
 mod progress;
 mod repl;
+mod settings;
 mod signals;
 mod text;
 mod ui;

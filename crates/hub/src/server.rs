@@ -13,11 +13,15 @@ use tokio_rustls::TlsAcceptor;
 use tolstoy_env::Env;
 use tolstoy_proto::Fingerprint;
 
+use crate::activity::Activities;
 use crate::auth::{LiveTokens, TokenError};
 use crate::connection::{Host, converse};
+use crate::gc;
+use crate::metrics::{Metrics, StorageMetrics};
 use crate::rate::{Connections, Rate};
-use crate::routes::{self, App, Door, Gate, SMALL_BODY, Waits};
-use crate::service::Service;
+use crate::ready::Readiness;
+use crate::routes::{self, App, Door, Gate, RequestIds, SMALL_BODY, Waits};
+use crate::service::{GcFigures, Policy, Service};
 use crate::storage::{MemoryStorage, OpenError, SqliteOptions, SqliteStorage};
 use crate::tls::{Certificates, TlsError, TlsOptions};
 
@@ -53,6 +57,8 @@ pub struct Options {
     pub body_memory: usize,
     /// Large request bodies (over 256 KiB) at the same time. Each may hold twice the largest chunk.
     pub large_bodies: usize,
+    /// Snapshots that arrive at the same time. Each takes as much of the disk as it is long, until it is kept.
+    pub snapshot_uploads: usize,
     /// Long answers at the same time.
     pub streams: usize,
     /// Requests that wait for a log to change, at the same time; more are answered 503. One token, or
@@ -68,6 +74,12 @@ pub struct Options {
     pub stall_timeout: Duration,
     /// How long requests under way may take to end once the hub stops.
     pub drain: Duration,
+    /// Where fewer bytes are free on the disk of the data, `/readyz` says so.
+    pub min_disk_free: u64,
+    /// How long the collector of garbage rests between two passes. A pass over logs without garbage costs little.
+    pub gc_rest: Duration,
+    /// What the owner decides about logs.
+    pub policy: Policy,
     /// The database.
     pub sqlite: SqliteOptions,
 }
@@ -88,6 +100,7 @@ impl Default for Options {
             requests: 8192,
             body_memory: 64 << 20,
             large_bodies: 4,
+            snapshot_uploads: 2,
             streams: 64,
             waits: 2048,
             handshake_timeout: Duration::from_secs(10),
@@ -95,6 +108,9 @@ impl Default for Options {
             header_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
+            min_disk_free: 256 << 20,
+            gc_rest: Duration::from_secs(30),
+            policy: Policy::default(),
             sqlite: SqliteOptions::default(),
         }
     }
@@ -105,7 +121,6 @@ impl Default for Options {
 pub struct Hub {
     app: Arc<App>,
     env: Env,
-    database: Option<Arc<SqliteStorage>>,
     tokens: Arc<LiveTokens>,
     certificates: Option<Arc<Certificates>>,
     options: Options,
@@ -118,32 +133,54 @@ impl Hub {
     /// Where the directory cannot be used, another hub has it open, or what is in it is no hub's, damaged or too new.
     pub fn open(directory: &Path, env: Env, options: Options) -> Result<Self, OpenError> {
         let database = Arc::new(SqliteStorage::open(directory, &options.sqlite)?);
-        let service = Service::new(database.clone(), env.clone());
+        let service = Service::new(database.clone(), env.clone()).with_policy(options.policy);
         let tokens = LiveTokens::load(directory, options.require_token)?;
         let certificates = options.tls.as_ref().map(|tls| Certificates::load(tls, directory)).transpose()?;
-        let hub = Self::new(service, env, tokens, Some(directory.to_owned()), options);
-        Ok(Self { database: Some(database), certificates, ..hub })
+        let hub = Self::new(service, env, tokens, Some((directory.to_owned(), database)), options);
+        Ok(Self { certificates, ..hub })
     }
 
     /// A hub that forgets everything when it stops, for tests. It has no tokens, and does no TLS.
     pub fn in_memory(env: Env, options: Options) -> Self {
-        let service = Service::new(Arc::new(MemoryStorage::new()), env.clone());
+        let service = Service::new(Arc::new(MemoryStorage::new()), env.clone()).with_policy(options.policy);
         let tokens = LiveTokens::none(options.require_token);
         Self::new(service, env, tokens, None, Options { tls: None, ..options })
     }
 
-    fn new(service: Service, env: Env, tokens: LiveTokens, directory: Option<PathBuf>, options: Options) -> Self {
+    fn new(
+        service: Service,
+        env: Env,
+        tokens: LiveTokens,
+        data: Option<(PathBuf, Arc<SqliteStorage>)>,
+        options: Options,
+    ) -> Self {
         let places = |n: usize| Arc::new(Semaphore::new(n.clamp(1, Semaphore::MAX_PERMITS)));
         let gate = Gate {
             small: places(options.body_memory / SMALL_BODY),
             large: places(options.large_bodies),
             // Two for each connection, so that one is ready when a connection is.
             reads: places(options.sqlite.readers * 2),
+            snapshots: places(options.snapshot_uploads),
             streams: places(options.streams),
             waits: Waits::new(options.waits),
+            most_streams: options.streams.clamp(1, Semaphore::MAX_PERMITS),
         };
-        let app = Arc::new(App { service, gate, spool: directory, body_timeout: options.stall_timeout });
-        Self { app, env, database: None, tokens: Arc::new(tokens), certificates: None, options }
+        let (spool, database) = data.unzip();
+        let counted = database.as_ref().map_or_else(StorageMetrics::default, |database| database.metrics().clone());
+        let now = env.now();
+        let app = Arc::new(App {
+            metrics: Metrics::new(now, counted),
+            readiness: Readiness::new(options.min_disk_free),
+            gc: gc::Figures::default(),
+            activity: Activities::default(),
+            request_ids: RequestIds::new(now.as_micros().unsigned_abs()),
+            service,
+            database,
+            gate,
+            spool,
+            body_timeout: options.stall_timeout,
+        });
+        Self { app, env, tokens: Arc::new(tokens), certificates: None, options }
     }
 
     /// What reads the tokens and the certificate again while the hub serves.
@@ -166,9 +203,14 @@ impl Hub {
         &self.app.service
     }
 
+    /// What the collector has done since the hub began to serve.
+    pub fn gc_figures(&self) -> GcFigures {
+        self.app.gc.get()
+    }
+
     /// Does the writes that wait and closes the database; later requests are refused.
     pub fn close(&self) {
-        if let Some(database) = &self.database {
+        if let Some(database) = &self.app.database {
             database.close();
         }
     }
@@ -285,19 +327,25 @@ pub async fn serve(
     let connections = u32::try_from(hub.options.connections.max(1)).unwrap_or(u32::MAX);
     let places = Arc::new(Semaphore::new(connections as usize));
     let (stop, stopping) = watch::channel(());
+    let collector = gc::Runner::start(hub.service().clone(), hub.app.gc.0.clone(), hub.options.gc_rest)?;
     let host = Host { router, tls, options: Arc::new(hub.options.clone()), stopping };
     tracing::info!(%address, tls = host.tls.is_some(), tokens = hub.tokens.count(), "listening");
     tokio::select! {
-        () = accept(&listener, &host, &hub.tokens, &places) => {}
+        () = accept(&listener, &host, &hub, &places) => {}
         () = follow(&hub.tokens, &hub.options) => {}
         () = shutdown => {}
     }
+    hub.app.readiness.drain();
     drop((listener, host, stop));
     hub.service().end_watches();
     if tokio::time::timeout(hub.options.drain, places.acquire_many(connections)).await.is_err() {
         tracing::warn!("some requests did not end in time and are cut");
     }
-    if tokio::task::spawn_blocking(move || hub.close()).await.is_err() {
+    let close = move || {
+        drop(collector);
+        hub.close();
+    };
+    if tokio::task::spawn_blocking(close).await.is_err() {
         tracing::error!("closing the database failed");
     }
     tracing::info!("stopped");
@@ -305,21 +353,22 @@ pub async fn serve(
 }
 
 /// Takes connections for ever.
-async fn accept(listener: &TcpListener, host: &Host, tokens: &LiveTokens, places: &Arc<Semaphore>) {
+async fn accept(listener: &TcpListener, host: &Host, hub: &Hub, places: &Arc<Semaphore>) {
     let by_address = Connections::new(host.options.connections_per_address);
     while let Ok(place) = places.clone().acquire_owned().await {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let is_trusted = peer.ip().is_loopback() && !tokens.required() || host.options.behind_proxy;
+                let is_trusted = peer.ip().is_loopback() && !hub.tokens.required() || host.options.behind_proxy;
                 let counted = (!is_trusted).then(|| by_address.admit(peer.ip().into()));
                 if let Some(None) = counted {
                     tracing::debug!(%peer, "a connection too many from its address is closed");
                     continue;
                 }
+                let open = hub.app.metrics.door.connected();
                 let connection = converse(stream, peer, host.clone());
                 tokio::spawn(async move {
                     connection.await;
-                    drop((place, counted));
+                    drop((place, counted, open));
                 });
             }
             Err(error) => {

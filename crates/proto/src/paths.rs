@@ -8,6 +8,9 @@ pub const HEALTHZ: &str = "/healthz";
 /// GET: what is written about all of these, in OpenAPI 3.1.
 pub const OPENAPI: &str = "/openapi.json";
 
+/// Whether the hub can do its work.
+pub const READYZ: &str = "/readyz";
+
 /// GET: the log's state. DELETE: ends its generation.
 pub fn log(log: LogId) -> String {
     format!("/1/logs/{log}")
@@ -26,6 +29,16 @@ pub fn pull(log: LogId, from: &[TrnId]) -> String {
         path.push_str(&id.to_string());
     }
     path
+}
+
+/// GET: the snapshots that the hub has of the log.
+pub fn snapshots(log: LogId) -> String {
+    format!("/1/logs/{log}/snapshots")
+}
+
+/// GET, PUT: the snapshot that stands for the log up to this transaction.
+pub fn snapshot(log: LogId, trn: TrnId) -> String {
+    format!("/1/logs/{log}/snapshots/{trn}")
 }
 
 /// GET, DELETE: the log in the 0.1 API.

@@ -161,7 +161,7 @@ async fn pull(transport: &mut HttpTransport, from: &[TrnId]) -> Start {
                 Frame::Transaction(trn) => chain = chain.map(|chain| chain.extend(trn.id, &trn.chunks)),
                 Frame::Chunk(chunk) => assert!(chunk.id.matches(&chunk.bytes)),
                 Frame::End(end) => assert_eq!(Some(end.chain), chain),
-                Frame::Push(_) => panic!("a push"),
+                Frame::Push(_) | Frame::Snapshot(_) | Frame::Piece(_) => panic!("not in a pull"),
             }
         }
     }

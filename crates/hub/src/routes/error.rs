@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+use axum::Extension;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
-use tolstoy_proto::{ErrorBody, ErrorKind};
+use tolstoy_proto::{ErrorBody, ErrorKind, LogState, Quota};
 
+use super::state::Told;
+use super::watch;
 use crate::service::{BadUpload, UploadError};
 use crate::storage::StorageError;
 
@@ -15,6 +18,8 @@ pub(super) struct ApiError {
     status: StatusCode,
     body: Box<ErrorBody>,
     header: Option<(HeaderName, HeaderValue)>,
+    /// What the log is told, and the asker is not.
+    reason: Option<Box<str>>,
 }
 
 impl ApiError {
@@ -23,7 +28,7 @@ impl ApiError {
     }
 
     pub(super) fn with(status: StatusCode, body: ErrorBody) -> Self {
-        Self { status, body: Box::new(body), header: None }
+        Self { status, body: Box::new(body), header: None, reason: None }
     }
 
     /// With a header that says more.
@@ -52,15 +57,28 @@ impl ApiError {
         )
     }
 
+    /// The log holds as much as it may.
+    pub(super) fn quota(quota: Quota, state: Option<LogState>) -> Self {
+        let Quota { of, limit, used } = quota;
+        let message = format!("the log may hold {limit} {of} and holds {used}: nothing was changed");
+        let mut body = ErrorBody::new(ErrorKind::Quota, message);
+        (body.quota, body.state) = (Some(quota), state);
+        Self::with(StatusCode::INSUFFICIENT_STORAGE, body)
+    }
+
     /// The hub is going down.
     pub(super) fn closing() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Busy, "the hub is stopping")
     }
 
+    fn because(self, reason: &dyn fmt::Display) -> Self {
+        Self { reason: Some(reason.to_string().into()), ..self }
+    }
+
     /// The hub's own failure: the log gets the reason, the asker does not.
     pub(super) fn internal(reason: &dyn fmt::Display) -> Self {
-        tracing::error!(%reason, "a request failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorKind::Internal, "the hub failed; its log says why")
+        let message = "the hub failed; its log says why";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorKind::Internal, message).because(reason)
     }
 }
 
@@ -68,12 +86,8 @@ impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
         match error {
             StorageError::Full(reason) => {
-                tracing::error!(%reason, "the disk is full");
-                Self::new(
-                    StatusCode::INSUFFICIENT_STORAGE,
-                    ErrorKind::Full,
-                    "the hub's disk is full: nothing was changed",
-                )
+                let message = "the hub's disk is full: nothing was changed";
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, ErrorKind::Full, message).because(&reason)
             }
             StorageError::Busy => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -102,11 +116,20 @@ impl From<UploadError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(self.body)).into_response();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        let Self { status, mut body, header: more, reason } = self;
+        let request = watch::current_id();
+        if let Some(reason) = reason {
+            let request = request.as_ref().map(tracing::field::display);
+            tracing::error!(request, %reason, "a request failed");
+        }
+        body.request = request.map(|id| id.to_string());
+        let told = body.state.is_some().then_some(Extension(Told));
+        let refused = watch::Refused(body.error);
+        let mut response = (status, told, Extension(refused), Json(body)).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        response.headers_mut().extend(self.header);
+        response.headers_mut().extend(more);
         response
     }
 }

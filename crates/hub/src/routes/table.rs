@@ -66,6 +66,11 @@ impl Routes {
         Self { router: self.router.merge(others.router), described }
     }
 
+    /// With what goes around their handlers.
+    pub(super) fn with(self, change: impl FnOnce(Router<Arc<App>>) -> Router<Arc<App>>) -> Self {
+        Self { router: change(self.router), ..self }
+    }
+
     fn add<H, T>(
         mut self,
         path: &'static str,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tolstoy_proto::limits::MAX_CHUNK;
 use tolstoy_proto::v0::{CommittedTransaction, DEFAULT_LIMIT, Head, Listing, MAX_BODY, MAX_LIMIT, NewTransaction};
-use tolstoy_proto::{ChunkId, LogId, TrnId, check_chunk_ids};
+use tolstoy_proto::{ChunkId, LogId, LogState, TrnId, check_chunk_ids};
 
 use super::checked::Checked;
 use super::coding::Coding;
@@ -52,7 +52,8 @@ async fn get_head(
     client: Client,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    watched::answer(&app, log, &client, &headers, &args, |state| Json(Head { head: state.head })).await
+    let show = |state: LogState| Json(Head { head: state.head });
+    Ok(watched::answer(&app, log, &client, &headers, &args, show).await?.1)
 }
 
 async fn put_head(
@@ -141,6 +142,7 @@ fn put(outcome: PutOutcome) -> Result<StatusCode, ApiError> {
         PutOutcome::UnknownChunk(id) => Err(ApiError::not_found(format!("there is no chunk {id}"))),
         PutOutcome::WrongDigest => Err(ApiError::bad_request("the chunk's id is a SHA-256, and not that of the bytes")),
         PutOutcome::Conflict(why) => Err(ApiError::conflict(why)),
+        PutOutcome::Quota(quota) => Err(ApiError::quota(quota, None)),
     }
 }
 

@@ -35,7 +35,7 @@ impl WaitArgs {
     }
 }
 
-/// Answers the log's state, as `show` shows it: 304 where the request names the state's tag and, as long as it would wait,
+/// The log's state, and the answer, as `show` shows it: 304 where the request names the state's tag and, as long as it would wait,
 /// the state does not change.
 pub(super) async fn answer<R: IntoResponse>(
     app: &Arc<App>,
@@ -44,7 +44,7 @@ pub(super) async fn answer<R: IntoResponse>(
     headers: &HeaderMap,
     args: &WaitArgs,
     show: impl FnOnce(LogState) -> R,
-) -> Result<Response, ApiError> {
+) -> Result<(LogState, Response), ApiError> {
     let patience = args.patience()?;
     let (state, tag) = if patience.is_zero() || !headers.contains_key(header::IF_NONE_MATCH) {
         state(app, log).await?
@@ -53,9 +53,9 @@ pub(super) async fn answer<R: IntoResponse>(
     };
     let tags = [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
     if is_known(headers, &tag) {
-        return Ok((StatusCode::NOT_MODIFIED, tags).into_response());
+        return Ok((state, (StatusCode::NOT_MODIFIED, tags).into_response()));
     }
-    Ok((tags, show(state)).into_response())
+    Ok((state, (tags, show(state)).into_response()))
 }
 
 /// The state once it is another than the asker knows; the same one where the time is up, or the hub stops.

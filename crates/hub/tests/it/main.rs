@@ -14,6 +14,7 @@ mod fuzzed;
 mod guarded;
 mod limits;
 mod model;
+mod observed;
 mod pull;
 mod push;
 mod racing;

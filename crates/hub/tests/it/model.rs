@@ -234,12 +234,13 @@ impl ModelPush {
 
 fn said(outcome: &PushOutcome) -> &'static str {
     match outcome {
-        PushOutcome::Done(_) => "done",
+        PushOutcome::Done(..) => "done",
         PushOutcome::Conflict => "conflict",
         PushOutcome::Generation(_) => "generation",
         PushOutcome::MissingChunks(_) => "missing",
         PushOutcome::IdTaken(_) => "taken",
         PushOutcome::ChainMismatch(_) => "chain mismatch",
+        PushOutcome::Quota(..) => "quota",
     }
 }
 
@@ -248,6 +249,7 @@ fn put_said(outcome: &PutOutcome) -> &'static str {
         PutOutcome::Done => "done",
         PutOutcome::Conflict(_) => "conflict",
         PutOutcome::UnknownChunk(_) => "unknown chunk",
+        PutOutcome::Quota(_) => "quota",
         PutOutcome::WrongDigest => "wrong digest",
     }
 }

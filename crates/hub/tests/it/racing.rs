@@ -39,7 +39,7 @@ fn race_v1(service: &Service, writer: usize, rounds: usize) -> Vec<TrnId> {
         let push = Pushing::onto(&state).text(&format!("{writer} {n}")).text(&format!("{writer} {n} more"));
         let upload = Upload::from_frames(push.all()).unwrap();
         match service.push(log(1), upload).wait().unwrap() {
-            PushOutcome::Done(_) => won.push(push.last.0),
+            PushOutcome::Done(..) => won.push(push.last.0),
             // Between reading the state and pushing, the first writer may have begun the log.
             PushOutcome::Conflict | PushOutcome::Generation(_) => {}
             other => panic!("{other:?}"),

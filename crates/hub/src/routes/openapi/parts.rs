@@ -17,7 +17,7 @@ use super::schemas::{self, named};
 pub(super) const BEARER: &str = "bearer";
 
 /// Each kind of error, and when it is answered.
-pub(super) const KINDS: [(&str, &str); 18] = [
+pub(super) const KINDS: [(&str, &str); 19] = [
     ("bad-request", "The request is malformed. The same again will be refused again."),
     ("unauthorized", "The hub wants a token, and this is none, or none that is valid here."),
     ("forbidden", "The asker is not answered: wrong Host or Origin, or a token without the right."),
@@ -35,25 +35,38 @@ pub(super) const KINDS: [(&str, &str); 18] = [
     ("rate-limited", "Too many requests from this token or address. Try again later."),
     ("busy", "The hub has more to do than it can. Try again later."),
     ("full", "The hub's disk is full: nothing was changed."),
+    ("quota", "The log holds as much as the hub's owner allows: nothing was changed."),
     ("internal", "The hub failed. Its own log says why."),
 ];
 
 /// Answers that several operations give, by their names: the status, and the kind of error.
-const SHARED: [(&str, u16, &str); 13] = [
-    ("BadRequest", 400, "bad-request"),
-    ("Unauthorized", 401, "unauthorized"),
-    ("Forbidden", 403, "forbidden"),
-    ("NotFound", 404, "not-found"),
-    ("NotAcceptable", 406, "not-acceptable"),
-    ("Timeout", 408, "timeout"),
-    ("Conflict", 409, "conflict"),
-    ("TooLarge", 413, "too-large"),
-    ("UnsupportedMediaType", 415, "unsupported-media-type"),
-    ("RateLimited", 429, "rate-limited"),
-    ("Internal", 500, "internal"),
-    ("Busy", 503, "busy"),
-    ("Full", 507, "full"),
+const SHARED: [(&str, u16, &[&str]); 13] = [
+    ("BadRequest", 400, &["bad-request"]),
+    ("Unauthorized", 401, &["unauthorized"]),
+    ("Forbidden", 403, &["forbidden"]),
+    ("NotFound", 404, &["not-found"]),
+    ("NotAcceptable", 406, &["not-acceptable"]),
+    ("Timeout", 408, &["timeout"]),
+    ("Conflict", 409, &["conflict"]),
+    ("TooLarge", 413, &["too-large"]),
+    ("UnsupportedMediaType", 415, &["unsupported-media-type"]),
+    ("RateLimited", 429, &["rate-limited"]),
+    ("Internal", 500, &["internal"]),
+    ("Busy", 503, &["busy"]),
+    ("Full", 507, &["full", "quota"]),
 ];
+
+const REQUEST_ID: &str = "X-Request-Id";
+const STATE: &str = "Tolstoy-State";
+
+fn header_named(name: &str) -> Ref {
+    Ref::new(format!("#/components/headers/{name}"))
+}
+
+/// With what every answer has.
+fn general(response: ResponseBuilder) -> ResponseBuilder {
+    response.header_ref(REQUEST_ID, header_named(REQUEST_ID))
+}
 
 fn about(kind: &str) -> &'static str {
     KINDS.iter().find(|(known, _)| *known == kind).map_or("", |(_, about)| about)
@@ -76,8 +89,11 @@ pub(super) fn responses(components: ComponentsBuilder) -> Components {
         .description(Some("A token, where the hub has tokens: `tolstoy token create`."))
         .build();
     let components = components.security_scheme(BEARER, SecurityScheme::Http(bearer));
-    let with_all = SHARED.iter().fold(components, |components, (name, status, kind)| {
-        let response = error(&[kind], None);
+    let components = components
+        .header(REQUEST_ID, header(text(), "The request's id: the asker's own, or one that the hub made."))
+        .header(STATE, header(text(), "The log's state, where the body does not carry it."));
+    let with_all = SHARED.iter().fold(components, |components, (name, status, kinds)| {
+        let response = general(error(kinds, None)).header_ref(STATE, header_named(STATE));
         let response = match status {
             401 => response.header("WWW-Authenticate", header(text(), "How to say who asks.")),
             429 | 503 => response.header("Retry-After", whole_seconds()),
@@ -89,11 +105,13 @@ pub(super) fn responses(components: ComponentsBuilder) -> Components {
     with_all.build()
 }
 
-fn header(schema: impl Into<RefOr<Schema>>, about: &str) -> Header {
+/// A header of an answer.
+pub(super) fn header(schema: impl Into<RefOr<Schema>>, about: &str) -> Header {
     HeaderBuilder::new().schema(Some(schema)).description(Some(about)).build()
 }
 
-fn text() -> ObjectBuilder {
+/// A text.
+pub(super) fn text() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
 
@@ -129,17 +147,18 @@ pub(super) fn fresh() -> Header {
 /// An operation that is described.
 pub(super) struct Op {
     operation: OperationBuilder,
+    of_log: bool,
 }
 
 impl Op {
     /// An operation. Every one may be refused, and fail.
     pub(super) fn new(tag: &str, id: &str, summary: &str) -> Self {
         let operation = OperationBuilder::new().tag(tag).operation_id(Some(id)).summary(Some(summary));
-        Self { operation }.shared(&[401, 403, 429, 500, 503])
+        Self { operation, of_log: tag == "1" }.shared(&[401, 403, 429, 500, 503])
     }
 
     fn with(self, change: impl FnOnce(OperationBuilder) -> OperationBuilder) -> Self {
-        Self { operation: change(self.operation) }
+        Self { operation: change(self.operation), ..self }
     }
 
     pub(super) fn about(self, text: &str) -> Self {
@@ -158,8 +177,20 @@ impl Op {
         self.with(|operation| operation.parameter(parameter)).shared(&[400])
     }
 
+    /// A header that the request must have.
+    pub(super) fn must_say(self, name: &str, example: &str, about: &str) -> Self {
+        let parameter = ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Header)
+            .required(Required::True)
+            .description(Some(about))
+            .schema(Some(text()))
+            .example(Some(Value::from(example)));
+        self.with(|operation| operation.parameter(parameter))
+    }
+
     /// A header that the request may have.
-    fn may_say(self, name: &str, example: &str, about: &str) -> Self {
+    pub(super) fn may_say(self, name: &str, example: &str, about: &str) -> Self {
         let parameter = ParameterBuilder::new()
             .name(name)
             .parameter_in(ParameterIn::Header)
@@ -169,7 +200,7 @@ impl Op {
         self.with(|operation| operation.parameter(parameter))
     }
 
-    fn may_ask(self, name: &str, schema: impl Into<RefOr<Schema>>, about: &str) -> Self {
+    pub(super) fn may_ask(self, name: &str, schema: impl Into<RefOr<Schema>>, about: &str) -> Self {
         let parameter = ParameterBuilder::new()
             .name(name)
             .parameter_in(ParameterIn::Query)
@@ -195,10 +226,15 @@ impl Op {
 
     /// `?from=` of `/1`.
     pub(super) fn candidates(self) -> Self {
+        let one = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0_u64)).maximum(Some(1_u64));
         let ids = ArrayBuilder::new().items(named("Uuid")).max_items(Some(MAX_CANDIDATES));
         let about = "Transactions that the client has, newest first. The stream starts after the first that is committed, or \
             after the root.";
-        self.may_ask("from", ids, about)
+        self.may_ask("from", ids, about).may_ask(
+            "snapshot",
+            one,
+            "`1`: the stream may begin with the newest snapshot, where it would begin at the root.",
+        )
     }
 
     /// `?from=` and `?limit=` of `/0.1`.
@@ -249,7 +285,9 @@ impl Op {
     }
 
     pub(super) fn answer(self, status: u16, response: ResponseBuilder) -> Self {
-        self.with(|operation| operation.response(status.to_string(), response.build()))
+        // Answers about a log carry its state.
+        let response = if self.of_log { response.header_ref(STATE, header_named(STATE)) } else { response };
+        self.with(|operation| operation.response(status.to_string(), general(response).build()))
     }
 
     /// An answer with a body in JSON.

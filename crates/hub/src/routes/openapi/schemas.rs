@@ -109,8 +109,44 @@ fn states(components: ComponentsBuilder) -> ComponentsBuilder {
     );
     let error = ObjectBuilder::from(error)
         .property("state", named("State"))
-        .property("chunks", list("ChunkId", Some(MAX_MISSING)));
+        .property("chunks", list("ChunkId", Some(MAX_MISSING)))
+        .property("request", text().description(Some("The request's id, by which the hub's log knows it.")))
+        .property("quota", named("Quota"));
+    let quota = object(
+        "A limit of what a log may hold.",
+        [("of", kinds(&["bytes", "transactions"])), ("limit", number(0).into()), ("used", number(0).into())],
+    );
+    let wanted = object(
+        "A snapshot of the state is wanted: so much came since the newest.",
+        [("urgency", kinds(&["low", "high"])), ("bytes", number(0).into()), ("transactions", number(0).into())],
+    );
+    let pushed = ObjectBuilder::new().schema_type(Type::Object).property("snapshot", named("SnapshotWanted"));
+    let snapshot = object(
+        "A snapshot: opaque bytes that stand for the log up to a transaction.",
+        [
+            ("id", named("Uuid")),
+            ("seq", named("Seq")),
+            ("chain", named("Digest")),
+            ("digest", named("Digest")),
+            ("bytes", number(0).into()),
+        ],
+    );
+    let snapshots = object("The snapshots, newest first.", [("snapshots", list("Snapshot", None))]);
     components
+        .schema("Quota", quota)
+        .schema("SnapshotWanted", wanted)
+        .schema(
+            "Pushed",
+            AllOfBuilder::new()
+                .item(named("State"))
+                .item(pushed)
+                .description(Some("The state, and whether a snapshot of it is wanted.")),
+        )
+        .schema("Snapshot", snapshot)
+        .schema(
+            "Snapshots",
+            AllOfBuilder::new().item(named("State")).item(snapshots).description(Some("The state, and the snapshots.")),
+        )
         .schema("Generation", generation)
         .schema("State", state)
         .schema("Head", head)
@@ -139,6 +175,7 @@ fn frames(components: ComponentsBuilder) -> ComponentsBuilder {
     );
     let bytes = text().content_encoding("base64");
     let chunk = object("", [("id", named("ChunkId")), ("bytes", bytes.into())]);
+    let piece = object("", [("bytes", text().content_encoding("base64").into())]);
     let end = object("", [("count", number(0).into()), ("chain", named("Digest"))]);
     let stream = |about: &str, first: &str| {
         let items = OneOfBuilder::new()
@@ -146,6 +183,8 @@ fn frames(components: ComponentsBuilder) -> ComponentsBuilder {
             .item(named("TransactionFrame"))
             .item(named("ChunkFrame"))
             .item(named("EndFrame"));
+        let items =
+            if first == "StartFrame" { items.item(named("SnapshotFrame")).item(named("PieceFrame")) } else { items };
         ArrayBuilder::new().items(items).min_items(Some(2)).description(Some(about)).build()
     };
     components
@@ -153,6 +192,8 @@ fn frames(components: ComponentsBuilder) -> ComponentsBuilder {
         .schema("PushFrame", frame("push", "Opens a push: what the client knows, newest first.", push))
         .schema("TransactionFrame", frame("transaction", "A transaction; its chunks follow.", transaction))
         .schema("ChunkFrame", frame("chunk", "A chunk's bytes.", chunk))
+        .schema("SnapshotFrame", object("A snapshot; its pieces follow.", [("snapshot", named("Snapshot"))]))
+        .schema("PieceFrame", frame("piece", "The next bytes of a snapshot.", piece))
         .schema("EndFrame", frame("end", "Closes a stream. One without it was cut.", end))
         .schema("PullStream", stream("Committed transactions, with a `start` first and an `end` last.", "StartFrame"))
         .schema("PushStream", stream("Transactions to commit, with a `push` first and an `end` last.", "PushFrame"))
@@ -176,6 +217,35 @@ pub(super) fn error_of(kinds_: &[&str], carries: Option<&str>) -> Schema {
     let narrow = ObjectBuilder::new().schema_type(Type::Object).property("error", kinds(kinds_));
     let narrow = carries.into_iter().fold(narrow, |narrow, field| narrow.required(field));
     AllOfBuilder::new().item(named("Error")).item(narrow).build().into()
+}
+
+/// The fields of `/1/status`.
+pub(super) fn status() -> Object {
+    let field = |kind: Type| ObjectBuilder::new().schema_type(kind).into();
+    let all_of = |kind: Type| ArrayBuilder::new().items(ObjectBuilder::new().schema_type(kind)).into();
+    object(
+        "What the status page shows.",
+        [
+            ("version", field(Type::String)),
+            ("now", field(Type::String)),
+            ("uptime_seconds", number(0).into()),
+            ("ready", field(Type::Boolean)),
+            ("problems", all_of(Type::String)),
+            ("writer", field(Type::Object)),
+            ("storage", field(Type::Object)),
+            ("connections", number(0).into()),
+            ("streams", number(0).into()),
+            ("activity", all_of(Type::Object)),
+            ("logs", all_of(Type::Object)),
+            (
+                "next",
+                OneOfBuilder::new()
+                    .item(ObjectBuilder::new().schema_type(SchemaType::Type(Type::Null)))
+                    .item(text())
+                    .into(),
+            ),
+        ],
+    )
 }
 
 /// A state, as an example.

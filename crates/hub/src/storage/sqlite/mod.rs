@@ -5,10 +5,14 @@
 
 mod chain;
 mod end;
+mod figures;
+mod garbage;
+mod loose;
 mod pack;
 mod readers;
 mod run;
 mod schema;
+mod snapshots;
 mod txn;
 mod writer;
 
@@ -20,6 +24,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::{ReadRules, Storage, StorageError, WriteJob};
+use crate::metrics::StorageMetrics;
 use readers::Readers;
 use writer::Writer;
 
@@ -115,6 +120,9 @@ impl OpenError {
 pub struct SqliteStorage {
     writer: Writer,
     readers: Readers,
+    metrics: StorageMetrics,
+    /// The database file.
+    path: PathBuf,
     /// While it is locked the directory is ours.
     lock: File,
 }
@@ -132,8 +140,38 @@ impl SqliteStorage {
         // The new file's name must survive a power loss as well as its content.
         File::open(directory).and_then(|dir| dir.sync_all()).map_err(OpenError::io(directory))?;
         let readers = (0..options.readers.max(1)).map(|_| open_for_reading(&path)).collect::<Result<_, _>>()?;
-        let writer = Writer::start(connection, options).map_err(OpenError::io(&path))?;
-        Ok(Self { writer, readers: Readers::new(readers), lock })
+        let metrics = StorageMetrics::default();
+        let writer = Writer::start(connection, options, metrics.clone()).map_err(OpenError::io(&path))?;
+        Ok(Self { writer, readers: Readers::new(readers), metrics, path, lock })
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &StorageMetrics {
+        &self.metrics
+    }
+
+    /// The bytes of the database file and of the write-ahead log beside it.
+    ///
+    /// # Errors
+    /// Where the file system does not tell.
+    pub fn file_sizes(&self) -> io::Result<(u64, u64)> {
+        let wal = match fs::metadata(self.path.with_extension("db-wal")) {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+        Ok((fs::metadata(&self.path)?.len(), wal))
+    }
+
+    /// The bytes that may still be written to the disk that holds the data; none where the system does not tell.
+    pub fn disk_free(&self) -> Option<u64> {
+        #[cfg(unix)]
+        {
+            let disk = rustix::fs::statvfs(&self.path).ok()?;
+            Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+        }
+        #[cfg(not(unix))]
+        None
     }
 
     /// Does the jobs that wait, moves everything into the one file, and refuses what comes after.
@@ -182,12 +220,15 @@ fn open_for_writing(path: &Path, options: &SqliteOptions) -> Result<Connection, 
     prepare_once(&connection, path)?;
     // Says something to a new file only. Several transactions of 1 KB share a page of this size.
     connection.pragma_update(None, "page_size", 8192).map_err(failed)?;
+    // So that the space of deleted logs can go back to the file system, a little at a time.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
     schema::prepare(&mut connection, path)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
     // Each commit reaches the disk before it is acknowledged.
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     connection.pragma_update(None, "wal_autocheckpoint", options.checkpoint_pages).map_err(failed)?;
     connection.pragma_update(None, "cache_size", -24 * 1024).map_err(failed)?;
+    connection.execute(snapshots::DROP_HALVES, []).map_err(failed)?;
     Ok(connection)
 }
 

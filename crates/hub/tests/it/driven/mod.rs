@@ -85,7 +85,7 @@ fn check(schemas: Schemas<'_>, operation: &Value, told: &Told) -> Result<(), Str
         let known =
             response["headers"].as_object().into_iter().flatten().find(|(known, _)| known.eq_ignore_ascii_case(name));
         let (_, known) = known.ok_or_else(|| format!("the header {name} is not told of"))?;
-        schemas.check(&known["schema"], &json!(value)).map_err(|why| format!("{name}: {why}"))?;
+        schemas.check(&schemas.resolve(known)["schema"], &json!(value)).map_err(|why| format!("{name}: {why}"))?;
     }
     let kind = told.header("content-type").map(|kind| kind.split(';').next().unwrap_or(""));
     let Some(contents) = response["content"].as_object() else {
