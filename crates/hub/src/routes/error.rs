@@ -1,6 +1,7 @@
 //! Errors as answers.
 
 use std::fmt;
+use std::io::ErrorKind as IoErrorKind;
 
 use axum::Extension;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -106,7 +107,7 @@ impl From<UploadError> for ApiError {
             UploadError::Bad(bad @ (BadUpload::Malformed(_) | BadUpload::WrongDigest(_))) => {
                 Self::bad_request(bad.to_string())
             }
-            UploadError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+            UploadError::Io(error) if matches!(error.kind(), IoErrorKind::StorageFull | IoErrorKind::QuotaExceeded) => {
                 StorageError::Full(error.to_string()).into()
             }
             UploadError::Io(error) => Self::internal(&error),
@@ -148,8 +149,10 @@ mod tests {
         assert_eq!(told(StorageError::Busy), (503, true));
         assert_eq!(told(StorageError::Closed), (503, true));
         assert_eq!(told(StorageError::Failed("why".to_owned())), (500, false));
-        let full = UploadError::Io(std::io::ErrorKind::StorageFull.into());
-        assert_eq!(ApiError::from(full).into_response().status().as_u16(), 507);
+        let aside = |kind: IoErrorKind| ApiError::from(UploadError::Io(kind.into())).into_response().status().as_u16();
+        assert_eq!(aside(IoErrorKind::StorageFull), 507);
+        assert_eq!(aside(IoErrorKind::QuotaExceeded), 507);
+        assert_eq!(aside(IoErrorKind::PermissionDenied), 500);
         let failed = ApiError::from(StorageError::Failed("a secret path".to_owned()));
         assert!(!failed.body.message.contains("secret"));
     }

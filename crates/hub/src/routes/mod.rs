@@ -80,12 +80,11 @@ pub(crate) struct Gate {
 
 /// All routes.
 pub(crate) fn router(app: Arc<App>, door: Arc<Door>) -> Router {
-    let tell = middleware::from_fn_with_state(app.clone(), state::tell);
     let (routes, described) = Routes::default()
         .and(observe::routes())
         .and(status::routes())
         .and(v0::routes())
-        .and(v1::routes().and(snapshots::routes()).with(|router| router.route_layer(tell)))
+        .and(v1::routes().and(snapshots::routes()).told(app.clone()))
         .and(openapi::routes())
         .split();
     routes

@@ -14,21 +14,21 @@ use http_body::Frame;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tolstoy_proto::{BlobDigest, ErrorBody, ErrorKind, LogId, LogState, Snapshot, TrnId, media};
 
-use super::App;
 use super::body::Incoming;
 use super::checked::Checked;
 use super::error::ApiError;
-use super::openapi;
 use super::state::{Told, with_state};
 use super::table::Routes;
+use super::{App, openapi};
 use crate::service::{Service, SnapshotOutcome, SnapshotUpload};
 use crate::storage::SnapshotId;
 
 pub(super) fn routes() -> Routes {
+    const ONE: &str = "/1/logs/{log}/snapshots/{trn}";
     Routes::default()
-        .get("/1/logs/{log}/snapshots", list, openapi::v1::snapshots)
-        .get("/1/logs/{log}/snapshots/{trn}", download, openapi::v1::get_snapshot)
-        .put("/1/logs/{log}/snapshots/{trn}", upload, openapi::v1::put_snapshot)
+        .get("/1/logs/{log}/snapshots", list, openapi::snapshots::list)
+        .get(ONE, download, openapi::snapshots::download)
+        .put(ONE, upload, openapi::snapshots::upload)
 }
 
 async fn list(State(app): State<Arc<App>>, Checked(Path(log)): Checked<Path<LogId>>) -> Result<Response, ApiError> {

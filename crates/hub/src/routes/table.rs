@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::handler::Handler;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, on};
 use utoipa::openapi::path::{HttpMethod, Operation};
 
-use super::App;
+use super::{App, state};
 
 /// Gives what is written about a route.
 pub(super) type Describe = fn() -> Operation;
@@ -60,15 +61,16 @@ impl Routes {
         self.add(path, (HttpMethod::Delete, MethodFilter::DELETE), handler, describe)
     }
 
+    /// With the log's state in each answer.
+    pub(super) fn told(self, app: Arc<App>) -> Self {
+        let router = self.router.route_layer(from_fn_with_state(app, state::tell));
+        Self { router, described: self.described }
+    }
+
     /// All of both.
     pub(super) fn and(self, others: Self) -> Self {
         let described = self.described.into_iter().chain(others.described).collect();
         Self { router: self.router.merge(others.router), described }
-    }
-
-    /// With what goes around their handlers.
-    pub(super) fn with(self, change: impl FnOnce(Router<Arc<App>>) -> Router<Arc<App>>) -> Self {
-        Self { router: change(self.router), ..self }
     }
 
     fn add<H, T>(

@@ -169,7 +169,7 @@ impl Pull {
         if !self.give_snapshot(until, encoder, out)? {
             return Ok(PullEnd::More);
         }
-        if self.at < self.state.seq && out.len() < until {
+        if self.at < self.state.seq {
             self.read(until, encoder, out)?;
         }
         if self.at < self.state.seq {

@@ -37,6 +37,7 @@ macro_rules! storage_conformance {
             pending_transactions_have_parents_and_children
             a_pending_transaction_that_is_committed_is_pending_no_more
             logs_and_lives_share_nothing
+            a_life_that_ends_takes_nothing_of_another
             a_failed_job_leaves_nothing
             a_job_sees_what_earlier_ones_wrote
             a_read_sees_one_state
@@ -484,6 +485,20 @@ pub fn logs_and_lives_share_nothing(storage: &Shared) {
     assert_eq!(ids(storage, two, 0, 9), [trn(1)]);
     assert_eq!(read(storage, |txn| txn.has_chunk(two, &chunk(1).0)), Ok(true));
     assert_eq!(read(storage, |txn| txn.has_chunk(two, &chunk(2).0)), Ok(false));
+}
+
+pub fn a_life_that_ends_takes_nothing_of_another(storage: &Shared) {
+    let (short, kept) = (begin(storage, log(1)), begin(storage, log(2)));
+    // Long chunks, which lie by themselves; beside them a chain long enough to be listed in every way.
+    let long = |n: u8| Bytes::from(vec![n; 20_000]);
+    write(storage, move |txn| (1..40).try_for_each(|n| txn.put_chunk(kept, &ChunkId::of(&long(n)), &long(n))));
+    for n in 1..80 {
+        write(storage, move |txn| append(txn, short, &[n]));
+    }
+    write(storage, |txn| txn.end_life(log(1)));
+    let left =
+        read(storage, |txn| (1..40).filter(|n| txn.chunk(kept, &ChunkId::of(&long(*n))).unwrap().is_some()).count());
+    assert_eq!(left, 39);
 }
 
 pub fn a_failed_job_leaves_nothing(storage: &Shared) {

@@ -35,7 +35,7 @@ pub(super) const KINDS: [(&str, &str); 19] = [
     ("rate-limited", "Too many requests from this token or address. Try again later."),
     ("busy", "The hub has more to do than it can. Try again later."),
     ("full", "The hub's disk is full: nothing was changed."),
-    ("quota", "The log holds as much as the hub's owner allows: nothing was changed."),
+    ("quota", "The log holds as much as the hub's owner allows: nothing was changed. Reading and deleting still work."),
     ("internal", "The hub failed. Its own log says why."),
 ];
 
@@ -91,7 +91,8 @@ pub(super) fn responses(components: ComponentsBuilder) -> Components {
     let components = components.security_scheme(BEARER, SecurityScheme::Http(bearer));
     let components = components
         .header(REQUEST_ID, header(text(), "The request's id: the asker's own, or one that the hub made."))
-        .header(STATE, header(text(), "The log's state, where the body does not carry it."));
+        .header(STATE, header(text(), "The log's state, where the body does not carry it: `generation=UUID/NUMBER; head=UUID; seq=N; chain=HEX`, or \
+             `generation=none`."));
     let with_all = SHARED.iter().fold(components, |components, (name, status, kinds)| {
         let response = general(error(kinds, None)).header_ref(STATE, header_named(STATE));
         let response = match status {
@@ -139,6 +140,19 @@ pub(super) fn tag() -> Header {
     header(text(), "Names the log's state; for `If-None-Match`.")
 }
 
+/// The digest of `hello`, as a field.
+pub(super) const DIGEST: &str = "sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:";
+
+/// `ETag` of something else than a state.
+pub(super) fn tag_of(about: &str) -> Header {
+    header(text(), about)
+}
+
+/// `Repr-Digest` in an answer.
+pub(super) fn digest() -> Header {
+    header(text(), "The SHA-256 of the bytes (RFC 9530).")
+}
+
 /// `Cache-Control` of a state.
 pub(super) fn fresh() -> Header {
     header(schemas::kinds(&["no-cache"]), "Ask again each time.")
@@ -177,23 +191,21 @@ impl Op {
         self.with(|operation| operation.parameter(parameter)).shared(&[400])
     }
 
-    /// A header that the request must have.
-    pub(super) fn must_say(self, name: &str, example: &str, about: &str) -> Self {
-        let parameter = ParameterBuilder::new()
-            .name(name)
-            .parameter_in(ParameterIn::Header)
-            .required(Required::True)
-            .description(Some(about))
-            .schema(Some(text()))
-            .example(Some(Value::from(example)));
-        self.with(|operation| operation.parameter(parameter))
-    }
-
     /// A header that the request may have.
     pub(super) fn may_say(self, name: &str, example: &str, about: &str) -> Self {
+        self.says(name, Required::False, example, about)
+    }
+
+    /// A header that the request must have.
+    pub(super) fn must_say(self, name: &str, example: &str, about: &str) -> Self {
+        self.says(name, Required::True, example, about)
+    }
+
+    fn says(self, name: &str, required: Required, example: &str, about: &str) -> Self {
         let parameter = ParameterBuilder::new()
             .name(name)
             .parameter_in(ParameterIn::Header)
+            .required(required)
             .description(Some(about))
             .schema(Some(text()))
             .example(Some(Value::from(example)));
@@ -226,15 +238,10 @@ impl Op {
 
     /// `?from=` of `/1`.
     pub(super) fn candidates(self) -> Self {
-        let one = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0_u64)).maximum(Some(1_u64));
         let ids = ArrayBuilder::new().items(named("Uuid")).max_items(Some(MAX_CANDIDATES));
         let about = "Transactions that the client has, newest first. The stream starts after the first that is committed, or \
             after the root.";
-        self.may_ask("from", ids, about).may_ask(
-            "snapshot",
-            one,
-            "`1`: the stream may begin with the newest snapshot, where it would begin at the root.",
-        )
+        self.may_ask("from", ids, about)
     }
 
     /// `?from=` and `?limit=` of `/0.1`.
@@ -262,6 +269,22 @@ impl Op {
                 "`zstd`: one frame, without a dictionary, its window at most 8 MiB.",
             )
             .shared(&[400, 408, 413, 415])
+    }
+
+    /// A body of bytes that must not be coded.
+    pub(super) fn octets(self, about: &str) -> Self {
+        let bytes = ContentBuilder::new().schema(Some(schemas::octets())).example(Some(Value::from("hello"))).build();
+        let body = RequestBodyBuilder::new().description(Some(about)).required(Some(Required::True));
+        let body = body.content(media::OCTETS, bytes).build();
+        self.with(|operation| operation.request_body(Some(body))).shared(&[400, 408, 413, 415])
+    }
+
+    /// `?snapshot=1`.
+    pub(super) fn from_snapshot(self) -> Self {
+        let flag = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0_u64)).maximum(Some(1_u64));
+        let about = "1: where the stream begins at the root and the hub has a snapshot, it begins with the newest one, and the \
+            transactions after it follow.";
+        self.may_ask("snapshot", flag, about)
     }
 
     /// Answers may be coded.

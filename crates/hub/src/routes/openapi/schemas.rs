@@ -23,7 +23,7 @@ pub(super) fn named(name: &str) -> RefOr<Schema> {
 
 /// All schemas that have a name.
 pub(super) fn components() -> ComponentsBuilder {
-    ids(frames(states(ComponentsBuilder::new())))
+    ids(frames(snapshots(states(ComponentsBuilder::new()))))
 }
 
 fn text() -> ObjectBuilder {
@@ -116,13 +116,20 @@ fn states(components: ComponentsBuilder) -> ComponentsBuilder {
         "A limit of what a log may hold.",
         [("of", kinds(&["bytes", "transactions"])), ("limit", number(0).into()), ("used", number(0).into())],
     );
-    let wanted = object(
-        "A snapshot of the state is wanted: so much came since the newest.",
-        [("urgency", kinds(&["low", "high"])), ("bytes", number(0).into()), ("transactions", number(0).into())],
-    );
-    let pushed = ObjectBuilder::new().schema_type(Type::Object).property("snapshot", named("SnapshotWanted"));
+    components
+        .schema("Quota", quota)
+        .schema("Generation", generation)
+        .schema("State", state)
+        .schema("Head", head)
+        .schema("NewTransaction", new)
+        .schema("CommittedTransaction", committed)
+        .schema("Listing", listing)
+        .schema("Error", error)
+}
+
+fn snapshots(components: ComponentsBuilder) -> ComponentsBuilder {
     let snapshot = object(
-        "A snapshot: opaque bytes that stand for the log up to a transaction.",
+        "A snapshot: the committed transaction that it stands for, and its bytes' SHA-256 and number.",
         [
             ("id", named("Uuid")),
             ("seq", named("Seq")),
@@ -131,29 +138,32 @@ fn states(components: ComponentsBuilder) -> ComponentsBuilder {
             ("bytes", number(0).into()),
         ],
     );
-    let snapshots = object("The snapshots, newest first.", [("snapshots", list("Snapshot", None))]);
+    let wanted = object(
+        "A snapshot is wanted: how much, and what came since the newest.",
+        [("urgency", kinds(&["low", "high"])), ("bytes", number(0).into()), ("transactions", number(0).into())],
+    );
+    let pushed = ObjectBuilder::new().schema_type(Type::Object).property("snapshot", named("SnapshotWanted"));
+    let listed = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("snapshots", list("Snapshot", None))
+        .required("snapshots");
     components
-        .schema("Quota", quota)
-        .schema("SnapshotWanted", wanted)
-        .schema(
-            "Pushed",
-            AllOfBuilder::new()
-                .item(named("State"))
-                .item(pushed)
-                .description(Some("The state, and whether a snapshot of it is wanted.")),
-        )
         .schema("Snapshot", snapshot)
-        .schema(
-            "Snapshots",
-            AllOfBuilder::new().item(named("State")).item(snapshots).description(Some("The state, and the snapshots.")),
-        )
-        .schema("Generation", generation)
-        .schema("State", state)
-        .schema("Head", head)
-        .schema("NewTransaction", new)
-        .schema("CommittedTransaction", committed)
-        .schema("Listing", listing)
-        .schema("Error", error)
+        .schema("SnapshotWanted", wanted)
+        .schema("Pushed", AllOfBuilder::new().item(named("State")).item(pushed))
+        .schema("Snapshots", AllOfBuilder::new().item(named("State")).item(listed))
+}
+
+/// Bytes.
+pub(super) fn octets() -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::String).content_media_type(tolstoy_proto::media::OCTETS).into()
+}
+
+/// A log's snapshots, as an example.
+pub(super) fn snapshots_example() -> serde_json::Value {
+    let mut example = state_example();
+    example["snapshots"] = json!([{"id": TRN, "seq": 1, "chain": ZERO, "digest": CHUNK, "bytes": 5}]);
+    example
 }
 
 fn frames(components: ComponentsBuilder) -> ComponentsBuilder {

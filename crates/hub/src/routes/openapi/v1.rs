@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use tolstoy_proto::{ChainDigest, ChunkId, TrnId, derive_trn, media};
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
-use utoipa::openapi::{ContentBuilder, Header, RefOr, ResponseBuilder, Schema};
+use utoipa::openapi::schema::OneOfBuilder;
+use utoipa::openapi::{ContentBuilder, RefOr, ResponseBuilder, Schema};
 
 use super::parts::{self, Op};
 use super::schemas::{self, LOG, ROOT, named};
@@ -50,6 +50,7 @@ pub(crate) fn pull() -> Operation {
         `end` was cut.";
     op("pull", "Streams committed transactions")
         .candidates()
+        .from_snapshot()
         .coded()
         .answer(200, stream(about, named("PullStream")))
         .shared(&[409])
@@ -92,7 +93,11 @@ pub(crate) fn push() -> Operation {
         .coded()
         .answer(
             200,
-            parts::json("It is committed: the state.", named("Pushed"), schemas::state_example())
+            parts::json(
+                "It is committed: the state, and whether a snapshot is wanted.",
+                named("Pushed"),
+                schemas::state_example(),
+            )
                 .header("Accept-Encoding", parts::takes()),
         )
         .answer(
@@ -105,53 +110,6 @@ pub(crate) fn push() -> Operation {
         )
         .answer(412, parts::error(&["generation"], Some("state")))
         .answer(422, unprocessable)
-        .writes()
-        .build()
-}
-
-fn snapshot_at(id: &str, summary: &str) -> Op {
-    op(id, summary).segment("trn", "Uuid", schemas::TRN, "The committed transaction that it stands for.").shared(&[404])
-}
-
-fn octets() -> RefOr<Schema> {
-    ObjectBuilder::new().schema_type(Type::String).content_media_type(media::OCTETS).into()
-}
-
-fn digest() -> Header {
-    parts::header(parts::text(), "The SHA-256 of the snapshot (RFC 9530).")
-}
-
-pub(crate) fn snapshots() -> Operation {
-    let mut example = schemas::state_example();
-    example["snapshots"] = json!([]);
-    op("snapshots", "Lists the log's snapshots").json(200, "Newest first.", named("Snapshots"), example).build()
-}
-
-pub(crate) fn get_snapshot() -> Operation {
-    let bytes = ResponseBuilder::new()
-        .description("The bytes. A body that is shorter than it says was cut.")
-        .content(media::OCTETS, ContentBuilder::new().schema(Some(octets())).build())
-        .header("ETag", parts::header(parts::text(), "Names the bytes."))
-        .header("Repr-Digest", digest());
-    let same = parts::empty("The bytes are those that the request knows.")
-        .header("ETag", parts::header(parts::text(), "Names the bytes."))
-        .header("Repr-Digest", digest());
-    snapshot_at("get_snapshot", "A snapshot's bytes")
-        .may_say("If-None-Match", "\"x\"", "The `ETag` of the bytes that the client has.")
-        .answer(200, bytes)
-        .answer(304, same)
-        .build()
-}
-
-pub(crate) fn put_snapshot() -> Operation {
-    let digest = "sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:";
-    let mut example = schemas::state_example();
-    example["snapshots"] = json!([]);
-    snapshot_at("put_snapshot", "Uploads a snapshot")
-        .about("The newest and the one before are kept. It is not coded in any way but the client's own.")
-        .must_say("Repr-Digest", digest, "The SHA-256 of the bytes (RFC 9530).")
-        .body("The bytes, whatever the content type says.", &[(media::OCTETS, octets(), Some(json!("hello")))])
-        .json(201, "It is kept: the snapshots, newest first.", named("Snapshots"), example)
         .writes()
         .build()
 }

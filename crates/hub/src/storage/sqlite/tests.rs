@@ -223,3 +223,12 @@ fn what_is_no_hub_or_too_new_is_refused() {
     assert!(matches!(open(directory.path()), Err(OpenError::Io { .. })));
     fs::remove_file(directory.path()).unwrap();
 }
+
+#[test]
+fn a_disk_without_space_is_told_from_other_failures() {
+    let of = |code| failed(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None));
+    assert!(matches!(of(rusqlite::ffi::SQLITE_FULL), StorageError::Full(_)));
+    assert!(matches!(of(rusqlite::ffi::SQLITE_IOERR_SHMSIZE), StorageError::Full(_)));
+    assert!(matches!(of(rusqlite::ffi::SQLITE_IOERR_WRITE), StorageError::Failed(_)));
+    assert!(matches!(of(rusqlite::ffi::SQLITE_IOERR_FSYNC), StorageError::Failed(_)));
+}
