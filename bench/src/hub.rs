@@ -1,12 +1,15 @@
 //! Pushing to a hub and pulling from it, over HTTP.
 
+use std::collections::HashMap;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
 use axum::routing::{get, post};
-use axum::{Router, extract::State};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -28,8 +31,6 @@ const WRITERS: usize = 64;
 const PUSHES: usize = 150;
 /// Bytes of a transaction.
 const BYTES: usize = 1024;
-/// Transactions of the log that is pulled.
-const LOG: usize = 10_000;
 
 /// A chain of transactions of 1 KB each, one push for every `each` of them.
 pub(crate) fn pushes(seed: u64, count: usize, each: usize) -> Vec<Vec<u8>> {
@@ -81,8 +82,8 @@ pub(crate) fn start_hub(runtime: &Runtime, dir: &TempDir) -> SocketAddr {
     address
 }
 
-/// Each list of requests on a connection of its own, all at the same time.
-fn run(runtime: &Runtime, address: SocketAddr, requests: &[Vec<Request>]) -> Duration {
+/// Each list of requests on a connection of its own, all at the same time. `latencies` gets how long each was under way.
+fn run(runtime: &Runtime, address: SocketAddr, requests: &[Vec<Request>], latencies: &mut Vec<Duration>) -> Duration {
     let connections = runtime.block_on(async {
         let mut connections = Vec::new();
         for _ in requests {
@@ -96,33 +97,88 @@ fn run(runtime: &Runtime, address: SocketAddr, requests: &[Vec<Request>]) -> Dur
             let mut tasks = Vec::new();
             for (connection, requests) in jobs {
                 tasks.push(tokio::spawn(async move {
+                    let mut latencies = Vec::with_capacity(requests.len());
                     for request in requests {
+                        let begun = Instant::now();
                         assert_eq!(connection.ask(&request).await.0, 200);
+                        latencies.push(begun.elapsed());
                     }
+                    latencies
                 }));
             }
             for task in tasks {
-                task.await.unwrap();
+                latencies.extend(task.await.unwrap());
             }
         });
     })
 }
 
-type Queue = mpsc::SyncSender<(Bytes, oneshot::Sender<()>)>;
+type Queue = mpsc::SyncSender<(usize, Bytes, oneshot::Sender<()>)>;
 
-/// The least that a durable handler can do: one insert each, committed in groups by one thread.
-fn start_bare(runtime: &Runtime, dir: &TempDir) -> SocketAddr {
+/// What the bare handler writes for each request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rows {
+    /// One row.
+    One,
+    /// The rows that a hub writes: the frames, the log's own row, and every sixteenth time a block and the names.
+    Same,
+}
+
+const SAME_ROWS: &str = "
+CREATE TABLE log (nr INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, head BLOB, seq INTEGER, chain BLOB, tail BLOB);
+CREATE TABLE run (nr INTEGER PRIMARY KEY, log INTEGER, first INTEGER, base BLOB, places BLOB, frames BLOB);
+CREATE TABLE block (log INTEGER, first INTEGER, runs BLOB, PRIMARY KEY (log, first)) WITHOUT ROWID;
+CREATE TABLE name (log INTEGER, key BLOB, at INTEGER, PRIMARY KEY (log, key)) WITHOUT ROWID;
+CREATE TABLE rows (n INTEGER PRIMARY KEY, body BLOB)";
+
+/// Writes what a hub writes for one push, without any rule.
+fn write_same(sql: &rusqlite::Connection, log: usize, n: usize, body: &[u8]) {
+    let exec = |text: &str, params: &[&dyn rusqlite::ToSql]| {
+        sql.prepare_cached(text).unwrap().execute(params).unwrap();
+    };
+    let (log, seq) = (log as i64, n as i64);
+    let digest = |n: i64| [(n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes(); 4].concat();
+    exec(
+        "INSERT INTO run (log, first, base, places, frames) VALUES (?1, ?2, ?3, x'', ?4)",
+        &[&log, &seq, &digest(seq), &body],
+    );
+    if n % 16 == 15 {
+        for key in seq - 15..=seq {
+            for kind in 0..2 {
+                exec("INSERT INTO name (log, key, at) VALUES (?1, ?2, ?3)", &[&log, &digest(key << 1 | kind), &key]);
+            }
+        }
+        exec("INSERT INTO block (log, first, runs) VALUES (?1, ?2, ?3)", &[&log, &(seq - 15), &vec![1_u8; 40]]);
+    }
+    let tail = vec![7_u8; 55 * (n % 16)];
+    let sql = "INSERT INTO log (nr, id, head, seq, chain, tail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+               ON CONFLICT (nr) DO UPDATE SET head = ?3, seq = ?4, chain = ?5, tail = ?6";
+    exec(sql, &[&log, &digest(log)[..16].to_vec(), &digest(seq)[..16].to_vec(), &seq, &digest(seq), &tail]);
+}
+
+/// The least that a durable handler can do: its inserts, committed in groups by one thread.
+fn start_bare(runtime: &Runtime, dir: &TempDir, rows: Rows) -> SocketAddr {
     let sql = rusqlite::Connection::open(dir.path().join("bare.db")).unwrap();
+    sql.pragma_update(None, "page_size", 8192).unwrap();
     sql.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).unwrap();
-    sql.execute_batch("PRAGMA synchronous = FULL; CREATE TABLE rows (n INTEGER PRIMARY KEY, body BLOB)").unwrap();
-    let (queue, jobs) = mpsc::sync_channel::<(Bytes, oneshot::Sender<()>)>(1024);
+    sql.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4096").unwrap();
+    sql.execute_batch(SAME_ROWS).unwrap();
+    sql.set_prepared_statement_cache_capacity(16);
+    let (queue, jobs) = mpsc::sync_channel::<(usize, Bytes, oneshot::Sender<()>)>(1024);
     std::thread::spawn(move || {
+        let mut counts: HashMap<usize, usize> = HashMap::new();
         while let Ok(first) = jobs.recv() {
             sql.execute_batch("BEGIN IMMEDIATE").unwrap();
             let mut done = Vec::new();
             let mut next = Some(first);
-            while let Some((body, answer)) = next {
-                sql.prepare_cached("INSERT INTO rows (body) VALUES (?1)").unwrap().execute([&body[..]]).unwrap();
+            while let Some((log, body, answer)) = next {
+                if rows == Rows::One {
+                    sql.prepare_cached("INSERT INTO rows (body) VALUES (?1)").unwrap().execute([&body[..]]).unwrap();
+                } else {
+                    let n = counts.entry(log).or_default();
+                    write_same(&sql, log, *n, &body);
+                    *n += 1;
+                }
                 done.push(answer);
                 next = (done.len() < 256).then(|| jobs.try_recv().ok()).flatten();
             }
@@ -130,12 +186,13 @@ fn start_bare(runtime: &Runtime, dir: &TempDir) -> SocketAddr {
             done.into_iter().for_each(|answer| answer.send(()).unwrap());
         }
     });
-    let handler = |State(queue): State<Queue>, body: Bytes| async move {
+    let handler = |State(queue): State<Queue>, Path(log): Path<usize>, body: Bytes| async move {
         let (answer, done) = oneshot::channel();
-        queue.send((body, answer)).unwrap();
+        queue.send((log, body, answer)).unwrap();
         done.await.unwrap();
     };
-    serve(runtime, Router::new().route("/", post(handler).get(|| async {})).with_state(queue))
+    let router = Router::new().route("/", get(|| async {})).route("/{log}", post(handler));
+    serve(runtime, router.with_state(queue))
 }
 
 fn serve(runtime: &Runtime, router: Router) -> SocketAddr {
@@ -145,59 +202,126 @@ fn serve(runtime: &Runtime, router: Router) -> SocketAddr {
     address
 }
 
-fn compare_pushes(table: &mut Table, name: &'static str, goal: f64, writers: usize, pushes_each: usize) {
+pub(crate) fn push(table: &mut Table) {
+    compare_pushes(
+        table,
+        "hub push, 64 writers",
+        0.5,
+        "a bare HTTP handler that does one durable, group-committed SQLite insert per request",
+        Rows::One,
+    );
+    compare_pushes(
+        table,
+        "hub push, 64 writers, same rows",
+        0.8,
+        "a bare HTTP handler that group-commits the same rows, and checks nothing",
+        Rows::Same,
+    );
+}
+
+fn compare_pushes(table: &mut Table, name: &'static str, goal: f64, against: &'static str, rows: Rows) {
     if !table.wants(name) {
         return;
     }
-    let bodies: Vec<Vec<Vec<u8>>> = (0..writers).map(|w| pushes(w as u64 + 1, pushes_each, 1)).collect();
+    let bodies: Vec<Vec<Vec<u8>>> = (0..WRITERS).map(|w| pushes(w as u64 + 1, PUSHES, 1)).collect();
     let to_hub: Vec<Vec<Request>> =
         (0_u64..).zip(bodies).map(|(w, own)| own.into_iter().map(|body| push_to(log(w), body)).collect()).collect();
-    let body = Bytes::from_static(&[7; BYTES]);
-    let bare_request = Request::Post { path: "/".to_owned(), media_type: media::OCTETS, body };
-    let to_bare = vec![vec![bare_request; pushes_each]; writers];
+    // The bare handler keeps as many bytes as the hub does: the frames.
+    let size = if rows == Rows::One { BYTES } else { BYTES + 240 };
+    let body = Bytes::from(vec![7; size]);
+    let to_bare: Vec<Vec<Request>> = (0..WRITERS)
+        .map(|w| vec![Request::Post { path: format!("/{w}"), media_type: media::OCTETS, body: body.clone() }; PUSHES])
+        .collect();
+    let (mut ours, mut floor) = (Vec::new(), Vec::new());
     table.compare(Comparison {
         name,
         unit: "transactions/s",
-        units: (writers * pushes_each) as f64,
+        units: (WRITERS * PUSHES) as f64,
         goal,
-        against: "a bare HTTP handler that does one durable, group-committed SQLite insert per request",
-        rounds: 5,
+        against,
+        rounds: 7,
         ours: Box::new(|| {
             let runtime = Runtime::new().unwrap();
             let dir = tempfile::tempdir().unwrap();
             let address = start_hub(&runtime, &dir);
-            run(&runtime, address, &to_hub)
+            run(&runtime, address, &to_hub, &mut ours)
         }),
         floor: Box::new(|| {
             let runtime = Runtime::new().unwrap();
             let dir = tempfile::tempdir().unwrap();
-            let address = start_bare(&runtime, &dir);
-            run(&runtime, address, &to_bare)
+            let address = start_bare(&runtime, &dir, rows);
+            run(&runtime, address, &to_bare, &mut floor)
+        }),
+    });
+    table.note(format!("{name}: {}; the floor's {}", percentiles(&mut ours), percentiles(&mut floor)));
+}
+
+fn percentiles(latencies: &mut [Duration]) -> String {
+    latencies.sort_unstable();
+    let at = |share: usize| latencies[latencies.len() * share / 100].as_secs_f64() * 1e3;
+    format!("p50 {:.1} ms, p99 {:.1} ms", at(50), at(99))
+}
+
+/// One writer against what it cannot avoid: a request, and an fsync.
+pub(crate) fn push_alone(table: &mut Table) {
+    const ALONE: usize = 500;
+    let name = "hub push, 1 writer";
+    if !table.wants(name) {
+        return;
+    }
+    let requests: Vec<Request> = pushes(1, ALONE, 1).into_iter().map(|body| push_to(log(0), body)).collect();
+    let body = Bytes::from(vec![7; BYTES + 240]);
+    let bare = vec![Request::Post { path: "/".to_owned(), media_type: media::OCTETS, body: body.clone() }; ALONE];
+    table.compare(Comparison {
+        name,
+        unit: "transactions/s",
+        units: ALONE as f64,
+        goal: 0.5,
+        against: "a request to a handler that does nothing, then 8 KiB appended to a file and fdatasync",
+        rounds: 7,
+        ours: Box::new(|| {
+            let runtime = Runtime::new().unwrap();
+            let dir = tempfile::tempdir().unwrap();
+            let address = start_hub(&runtime, &dir);
+            run(&runtime, address, std::slice::from_ref(&requests), &mut Vec::new())
+        }),
+        floor: Box::new(|| {
+            let runtime = Runtime::new().unwrap();
+            let nothing = Router::new().route("/", post(|_: Bytes| async {}).get(|| async {}));
+            let address = serve(&runtime, nothing);
+            let requests = run(&runtime, address, std::slice::from_ref(&bare), &mut Vec::new());
+            let mut file = tempfile::tempfile().unwrap();
+            requests
+                + time(|| {
+                    for _ in 0..ALONE {
+                        file.write_all(&[7; 8192]).unwrap();
+                        file.sync_data().unwrap();
+                    }
+                })
         }),
     });
 }
 
-pub(crate) fn push(table: &mut Table) {
-    compare_pushes(table, "hub push, 64 writers", 0.5, WRITERS, PUSHES);
-}
-
-pub(crate) fn push_alone(table: &mut Table) {
-    compare_pushes(table, "hub push, 1 writer", 0.5, 1, 1_000);
-}
-
 pub(crate) fn pull(table: &mut Table) {
-    if !table.wants("hub pull") {
+    compare_pulls(table, "hub pull of 10,000", 0.5, 10_000);
+}
+
+pub(crate) fn pull_long(table: &mut Table) {
+    compare_pulls(table, "hub pull of 100,000", 0.6, 100_000);
+}
+
+fn compare_pulls(table: &mut Table, name: &'static str, goal: f64, transactions: usize) {
+    if !table.wants(name) {
         return;
     }
     let runtime = Runtime::new().unwrap();
     let dir = tempfile::tempdir().unwrap();
     let address = start_hub(&runtime, &dir);
-    let requests = pushes(1, LOG, 1000);
-    let requests = requests.into_iter().map(|body| push_to(log(0), body)).collect();
-    run(&runtime, address, &[requests]);
+    let requests = pushes(1, transactions, 1000).into_iter().map(|body| push_to(log(0), body)).collect();
+    run(&runtime, address, &[requests], &mut Vec::new());
     let pull = Request::Get(paths::pull(log(0), &[]));
     let length = runtime.block_on(async { Connection::open(address).await.ask(&pull).await.1 });
-    assert!(length > LOG * BYTES);
+    assert!(length > transactions * BYTES);
     let all = Bytes::from(vec![7; length]);
     let pieces: Vec<Bytes> =
         (0..length).step_by(64 << 10).map(|at| all.slice(at..(at + (64 << 10)).min(length))).collect();
@@ -215,10 +339,10 @@ pub(crate) fn pull(table: &mut Table) {
     };
     let bare_request = Request::Get("/bytes".to_owned());
     table.compare(Comparison {
-        name: "hub pull",
+        name,
         unit: "transactions/s",
-        units: LOG as f64,
-        goal: 0.5,
+        units: transactions as f64,
+        goal,
         against: "the same number of bytes streamed from memory",
         rounds: 10,
         ours: Box::new(|| fetch(address, &pull)),

@@ -36,6 +36,7 @@ fn main() {
     hub::push(&mut table);
     hub::push_alone(&mut table);
     hub::pull(&mut table);
+    hub::pull_long(&mut table);
     sync::no_op(&mut table);
     sync::fast_forward(&mut table);
     table.print();

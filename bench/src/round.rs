@@ -15,6 +15,7 @@ struct Row {
 pub(crate) struct Table {
     filter: String,
     rows: Vec<Row>,
+    notes: Vec<String>,
 }
 
 /// One comparison: so many `units` of work are done by `ours` and by `floor`.
@@ -33,7 +34,7 @@ pub(crate) struct Comparison<'c> {
 
 impl Table {
     pub(crate) fn new(filter: String) -> Self {
-        Self { filter, rows: Vec::new() }
+        Self { filter, rows: Vec::new(), notes: Vec::new() }
     }
 
     /// Whether a measurement of this name is wanted.
@@ -54,6 +55,12 @@ impl Table {
         eprintln!("{name}: {:.0} {unit}, ratio {:.2}", rate(ours), rate(ours) / rate(floor));
     }
 
+    /// Says something more below the table.
+    pub(crate) fn note(&mut self, note: String) {
+        eprintln!("{note}");
+        self.notes.push(note);
+    }
+
     pub(crate) fn print(&self) {
         println!("| what | here | floor | ratio | goal | the floor is |");
         println!("|---|---|---|---|---|---|");
@@ -70,6 +77,8 @@ impl Table {
                 row.against
             );
         }
+        println!();
+        self.notes.iter().for_each(|note| println!("- {note}"));
     }
 }
 

@@ -1,10 +1,11 @@
 //! The server: logs, their chains and chunks, over HTTP.
 //!
-//! [`storage`] keeps rows, [`service`] knows the rules, `routes` speaks HTTP, [`serve`] listens. A hub never looks into a
+//! [`storage`] keeps rows, [`service`] knows the rules, [`live`] wakes who waits, `routes` speaks HTTP, [`serve`] listens. A hub never looks into a
 //! chunk, and never acknowledges what is not durable.
 
 pub mod auth;
 mod connection;
+pub mod live;
 mod rate;
 mod routes;
 mod server;

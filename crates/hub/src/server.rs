@@ -55,6 +55,8 @@ pub struct Options {
     pub large_bodies: usize,
     /// Long answers at the same time.
     pub streams: usize,
+    /// Requests that wait for a log to change, at the same time; more are answered 503.
+    pub waits: usize,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
     /// How long a connection stays without a request.
@@ -86,6 +88,7 @@ impl Default for Options {
             body_memory: 64 << 20,
             large_bodies: 4,
             streams: 64,
+            waits: 2048,
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             header_timeout: Duration::from_secs(10),
@@ -136,6 +139,7 @@ impl Hub {
             // Two for each connection, so that one is ready when a connection is.
             reads: places(options.sqlite.readers * 2),
             streams: places(options.streams),
+            waits: places(options.waits),
         };
         let app = Arc::new(App { service, gate, spool: directory, body_timeout: options.stall_timeout });
         Self { app, env, database: None, tokens: Arc::new(tokens), certificates: None, options }
@@ -284,6 +288,7 @@ pub async fn serve(
         () = shutdown => {}
     }
     drop((listener, host, stop));
+    hub.service().end_watches();
     if tokio::time::timeout(hub.options.drain, places.acquire_many(connections)).await.is_err() {
         tracing::warn!("some requests did not end in time and are cut");
     }

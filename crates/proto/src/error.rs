@@ -43,6 +43,8 @@ pub enum ErrorKind {
     NotFound,
     /// The path knows other methods.
     MethodNotAllowed,
+    /// The request takes no content coding that the hub knows.
+    NotAcceptable,
     /// The request took too long to arrive.
     Timeout,
     /// The state of the log forbids it. Look again, then decide.
@@ -53,7 +55,7 @@ pub enum ErrorKind {
     Generation,
     /// The body is over the limit.
     TooLarge,
-    /// The body's media type is not known here.
+    /// The body's media type, or its content coding, is not known here.
     UnsupportedMediaType,
     /// Chunks are neither in the push nor on the hub. Push again with them.
     MissingChunks,

@@ -3,6 +3,7 @@
 //! The protocol is drawn in `docs/protocol.md`, its HTTP form in `docs/http.md`; this crate is their one
 //! implementation for clients and hubs. It does no I/O: bytes go in, values come out, and the other way round.
 
+pub mod coding;
 mod digest;
 mod error;
 mod fingerprint;
@@ -18,8 +19,8 @@ pub use digest::{ChainDigest, derive_trn};
 pub use error::{ErrorBody, ErrorKind};
 pub use fingerprint::{BadFingerprint, Fingerprint};
 pub use frame::{
-    Chunk, End, Form, Frame, FrameDecoder, FrameEncoder, FrameError, Push, Start, Transaction, check_chunk_ids,
-    encode_frame,
+    Chunk, End, Form, Frame, FrameDecoder, FrameEncoder, FrameError, Push, RawFrame, Start, Transaction,
+    check_chunk_ids, encode_chunk, encode_frame, encode_transaction,
 };
 pub use ids::{BadId, ChunkId, LogId, Seq, TrnId, parse_uuid};
 pub use state::{Generation, LogState};

@@ -27,6 +27,9 @@ pub const MAX_PUSH_FRAMES: u64 = 1_000_000;
 /// Ids in `from` and `expect`.
 pub const MAX_CANDIDATES: usize = 64;
 
+/// Seconds that a request may wait for a log to change; more is taken as this.
+pub const MAX_WAIT: u64 = 60;
+
 /// Chunk ids in a missing-chunks answer.
 pub const MAX_MISSING: usize = 1_000;
 

@@ -5,6 +5,9 @@ use crate::ids::{ChunkId, LogId, TrnId};
 /// Tells whether the hub is well.
 pub const HEALTHZ: &str = "/healthz";
 
+/// GET: what is written about all of these, in OpenAPI 3.1.
+pub const OPENAPI: &str = "/openapi.json";
+
 /// GET: the log's state. DELETE: ends its generation.
 pub fn log(log: LogId) -> String {
     format!("/1/logs/{log}")

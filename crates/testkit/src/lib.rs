@@ -5,6 +5,7 @@
 //! be replayed: `cargo run -p tolstoy-testkit --example replay -- SEED`.
 
 mod dice;
+pub mod disk;
 pub mod oracle;
 mod simulation;
 mod users;

@@ -8,10 +8,12 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout_at};
+use tolstoy_proto::coding::{self, CodingError, Decompressor, max_coded};
 use tolstoy_proto::limits::MAX_PUSH;
 use tolstoy_proto::{ErrorKind, Form, FrameDecoder};
 
 use super::App;
+use super::coding::is_zstd;
 use super::error::ApiError;
 use crate::service::{Upload, Uploader};
 
@@ -37,11 +39,14 @@ impl Places {
     }
 }
 
-/// A body that arrives.
+/// A body that arrives, as it is sent: where it is coded, its bytes here are the coded ones.
 struct Incoming<'a> {
     app: &'a App,
     body: Body,
+    is_coded: bool,
     arrived: usize,
+    ended: bool,
+    /// Bytes of the body with nothing coded.
     limit: usize,
     /// Bytes since the client was last given time, and until when it has it.
     stride: usize,
@@ -50,9 +55,11 @@ struct Incoming<'a> {
 
 impl<'a> Incoming<'a> {
     async fn new(app: &'a App, headers: &HeaderMap, body: Body, limit: usize) -> Result<Self, ApiError> {
-        let mut incoming = Self { app, body, arrived: 0, limit, stride: 0, until: Instant::now() + app.body_timeout };
+        let until = Instant::now() + app.body_timeout;
+        let is_coded = is_zstd(headers)?;
+        let mut incoming = Self { app, body, is_coded, arrived: 0, ended: false, limit, stride: 0, until };
         let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        if length.is_some_and(|length| length > limit as u64) {
+        if length.is_some_and(|length| length > incoming.most() as u64) {
             return Err(incoming.refuse().await);
         }
         Ok(incoming)
@@ -62,19 +69,24 @@ impl<'a> Incoming<'a> {
     async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
         let Some(piece) = self.piece().await? else { return Ok(None) };
         self.arrived += piece.len();
-        if self.arrived > self.limit {
+        if self.arrived > self.most() {
             return Err(self.refuse().await);
         }
         Ok(Some(piece))
     }
 
+    /// Bytes that may arrive.
+    fn most(&self) -> usize {
+        if self.is_coded { max_coded(self.limit) } else { self.limit }
+    }
+
     async fn piece(&mut self) -> Result<Option<Bytes>, ApiError> {
-        loop {
+        while !self.ended {
             let frame = timeout_at(self.until, self.body.frame()).await.map_err(|_| {
                 ApiError::new(StatusCode::REQUEST_TIMEOUT, ErrorKind::Timeout, "the body took too long to arrive")
             })?;
             match frame {
-                None => return Ok(None),
+                None => self.ended = true,
                 Some(Err(error)) => return Err(ApiError::bad_request(format!("the body was cut: {error}"))),
                 Some(Ok(frame)) => {
                     if let Ok(piece) = frame.into_data() {
@@ -87,6 +99,7 @@ impl<'a> Incoming<'a> {
                 }
             }
         }
+        Ok(None)
     }
 
     /// The client has the whole patience from here: what the hub waited for was no fault of its.
@@ -108,7 +121,7 @@ impl<'a> Incoming<'a> {
     }
 }
 
-/// A whole body of at most `limit` bytes.
+/// A whole body of at most `limit` bytes, with nothing coded.
 pub(super) async fn whole(
     app: &App,
     headers: &HeaderMap,
@@ -119,21 +132,36 @@ pub(super) async fn whole(
     let mut places = Places::default();
     places.take(&app.gate.small).await?;
     incoming.give_time();
-    let Some(first) = incoming.next().await? else { return Ok((Bytes::new(), places)) };
-    let Some(second) = incoming.next().await? else { return Ok((first, places)) };
-    let mut all = BytesMut::from(first);
-    let mut next = Some(second);
     let mut large = false;
-    while let Some(piece) = next {
-        if !large && all.len() + piece.len() > SMALL_BODY {
-            places.take(&app.gate.large).await?;
-            incoming.give_time();
-            large = true;
+    let body = match (incoming.next().await?, incoming.next().await?) {
+        (None, _) => Bytes::new(),
+        (Some(only), None) => only,
+        (Some(first), mut next) => {
+            let mut all = BytesMut::from(first);
+            while let Some(piece) = next {
+                if !large && all.len() + piece.len() > SMALL_BODY {
+                    places.take(&app.gate.large).await?;
+                    incoming.give_time();
+                    large = true;
+                }
+                all.extend_from_slice(&piece);
+                next = incoming.next().await?;
+            }
+            all.freeze()
         }
-        all.extend_from_slice(&piece);
-        next = incoming.next().await?;
+    };
+    if !incoming.is_coded {
+        return Ok((body, places));
     }
-    Ok((all.freeze(), places))
+    if !large {
+        match coding::decompress(&body, limit.min(SMALL_BODY)) {
+            Err(CodingError::TooLong(small)) if small < limit => places.take(&app.gate.large).await?,
+            short => return Ok((short?.into(), places)),
+        }
+    }
+    // Elsewhere: this takes a while.
+    let long = tokio::task::spawn_blocking(move || coding::decompress(&body, limit)).await;
+    Ok((long.map_err(|error| ApiError::internal(&error))??.into(), places))
 }
 
 /// A push. A short one is taken here; a long one on a thread that may block, which puts it aside.
@@ -151,17 +179,17 @@ pub(super) async fn upload(
     let mut places = Places::default();
     places.take(&app.gate.small).await?;
     incoming.give_time();
-    let mut reading = Reading { decoder: FrameDecoder::new(form), uploader: Uploader::new(app.spool.clone()) };
     let mut pieces = Vec::new();
     while incoming.arrived <= SMALL_BODY {
         match incoming.next().await? {
             Some(piece) => pieces.push(piece),
-            None => {
-                pieces.iter().try_for_each(|piece| reading.take(piece))?;
-                return Ok((reading.finish()?, places));
-            }
+            None => match Reading::short(&incoming, form, &pieces)? {
+                Some(reading) => return Ok((reading.finish()?, places)),
+                None => break,
+            },
         }
     }
+    let mut reading = Reading::new(&incoming, form)?;
     places.take(&app.gate.large).await?;
     incoming.give_time();
     let (forward, mut arriving) = mpsc::channel::<Bytes>(4);
@@ -208,13 +236,59 @@ pub(super) async fn upload(
 
 /// A push that is read.
 struct Reading {
+    coding: Option<Decompressor>,
+    frames: Frames,
+}
+
+impl Reading {
+    fn new(incoming: &Incoming<'_>, form: Form) -> Result<Self, ApiError> {
+        let coding = incoming.is_coded.then(|| Decompressor::new(incoming.limit)).transpose();
+        Ok(Self {
+            coding: coding.map_err(|error| ApiError::internal(&error))?,
+            frames: Frames::new(incoming.app, form),
+        })
+    }
+
+    /// A push that has arrived and is short, read; none where it is long with nothing coded any more.
+    fn short(incoming: &Incoming<'_>, form: Form, pieces: &[Bytes]) -> Result<Option<Self>, ApiError> {
+        let mut frames = Frames::new(incoming.app, form);
+        if incoming.is_coded {
+            match coding::decompress(&pieces.concat(), SMALL_BODY) {
+                Err(CodingError::TooLong(_)) => return Ok(None),
+                bytes => frames.take(&bytes?)?,
+            }
+        } else {
+            pieces.iter().try_for_each(|piece| frames.take(piece))?;
+        }
+        Ok(Some(Self { coding: None, frames }))
+    }
+
+    fn take(&mut self, piece: &[u8]) -> Result<(), ApiError> {
+        match &mut self.coding {
+            Some(coding) => coding.feed(piece, |bytes| self.frames.take(bytes)),
+            None => self.frames.take(piece),
+        }
+    }
+
+    fn finish(self) -> Result<Upload, ApiError> {
+        self.coding.map_or(Ok(()), Decompressor::finish)?;
+        self.frames.finish()
+    }
+}
+
+/// The frames of a push.
+struct Frames {
     decoder: FrameDecoder,
     uploader: Uploader,
 }
 
-impl Reading {
-    fn take(&mut self, piece: &[u8]) -> Result<(), ApiError> {
-        self.decoder.feed(piece);
+impl Frames {
+    fn new(app: &App, form: Form) -> Self {
+        Self { decoder: FrameDecoder::new(form), uploader: Uploader::new(app.spool.clone()) }
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), ApiError> {
+        self.decoder.feed(bytes);
         while let Some(frame) = self.decoder.next_frame().map_err(|error| ApiError::bad_request(error.to_string()))? {
             self.uploader.accept(frame)?;
         }

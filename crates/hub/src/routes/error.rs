@@ -1,8 +1,9 @@
 //! Errors as answers.
 
 use std::fmt;
+use std::io::ErrorKind as IoErrorKind;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use tolstoy_proto::{ErrorBody, ErrorKind};
 
@@ -14,6 +15,7 @@ use crate::storage::StorageError;
 pub(super) struct ApiError {
     status: StatusCode,
     body: Box<ErrorBody>,
+    header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl ApiError {
@@ -22,7 +24,13 @@ impl ApiError {
     }
 
     pub(super) fn with(status: StatusCode, body: ErrorBody) -> Self {
-        Self { status, body: Box::new(body) }
+        Self { status, body: Box::new(body), header: None }
+    }
+
+    /// With a header that says more.
+    pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some((name, value));
+        self
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
@@ -85,7 +93,7 @@ impl From<UploadError> for ApiError {
             UploadError::Bad(bad @ (BadUpload::Malformed(_) | BadUpload::WrongDigest(_))) => {
                 Self::bad_request(bad.to_string())
             }
-            UploadError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+            UploadError::Io(error) if matches!(error.kind(), IoErrorKind::StorageFull | IoErrorKind::QuotaExceeded) => {
                 StorageError::Full(error.to_string()).into()
             }
             UploadError::Io(error) => Self::internal(&error),
@@ -99,6 +107,7 @@ impl IntoResponse for ApiError {
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
+        response.headers_mut().extend(self.header);
         response
     }
 }
@@ -117,8 +126,10 @@ mod tests {
         assert_eq!(told(StorageError::Busy), (503, true));
         assert_eq!(told(StorageError::Closed), (503, true));
         assert_eq!(told(StorageError::Failed("why".to_owned())), (500, false));
-        let full = UploadError::Io(std::io::ErrorKind::StorageFull.into());
-        assert_eq!(ApiError::from(full).into_response().status().as_u16(), 507);
+        let aside = |kind: IoErrorKind| ApiError::from(UploadError::Io(kind.into())).into_response().status().as_u16();
+        assert_eq!(aside(IoErrorKind::StorageFull), 507);
+        assert_eq!(aside(IoErrorKind::QuotaExceeded), 507);
+        assert_eq!(aside(IoErrorKind::PermissionDenied), 500);
         let failed = ApiError::from(StorageError::Failed("a secret path".to_owned()));
         assert!(!failed.body.message.contains("secret"));
     }

@@ -1,12 +1,16 @@
 //! The service over HTTP, as `docs/http.md` draws it. One file per surface.
 
 mod body;
+mod checked;
+mod coding;
 mod error;
 mod guard;
-mod ids;
+mod openapi;
 mod stream;
+mod table;
 mod v0;
 mod v1;
+mod watched;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,14 +19,14 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
-use axum::{Router, middleware};
+use axum::{Extension, Router, middleware};
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tolstoy_proto::{ErrorKind, paths};
 
 use crate::service::Service;
 use error::ApiError;
+use table::Routes;
 
 pub(crate) use body::SMALL_BODY;
 pub(crate) use guard::Door;
@@ -52,15 +56,21 @@ pub(crate) struct Gate {
     pub(crate) reads: Arc<Semaphore>,
     /// Answers that are longer than a page.
     pub(crate) streams: Arc<Semaphore>,
+    /// Requests that wait for a log to change. Who finds no room is told so.
+    pub(crate) waits: Arc<Semaphore>,
 }
 
 /// All routes.
 pub(crate) fn router(app: Arc<App>, door: Arc<Door>) -> Router {
-    Router::new()
-        .route("/", get(root))
-        .route(paths::HEALTHZ, get(healthz))
-        .merge(v0::router())
-        .merge(v1::router())
+    let (routes, described) = Routes::default()
+        .get("/", root, openapi::hub::root)
+        .get(paths::HEALTHZ, healthz, openapi::hub::healthz)
+        .and(v0::routes())
+        .and(v1::routes())
+        .and(openapi::routes())
+        .split();
+    routes
+        .layer(Extension(openapi::Document::of(described)))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
         .with_state(app)

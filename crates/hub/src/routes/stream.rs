@@ -5,17 +5,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body::Frame as BodyFrame;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
+use tolstoy_proto::coding::ZSTD;
 use tolstoy_proto::{ChunkId, Form, FrameEncoder, LogId, TrnId, media};
 
 use super::App;
+use super::coding::{self, Coder, Coding};
 use super::error::ApiError;
-use crate::service::{Given, Pull, PullEnd, PullError};
+use crate::service::{Pull, PullEnd, PullError};
+use crate::storage::StorageError;
 
 /// Bytes of a page: what is read from the storage at once.
 const PAGE: usize = 256 << 10;
@@ -32,8 +35,8 @@ pub(super) fn accepted(headers: &HeaderMap) -> Form {
     if weight(media::JSON) > weight(media::MSGPACK) { Form::Json } else { Form::MessagePack }
 }
 
-/// The weight that an item of an `Accept` gives a media type; none where it is about others.
-fn weight_of(item: &str, wanted: &str) -> Option<f32> {
+/// The weight that an item of an `Accept`, or `Accept-Encoding`, gives a name; none where it is about others.
+pub(super) fn weight_of(item: &str, wanted: &str) -> Option<f32> {
     let mut parts = item.split(';').map(str::trim);
     if !parts.next()?.eq_ignore_ascii_case(wanted) {
         return None;
@@ -48,6 +51,7 @@ pub(super) async fn answer(
     log: LogId,
     from: Vec<TrnId>,
     form: Form,
+    coding: Coding,
     status: StatusCode,
 ) -> Result<Response, ApiError> {
     let first = || {
@@ -55,7 +59,8 @@ pub(super) async fn answer(
         async move {
             let page = super::read(&app, move |service| {
                 let pull = service.pull(log, &from)?;
-                Reading { pull, encoder: FrameEncoder::new(form), buffers: Buffers::default() }.page()
+                let encoder = FrameEncoder::new(form);
+                Reading { pull, encoder, coding, coder: None, buffers: Buffers::default() }.page()
             });
             page.await?.map_err(|error| match error {
                 PullError::Gone => ApiError::conflict("the log was deleted while it was read"),
@@ -68,21 +73,39 @@ pub(super) async fn answer(
         Form::MessagePack => media::MSGPACK,
         Form::Json => media::JSON,
     };
-    Ok((status, [(header::CONTENT_TYPE, content_type)], body(app, page, place)).into_response())
+    let vary = (header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(content_type)), vary, coding::TAKES];
+    let coding = page.coding();
+    Ok((status, headers, coding, body(app, page, place)).into_response())
 }
 
-/// A chunk's bytes as a body; none where there is no such chunk.
-pub(super) async fn chunk(app: &Arc<App>, log: LogId, id: ChunkId) -> Result<Option<Body>, ApiError> {
+/// A chunk's bytes as an answer; none where there is no such chunk.
+pub(super) async fn chunk(
+    app: &Arc<App>,
+    log: LogId,
+    id: ChunkId,
+    coding: Coding,
+) -> Result<Option<Response>, ApiError> {
     let read = || {
         let app = app.clone();
         async move {
-            let found = super::read(&app, move |service| service.v0_chunk(log, &id)).await??;
-            Ok(found.map(|bytes| Page { bytes, rest: None }))
+            super::read(&app, move |service| {
+                let Some(bytes) = service.v0_chunk(log, &id)? else { return Ok(None) };
+                let coded = coding.whole(&bytes)?.map(Bytes::from);
+                Ok(Some(Page { is_coded: coded.is_some(), bytes: coded.unwrap_or(bytes), rest: None }))
+            })
+            .await?
+            .map_err(|error: StorageError| error.into())
         }
     };
     let is_long = |page: &Option<Page>| page.as_ref().is_some_and(Page::is_long);
     let (page, place) = bounded(&app.gate.streams, read, is_long).await?;
-    Ok(page.map(|page| body(app, page, place)))
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(media::OCTETS)),
+        (header::VARY, HeaderValue::from_static("Accept-Encoding")),
+        coding::TAKES,
+    ];
+    Ok(page.map(|page| (headers, page.coding(), body(app, page, place)).into_response()))
 }
 
 /// What `read` reads, with one of the few places for long answers where it is long. It is not held while it waits for
@@ -104,7 +127,7 @@ async fn bounded<T, F: Future<Output = Result<T, ApiError>>>(
     Ok((read().await?, Some(place)))
 }
 
-fn body(app: &Arc<App>, Page { bytes, rest }: Page, place: Option<OwnedSemaphorePermit>) -> Body {
+fn body(app: &Arc<App>, Page { bytes, rest, .. }: Page, place: Option<OwnedSemaphorePermit>) -> Body {
     match (place, rest) {
         (None, _) => Body::from(bytes),
         (Some(place), None) => Body::from(held(bytes, place)),
@@ -165,12 +188,17 @@ impl Drop for Lent {
 struct Reading {
     pull: Pull,
     encoder: FrameEncoder,
+    coding: Coding,
+    /// None before the first page, and where pages are sent as they are.
+    coder: Option<Coder>,
     buffers: Buffers,
 }
 
 /// A page, and the stream where more follows.
 struct Page {
     bytes: Bytes,
+    /// Whether the bytes are zstd.
+    is_coded: bool,
     rest: Option<Box<Reading>>,
 }
 
@@ -179,19 +207,36 @@ impl Page {
     fn is_long(&self) -> bool {
         self.rest.is_some() || self.bytes.len() > 2 * PAGE
     }
+
+    /// How the body that begins with it is coded.
+    fn coding(&self) -> Option<[(HeaderName, HeaderValue); 1]> {
+        self.is_coded.then(|| [(header::CONTENT_ENCODING, HeaderValue::from_static(ZSTD))])
+    }
 }
 
 impl Reading {
     fn page(mut self) -> Result<Page, PullError> {
         let mut bytes = self.buffers.take();
-        let Self { pull, encoder, buffers } = &mut self;
-        let buffers = buffers.clone();
-        let end = pull.page(PAGE, &mut |given| match given {
-            Given::Frame(frame) => encoder.encode(&frame, &mut bytes),
-            Given::Transaction(trn) => encoder.encode_transaction(trn.id, trn.seq, trn.parent, &trn.chunks, &mut bytes),
-            Given::Chunk(id, chunk) => encoder.encode_chunk(id, chunk, &mut bytes),
-        })?;
-        Ok(Page { bytes: buffers.lend(bytes), rest: (end == PullEnd::More).then(|| Box::new(self)) })
+        let end = self.pull.page(PAGE, &mut self.encoder, &mut bytes)?;
+        let is_whole = end == PullEnd::Whole;
+        if self.coding != Coding::Identity {
+            bytes = self.code(bytes, is_whole)?;
+        }
+        let is_coded = self.coder.is_some();
+        let bytes = self.buffers.lend(bytes);
+        Ok(Page { bytes, is_coded, rest: (!is_whole).then(|| Box::new(self)) })
+    }
+
+    /// The page as it is sent, in a buffer of its own.
+    fn code(&mut self, page: Vec<u8>, is_last: bool) -> Result<Vec<u8>, StorageError> {
+        if self.coder.is_none() {
+            self.coder = self.coding.coder(page.len(), is_last)?;
+        }
+        let Some(coder) = &mut self.coder else { return Ok(page) };
+        let mut coded = self.buffers.take();
+        let result = coder.page(&page, is_last, &mut coded);
+        drop(self.buffers.lend(page));
+        result.map(|()| coded)
     }
 }
 
@@ -298,8 +343,6 @@ impl http_body::Body for Pages {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
@@ -310,7 +353,7 @@ mod tests {
         let reads = AtomicUsize::new(0);
         let long = || async {
             reads.fetch_add(1, Ordering::Relaxed);
-            Ok(Page { bytes: vec![1; 2 * PAGE + 1].into(), rest: None })
+            Ok(Page { bytes: vec![1; 2 * PAGE + 1].into(), is_coded: false, rest: None })
         };
         let (page, place) = bounded(&places, long, Page::is_long).await.unwrap();
         assert_eq!((reads.load(Ordering::Relaxed), places.available_permits()), (1, 0));
@@ -329,7 +372,7 @@ mod tests {
         drop(waiting);
         assert_eq!(places.available_permits(), 1);
 
-        let short = || async { Ok(Page { bytes: vec![1; PAGE].into(), rest: None }) };
+        let short = || async { Ok(Page { bytes: vec![1; PAGE].into(), is_coded: false, rest: None }) };
         let (_, place) = bounded(&places, short, Page::is_long).await.unwrap();
         assert!(place.is_none());
     }

@@ -2,50 +2,60 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{Json, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tolstoy_proto::limits::MAX_CHUNK;
 use tolstoy_proto::v0::{CommittedTransaction, DEFAULT_LIMIT, Head, Listing, MAX_BODY, MAX_LIMIT, NewTransaction};
-use tolstoy_proto::{ChunkId, LogId, TrnId, check_chunk_ids, media};
+use tolstoy_proto::{ChunkId, LogId, TrnId, check_chunk_ids};
 
+use super::checked::Checked;
+use super::coding::Coding;
 use super::error::ApiError;
-use super::ids::{Args, Params};
-use super::{App, body, stream};
+use super::table::Routes;
+use super::watched::{self, WaitArgs};
+use super::{App, body, openapi, stream};
 use crate::service::{HeadOutcome, ListOutcome, PutOutcome};
 
-pub(super) fn router() -> Router<Arc<App>> {
-    Router::new()
-        .route("/0.1/{user}", get(base).delete(delete))
-        .route("/0.1/{user}/", get(base).delete(delete))
-        .route("/0.1/{user}/head", get(get_head).put(put_head))
-        .route("/0.1/{user}/transactions", get(list))
-        .route("/0.1/{user}/transactions/{trn}", get(get_transaction).put(put_transaction))
-        .route("/0.1/{user}/chunks/{chunk}", get(get_chunk).put(put_chunk))
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .get("/0.1/{user}", base, openapi::v0::base)
+        .delete("/0.1/{user}", delete, openapi::v0::delete)
+        .get("/0.1/{user}/", base, openapi::v0::base_slash)
+        .delete("/0.1/{user}/", delete, openapi::v0::delete_slash)
+        .get("/0.1/{user}/head", get_head, openapi::v0::get_head)
+        .put("/0.1/{user}/head", put_head, openapi::v0::put_head)
+        .get("/0.1/{user}/transactions", list, openapi::v0::list)
+        .get("/0.1/{user}/transactions/{trn}", get_transaction, openapi::v0::get_transaction)
+        .put("/0.1/{user}/transactions/{trn}", put_transaction, openapi::v0::put_transaction)
+        .get("/0.1/{user}/chunks/{chunk}", get_chunk, openapi::v0::get_chunk)
+        .put("/0.1/{user}/chunks/{chunk}", put_chunk, openapi::v0::put_chunk)
 }
 
-async fn base(Params(_): Params<LogId>) -> StatusCode {
+async fn base(Checked(Path(_)): Checked<Path<LogId>>) -> StatusCode {
     StatusCode::OK
 }
 
-async fn delete(State(app): State<Arc<App>>, Params(log): Params<LogId>) -> Result<StatusCode, ApiError> {
+async fn delete(State(app): State<Arc<App>>, Checked(Path(log)): Checked<Path<LogId>>) -> Result<StatusCode, ApiError> {
     app.service.delete(log).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn get_head(State(app): State<Arc<App>>, Params(log): Params<LogId>) -> Result<Json<Head>, ApiError> {
-    let state = super::read(&app, move |service| service.info(log)).await??;
-    Ok(Json(Head { head: state.head }))
+async fn get_head(
+    State(app): State<Arc<App>>,
+    Checked(Path(log)): Checked<Path<LogId>>,
+    Checked(Query(args)): Checked<Query<WaitArgs>>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    watched::answer(&app, log, &headers, &args, |state| Json(Head { head: state.head })).await
 }
 
 async fn put_head(
     State(app): State<Arc<App>>,
-    Params(log): Params<LogId>,
+    Checked(Path(log)): Checked<Path<LogId>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
@@ -64,8 +74,8 @@ struct ListArgs {
 
 async fn list(
     State(app): State<Arc<App>>,
-    Params(log): Params<LogId>,
-    Args(args): Args<ListArgs>,
+    Checked(Path(log)): Checked<Path<LogId>>,
+    Checked(Query(args)): Checked<Query<ListArgs>>,
 ) -> Result<Json<Listing>, ApiError> {
     let from = args.from.unwrap_or(TrnId::ROOT);
     let limit = args.limit.as_deref().map_or(Ok(DEFAULT_LIMIT), parse_limit)?;
@@ -87,7 +97,7 @@ fn parse_limit(text: &str) -> Result<u64, ApiError> {
 
 async fn get_transaction(
     State(app): State<Arc<App>>,
-    Params((log, id)): Params<(LogId, TrnId)>,
+    Checked(Path((log, id))): Checked<Path<(LogId, TrnId)>>,
 ) -> Result<Json<CommittedTransaction>, ApiError> {
     let found = super::read(&app, move |service| service.v0_transaction(log, id)).await??;
     found.map(Json).ok_or_else(|| ApiError::not_found(format!("there is no committed transaction {id}")))
@@ -95,7 +105,7 @@ async fn get_transaction(
 
 async fn put_transaction(
     State(app): State<Arc<App>>,
-    Params((log, id)): Params<(LogId, TrnId)>,
+    Checked(Path((log, id))): Checked<Path<(LogId, TrnId)>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
@@ -106,16 +116,16 @@ async fn put_transaction(
 
 async fn get_chunk(
     State(app): State<Arc<App>>,
-    Params((log, id)): Params<(LogId, ChunkId)>,
+    Checked(Path((log, id))): Checked<Path<(LogId, ChunkId)>>,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let body =
-        stream::chunk(&app, log, id).await?.ok_or_else(|| ApiError::not_found(format!("there is no chunk {id}")))?;
-    Ok(([(header::CONTENT_TYPE, media::OCTETS)], body).into_response())
+    let found = stream::chunk(&app, log, id, Coding::accepted(&headers)?).await?;
+    found.ok_or_else(|| ApiError::not_found(format!("there is no chunk {id}")))
 }
 
 async fn put_chunk(
     State(app): State<Arc<App>>,
-    Params((log, id)): Params<(LogId, ChunkId)>,
+    Checked(Path((log, id))): Checked<Path<(LogId, ChunkId)>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, ApiError> {

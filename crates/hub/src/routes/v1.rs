@@ -2,33 +2,40 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{get, post};
 use serde::Deserialize;
 use tolstoy_proto::limits::MAX_CANDIDATES;
 use tolstoy_proto::{ErrorBody, ErrorKind, Form, LogId, LogState, TrnId, media};
 
+use super::checked::Checked;
+use super::coding::{self, Coding};
 use super::error::ApiError;
-use super::ids::{Args, Params};
-use super::{App, body, stream};
+use super::table::Routes;
+use super::watched::{self, WaitArgs};
+use super::{App, body, openapi, stream};
 use crate::service::PushOutcome;
 
-pub(super) fn router() -> Router<Arc<App>> {
-    Router::new()
-        .route("/1/logs/{log}", get(info).delete(delete))
-        .route("/1/logs/{log}/pull", get(pull))
-        .route("/1/logs/{log}/push", post(push))
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .get("/1/logs/{log}", info, openapi::v1::info)
+        .delete("/1/logs/{log}", delete, openapi::v1::delete)
+        .get("/1/logs/{log}/pull", pull, openapi::v1::pull)
+        .post("/1/logs/{log}/push", push, openapi::v1::push)
 }
 
-async fn info(State(app): State<Arc<App>>, Params(log): Params<LogId>) -> Result<Json<LogState>, ApiError> {
-    Ok(Json(super::read(&app, move |service| service.info(log)).await??))
+async fn info(
+    State(app): State<Arc<App>>,
+    Checked(Path(log)): Checked<Path<LogId>>,
+    Checked(Query(args)): Checked<Query<WaitArgs>>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    watched::answer(&app, log, &headers, &args, Json).await
 }
 
-async fn delete(State(app): State<Arc<App>>, Params(log): Params<LogId>) -> Result<StatusCode, ApiError> {
+async fn delete(State(app): State<Arc<App>>, Checked(Path(log)): Checked<Path<LogId>>) -> Result<StatusCode, ApiError> {
     app.service.delete(log).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -40,12 +47,13 @@ struct PullArgs {
 
 async fn pull(
     State(app): State<Arc<App>>,
-    Params(log): Params<LogId>,
-    Args(args): Args<PullArgs>,
+    Checked(Path(log)): Checked<Path<LogId>>,
+    Checked(Query(args)): Checked<Query<PullArgs>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let from = candidates(args.from.as_deref().unwrap_or(""))?;
-    stream::answer(&app, log, from, stream::accepted(&headers), StatusCode::OK).await
+    let coding = Coding::accepted(&headers)?;
+    stream::answer(&app, log, from, stream::accepted(&headers), coding, StatusCode::OK).await
 }
 
 fn candidates(text: &str) -> Result<Vec<TrnId>, ApiError> {
@@ -63,18 +71,19 @@ fn candidates(text: &str) -> Result<Vec<TrnId>, ApiError> {
 
 async fn push(
     State(app): State<Arc<App>>,
-    Params(log): Params<LogId>,
+    Checked(Path(log)): Checked<Path<LogId>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
+    let coding = Coding::accepted(&headers)?;
     let (upload, places) = body::upload(&app, &headers, body, sent(&headers)?).await?;
     let expect = upload.expect().to_vec();
     let outcome = app.service.push(log, upload).await?;
     drop(places);
     match outcome {
-        PushOutcome::Done(state) => Ok(Json(state).into_response()),
+        PushOutcome::Done(state) => Ok(([coding::TAKES], Json(state)).into_response()),
         PushOutcome::Conflict => {
-            stream::answer(&app, log, expect, stream::accepted(&headers), StatusCode::CONFLICT).await
+            stream::answer(&app, log, expect, stream::accepted(&headers), coding, StatusCode::CONFLICT).await
         }
         PushOutcome::Generation(state) => Err(with_state(
             StatusCode::PRECONDITION_FAILED,
@@ -106,22 +115,14 @@ fn with_state(status: StatusCode, kind: ErrorKind, message: &str, state: LogStat
 
 /// The form that the body is sent in.
 fn sent(headers: &HeaderMap) -> Result<Form, ApiError> {
-    let text = |name| headers.get(name).map(|value: &header::HeaderValue| value.to_str().unwrap_or(""));
-    let unknown =
-        |what: String| Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorKind::UnsupportedMediaType, what));
-    if let Some(coding) = text(header::CONTENT_ENCODING)
-        && !coding.eq_ignore_ascii_case("identity")
-    {
-        return unknown(format!("the content coding {coding:?} is not known here"));
-    }
-    let content_type = text(header::CONTENT_TYPE).unwrap_or("");
+    let content_type = headers.get(header::CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or(""));
     match content_type.split(';').next().unwrap_or("").trim() {
         kind if kind.eq_ignore_ascii_case(media::MSGPACK) => Ok(Form::MessagePack),
         kind if kind.eq_ignore_ascii_case(media::JSON) => Ok(Form::Json),
-        _ => unknown(format!(
-            "a push is {} or {}, not {content_type:?}: say which in Content-Type",
-            media::MSGPACK,
-            media::JSON
+        _ => Err(ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ErrorKind::UnsupportedMediaType,
+            format!("a push is {} or {}, not {content_type:?}: say which in Content-Type", media::MSGPACK, media::JSON),
         )),
     }
 }

@@ -18,11 +18,12 @@ use tokio::sync::oneshot;
 use tolstoy_env::Env;
 use tolstoy_proto::{Generation, LogId, LogState};
 
-pub use pull::{Given, Pull, PullEnd, PullError};
+pub use pull::{Pull, PullEnd, PullError};
 pub use push::PushOutcome;
 pub use upload::{BadUpload, Upload, UploadError, Uploader};
 pub use v0::{HeadOutcome, ListOutcome, PutOutcome};
 
+use crate::live::{Live, Watch};
 use crate::storage::{Life, LogRow, ReadTxn, Storage, StorageError, Tip, WriteJob, WriteTxn};
 
 /// A hub's rules over a storage. Cheap to clone.
@@ -30,6 +31,7 @@ use crate::storage::{Life, LogRow, ReadTxn, Storage, StorageError, Tip, WriteJob
 pub struct Service {
     storage: Arc<dyn Storage>,
     env: Env,
+    live: Arc<Live>,
 }
 
 impl std::fmt::Debug for Service {
@@ -41,7 +43,7 @@ impl std::fmt::Debug for Service {
 impl Service {
     /// The rules over this storage. New generations take their ids from `env`.
     pub fn new(storage: Arc<dyn Storage>, env: Env) -> Self {
-        Self { storage, env }
+        Self { storage, env, live: Arc::default() }
     }
 
     /// The log's state.
@@ -55,7 +57,20 @@ impl Service {
     /// Ends the log's generation: it is as if it never was, but that its next generation has the next number. A log
     /// without a generation stays as it is.
     pub fn delete(&self, log: LogId) -> Answer<()> {
-        self.write(move |txn| txn.end_life(log))
+        self.change(log, move |txn, moved| {
+            *moved = View::of(txn, log)?.life().is_some();
+            txn.end_life(log)
+        })
+    }
+
+    /// Watches the log's state from now on: read it after this, and what the reading does not see wakes the watch.
+    pub fn watch(&self, log: LogId) -> Watch {
+        self.live.watch(log)
+    }
+
+    /// Ends all watches: the hub stops.
+    pub fn end_watches(&self) {
+        self.live.end();
     }
 
     /// Goes through the writer and changes nothing: its answer says that writes are answered.
@@ -73,13 +88,32 @@ impl Service {
         found.ok_or(StorageError::Closed)
     }
 
-    /// Checks and writes. The rules may run more than once; the last run counts.
+    /// Checks and writes what leaves the state of every log as it is. The rules may run more than once; the last run
+    /// counts.
     fn write<R: Send + 'static>(
         &self,
-        rules: impl FnMut(&mut dyn WriteTxn) -> Result<R, StorageError> + Send + 'static,
+        mut rules: impl FnMut(&mut dyn WriteTxn) -> Result<R, StorageError> + Send + 'static,
+    ) -> Answer<R> {
+        self.submit(None, move |txn, _| rules(txn))
+    }
+
+    /// As [`Service::write`], for rules that may change the state of this log: its generation or HEAD. They say so through
+    /// their second argument, and those who watch the log are woken once that is durable.
+    fn change<R: Send + 'static>(
+        &self,
+        log: LogId,
+        rules: impl FnMut(&mut dyn WriteTxn, &mut bool) -> Result<R, StorageError> + Send + 'static,
+    ) -> Answer<R> {
+        self.submit(Some((log, self.live.clone())), rules)
+    }
+
+    fn submit<R: Send + 'static>(
+        &self,
+        wakes: Option<(LogId, Arc<Live>)>,
+        rules: impl FnMut(&mut dyn WriteTxn, &mut bool) -> Result<R, StorageError> + Send + 'static,
     ) -> Answer<R> {
         let (reply, answer) = oneshot::channel();
-        self.storage.write(Box::new(Task { rules, outcome: None, reply }));
+        self.storage.write(Box::new(Task { rules, outcome: None, moved: false, wakes, reply }));
         Answer(answer)
     }
 }
@@ -124,23 +158,31 @@ impl<R> Future for Answer<R> {
 struct Task<R, F> {
     rules: F,
     outcome: Option<R>,
+    /// Whether the last run changed the state of the log that `wakes` names.
+    moved: bool,
+    wakes: Option<(LogId, Arc<Live>)>,
     reply: oneshot::Sender<Result<R, StorageError>>,
 }
 
 impl<R, F> WriteJob for Task<R, F>
 where
     R: Send,
-    F: FnMut(&mut dyn WriteTxn) -> Result<R, StorageError> + Send,
+    F: FnMut(&mut dyn WriteTxn, &mut bool) -> Result<R, StorageError> + Send,
 {
     fn run(&mut self, txn: &mut dyn WriteTxn) -> Result<(), StorageError> {
-        self.outcome = Some((self.rules)(txn)?);
+        self.moved = false;
+        self.outcome = Some((self.rules)(txn, &mut self.moved)?);
         Ok(())
     }
 
     fn done(self: Box<Self>, result: Result<(), StorageError>) {
-        let Self { outcome, reply, .. } = *self;
+        let Self { outcome, moved, wakes, reply, .. } = *self;
+        let written = result.is_ok() && moved;
         // Who asked may have gone; what was written stays written.
         let _ = reply.send(result.and_then(|()| outcome.ok_or(StorageError::Closed)));
+        if written && let Some((log, live)) = wakes {
+            live.changed(log);
+        }
     }
 }
 

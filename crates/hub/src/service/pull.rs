@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use bytes::Bytes;
-use tolstoy_proto::{Chunk, ChunkId, End, Frame, LogId, LogState, Start, Transaction, TrnId};
+use tolstoy_proto::{
+    ChunkId, End, Form, Frame, FrameDecoder, FrameEncoder, LogId, LogState, RawFrame, Seq, Start, Transaction, TrnId,
+};
 
 use super::id_key::{IdKey, id_key};
 use super::{Service, View};
-use crate::storage::{ChunkSource, Committed, LogRow, ReadTxn, StorageError, Tip};
+use crate::storage::{ChunkSource, LogRow, ReadTxn, Run, StorageError, Tip};
 
 /// Repeated chunk ids that a stream remembers to send once. Beyond it a repeat is sent again, so that a stream's memory
 /// is bounded whatever the log.
@@ -40,30 +41,6 @@ pub enum PullEnd {
     Whole,
 }
 
-/// What a stream consists of.
-#[derive(Debug)]
-pub enum Given<'a> {
-    /// The first frame, or the last.
-    Frame(Frame),
-    /// A transaction.
-    Transaction(&'a Committed),
-    /// A chunk, its bytes where they were read.
-    Chunk(&'a ChunkId, &'a [u8]),
-}
-
-impl Given<'_> {
-    /// It as a frame of its own.
-    pub fn into_frame(self) -> Frame {
-        match self {
-            Given::Frame(frame) => frame,
-            Given::Transaction(Committed { id, seq, parent, chunks, .. }) => {
-                Frame::Transaction(Transaction { id: *id, seq: *seq, parent: *parent, chunks: chunks.clone() })
-            }
-            Given::Chunk(id, bytes) => Frame::Chunk(Chunk { id: *id, bytes: Bytes::copy_from_slice(bytes) }),
-        }
-    }
-}
-
 /// Why a stream stopped before its end frame.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PullError {
@@ -85,8 +62,8 @@ pub struct Pull {
     log: LogId,
     state: LogState,
     from: Tip,
-    /// The last transaction given whole.
-    at: Tip,
+    /// The place of the last transaction given whole.
+    at: Seq,
     /// How many chunks of the transaction after it were given; none where the transaction itself was not.
     within: Option<usize>,
     begun: bool,
@@ -104,7 +81,7 @@ impl Service {
             Ok((view.state(), common(txn, &view, from)?))
         })?;
         let service = self.clone();
-        Ok(Pull { service, log, state, from, at: from, within: None, begun: false, sent: HashSet::default() })
+        Ok(Pull { service, log, state, from, at: from.seq, within: None, begun: false, sent: HashSet::default() })
     }
 }
 
@@ -125,30 +102,47 @@ fn common(txn: &dyn ReadTxn, view: &View, candidates: &[TrnId]) -> Result<Tip, S
     Ok(Tip::ROOT)
 }
 
+/// The frames of the first so many transactions.
+fn first_transactions(frames: &[u8], count: u64) -> Result<&[u8], StorageError> {
+    let (mut rest, mut seen) = (frames, 0);
+    while let Some((frame, after)) = RawFrame::split(rest).map_err(damaged)? {
+        seen += u64::from(frame.is_transaction());
+        if seen > count {
+            break;
+        }
+        rest = after;
+    }
+    Ok(frames.get(..frames.len() - rest.len()).unwrap_or_default())
+}
+
+fn damaged(reason: String) -> StorageError {
+    StorageError::Failed(format!("the log's frames are damaged: {reason}"))
+}
+
 impl Pull {
     /// The state that the stream leads to.
     pub fn state(&self) -> &LogState {
         &self.state
     }
 
-    /// Gives the next frames, about `bytes` bytes of chunks or one chunk more.
+    /// Appends the next frames to `out`, about so many bytes or one chunk more.
     ///
     /// # Errors
-    /// Where the log was deleted meanwhile, or the storage failed.
-    pub fn page(&mut self, bytes: usize, give: &mut dyn FnMut(Given<'_>)) -> Result<PullEnd, PullError> {
+    /// Where the log was deleted meanwhile, or the storage failed. What was appended then is to be thrown away.
+    pub fn page(&mut self, bytes: usize, encoder: &mut FrameEncoder, out: &mut Vec<u8>) -> Result<PullEnd, PullError> {
         if !self.begun {
             self.begun = true;
             let Tip { id: from, seq: from_seq, chain: from_chain } = self.from;
-            give(Given::Frame(Frame::Start(Start { state: self.state, from, from_seq, from_chain })));
+            encoder.encode(&Frame::Start(Start { state: self.state, from, from_seq, from_chain }), out);
         }
-        if self.at.seq < self.state.seq {
-            self.read(bytes, give)?;
+        if self.at < self.state.seq {
+            self.read(out.len().saturating_add(bytes), encoder, out)?;
         }
-        if self.at.seq < self.state.seq {
+        if self.at < self.state.seq {
             return Ok(PullEnd::More);
         }
         let count = self.state.seq.0 - self.from.seq.0;
-        give(Given::Frame(Frame::End(End { count, chain: self.at.chain })));
+        encoder.encode(&Frame::End(End { count, chain: self.state.chain }), out);
         Ok(PullEnd::Whole)
     }
 
@@ -157,59 +151,76 @@ impl Pull {
     /// # Errors
     /// As for [`Pull::page`].
     pub fn frames(mut self) -> Result<Vec<Frame>, PullError> {
+        let mut bytes = Vec::new();
+        while self.page(usize::MAX, &mut FrameEncoder::new(Form::MessagePack), &mut bytes)? == PullEnd::More {}
+        let mut decoder = FrameDecoder::new(Form::MessagePack);
+        decoder.feed(&bytes);
         let mut frames = Vec::new();
-        while self.page(usize::MAX, &mut |given| frames.push(given.into_frame()))? == PullEnd::More {}
+        while let Some(frame) = decoder.next_frame().map_err(|error| damaged(error.to_string()))? {
+            frames.push(frame);
+        }
         Ok(frames)
     }
 
-    fn read(&mut self, bytes: usize, give: &mut dyn FnMut(Given<'_>)) -> Result<(), PullError> {
+    /// Appends transactions until `out` has this length.
+    fn read(&mut self, until: usize, encoder: &mut FrameEncoder, out: &mut Vec<u8>) -> Result<(), PullError> {
         let service = self.service.clone();
-        let (before, within) = (self.at.seq, self.within);
+        let (before, within) = (self.at, self.within);
         let alive = service.read(|txn| {
             let life = match txn.log(self.log)? {
                 LogRow::Living(life, generation) if Some(generation) == self.state.generation => life,
                 _ => return Ok(false),
             };
-            let mut left = bytes;
-            txn.walk(life, before, &mut |trn, chunks| {
-                let whole = self.give(trn, chunks, &mut left, give)?;
-                Ok(whole && left > 0 && trn.seq < self.state.seq)
+            txn.runs(life, before, &mut |run| {
+                let whole = match run {
+                    Run::Frames(count, frames) => {
+                        // Of a log that has grown meanwhile, only what the first page saw is given.
+                        let room = self.state.seq.0 - self.at.0;
+                        let frames = if count <= room { frames } else { first_transactions(frames, room)? };
+                        encoder.encode_raw(frames, out).map_err(damaged)?;
+                        self.at.0 += count.min(room);
+                        true
+                    }
+                    Run::Transaction(trn, chunks) => self.give(trn, chunks, until, encoder, out)?,
+                };
+                Ok(whole && out.len() < until && self.at < self.state.seq)
             })?;
             Ok(true)
         })?;
-        let moved = (self.at.seq, self.within) != (before, within);
+        let moved = (self.at, self.within) != (before, within);
         match (alive, moved) {
             (false, _) => Err(PullError::Gone),
-            (true, false) => Err(StorageError::Failed(format!("the chain ends at {before}, before HEAD")).into()),
+            (true, false) => Err(damaged(format!("the chain ends at {before}, before HEAD")).into()),
             (true, true) => Ok(()),
         }
     }
 
-    /// Gives a transaction and its chunks, from where the last page stopped; false where this page is full before its last.
+    /// Appends a transaction and its chunks, from where the last page stopped; false where this page is full before its
+    /// last.
     fn give(
         &mut self,
-        trn: &Committed,
+        trn: &Transaction,
         chunks: &dyn ChunkSource,
-        left: &mut usize,
-        give: &mut dyn FnMut(Given<'_>),
+        until: usize,
+        encoder: &mut FrameEncoder,
+        out: &mut Vec<u8>,
     ) -> Result<bool, StorageError> {
         if self.within.is_none() {
-            give(Given::Transaction(trn));
-            *left = left.saturating_sub(100 + 65 * trn.chunks.len());
+            encoder.encode_transaction(trn.id, trn.seq, trn.parent, &trn.chunks, out);
         }
         for (index, id) in trn.chunks.iter().enumerate().skip(self.within.unwrap_or(0)) {
-            if self.remember(id) {
-                let bytes = chunks.bytes(index)?;
-                *left = left.saturating_sub(bytes.len() + 100);
-                give(Given::Chunk(id, &bytes));
+            // What came with an earlier transaction of this stream is in it already.
+            let sent = chunks.came_with(index).is_some_and(|seq| seq > self.from.seq);
+            if !sent && self.remember(id) {
+                encoder.encode_chunk(id, &chunks.bytes(index)?, out);
             }
             self.within = Some(index + 1);
-            if *left == 0 && index + 1 < trn.chunks.len() {
+            if out.len() >= until && index + 1 < trn.chunks.len() {
                 return Ok(false);
             }
         }
         self.within = None;
-        self.at = trn.tip();
+        self.at = trn.seq;
         Ok(true)
     }
 

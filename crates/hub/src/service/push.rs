@@ -33,11 +33,17 @@ impl Service {
     /// Commits the push whole, or says why not and changes nothing.
     pub fn push(&self, log: LogId, mut upload: Upload) -> Answer<PushOutcome> {
         let env = self.env.clone();
-        self.write(move |txn| push(txn, log, &mut upload, &env))
+        self.change(log, move |txn, moved| push(txn, moved, log, &mut upload, &env))
     }
 }
 
-fn push(txn: &mut dyn WriteTxn, log: LogId, upload: &mut Upload, env: &Env) -> Result<PushOutcome, StorageError> {
+fn push(
+    txn: &mut dyn WriteTxn,
+    moved: &mut bool,
+    log: LogId,
+    upload: &mut Upload,
+    env: &Env,
+) -> Result<PushOutcome, StorageError> {
     let view = View::of(txn, log)?;
     let state = view.state();
     if let Some(refused) = check_head(&state, upload) {
@@ -59,6 +65,7 @@ fn push(txn: &mut dyn WriteTxn, log: LogId, upload: &mut Upload, env: &Env) -> R
     }
     let (life, generation) = view.living(txn, env)?;
     let tip = commit(txn, life, view.tip, upload)?;
+    *moved = true;
     Ok(PushOutcome::Done(LogState { generation: Some(generation), head: tip.id, seq: tip.seq, chain: tip.chain }))
 }
 

@@ -45,13 +45,15 @@ impl Service {
             return Answer::ready(PutOutcome::WrongDigest);
         }
         let env = self.env.clone();
-        self.write(move |txn| {
+        self.change(log, move |txn, moved| {
             let view = View::of(txn, log)?;
             let here = view.life().map_or(Ok(None), |life| txn.chunk(life, &id))?;
             match here {
                 Some(here) if here == bytes => Ok(PutOutcome::Done),
                 Some(_) => Ok(PutOutcome::Conflict(format!("chunk {id} is here with other bytes"))),
                 None => {
+                    // The first write begins the generation.
+                    *moved = view.life().is_none();
                     let (life, _) = view.living(txn, &env)?;
                     txn.put_chunk(life, &id, &bytes)?;
                     Ok(PutOutcome::Done)
@@ -63,7 +65,7 @@ impl Service {
     /// Puts a transaction, which is pending until HEAD moves to it or to one that grows from it.
     pub fn v0_put_transaction(&self, log: LogId, id: TrnId, new: NewTransaction) -> Answer<PutOutcome> {
         let env = self.env.clone();
-        self.write(move |txn| {
+        self.change(log, move |txn, moved| {
             let view = View::of(txn, log)?;
             if let Some(outcome) = known(txn, &view, id, &new)? {
                 return Ok(outcome);
@@ -75,6 +77,7 @@ impl Service {
                 Ok(place) => place,
                 Err(why) => return Ok(PutOutcome::Conflict(why)),
             };
+            *moved = view.life().is_none();
             let (life, _) = view.living(txn, &env)?;
             txn.put_pending(life, &Pending { id, parent: new.parent, seq, base, chunks: new.chunks.clone() })?;
             Ok(PutOutcome::Done)
@@ -83,7 +86,7 @@ impl Service {
 
     /// Moves HEAD to a pending transaction that grows from it.
     pub fn v0_put_head(&self, log: LogId, head: TrnId) -> Answer<HeadOutcome> {
-        self.write(move |txn| {
+        self.change(log, move |txn, moved| {
             let view = View::of(txn, log)?;
             if view.tip.id == head {
                 return Ok(HeadOutcome::Done);
@@ -94,6 +97,7 @@ impl Service {
             match branch(txn, life, &view, head)? {
                 Ok(branch) => {
                     commit(txn, life, &view, branch)?;
+                    *moved = true;
                     Ok(HeadOutcome::Done)
                 }
                 Err(why) => Ok(HeadOutcome::Conflict(why)),

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::sync::mpsc;
 
 use bytes::Bytes;
-use tolstoy_proto::{ChainDigest, ChunkId, Generation, LogId, Seq, TrnId};
+use tolstoy_proto::{ChainDigest, Chunk, ChunkId, Frame, Generation, LogId, RawFrame, Seq, TrnId};
 use uuid::Uuid;
 
-use super::{Committed, Life, LogRow, Pending, ReadTxn, Storage, StorageError, Tip, WriteJob, WriteTxn};
+use super::{Committed, Life, LogRow, Pending, ReadTxn, Run, Storage, StorageError, Tip, WriteJob, WriteTxn};
 
 /// Makes a `#[test]` of each check. `$make` gives a new empty storage and whatever must live as long:
 /// `fn() -> (Arc<dyn Storage>, T)`.
@@ -25,6 +25,7 @@ macro_rules! storage_conformance {
             a_life_begins_and_ends_and_the_next_is_another
             a_chain_grows_in_order
             a_walk_starts_anywhere_and_ends_when_told
+            runs_tell_what_a_walk_tells
             a_long_chain_is_whole_from_every_place
             chunks_are_kept_as_they_came
             a_transaction_finds_its_chunks_however_they_came
@@ -32,6 +33,7 @@ macro_rules! storage_conformance {
             pending_transactions_have_parents_and_children
             a_pending_transaction_that_is_committed_is_pending_no_more
             logs_and_lives_share_nothing
+            a_life_that_ends_takes_nothing_of_another
             a_failed_job_leaves_nothing
             a_job_sees_what_earlier_ones_wrote
             a_read_sees_one_state
@@ -191,6 +193,83 @@ pub fn a_walk_starts_anywhere_and_ends_when_told(storage: &Shared) {
     assert_eq!(walk(4, 9), []);
     let failed = read(storage, |txn| txn.walk(life, Seq(0), &mut |_, _| Err(StorageError::Closed)));
     assert_eq!(failed, Err(StorageError::Closed));
+}
+
+pub fn runs_tell_what_a_walk_tells(storage: &Shared) {
+    let life = begin(storage, log(1));
+    // Chunks that come with their transaction, that came with an earlier one, that are large, that are named twice.
+    let new = |n: u16| (ChunkId::of(&n.to_be_bytes()), Bytes::copy_from_slice(&n.to_be_bytes()));
+    let large = |n: u16| (ChunkId::of(&[n as u8; 20_000]), Bytes::from(vec![n as u8; 20_000]));
+    for job in 0..4u16 {
+        write(storage, move |txn| {
+            for n in job * 50..(job + 1) * 50 {
+                let tip = txn.tip(life)?;
+                let mut chunks = vec![new(n)];
+                match n % 10 {
+                    3 => chunks.push(large(n)),
+                    5 => chunks.extend([new(n / 2), new(n)]),
+                    7 => chunks.push(large(n - 4)),
+                    _ => {}
+                }
+                for (id, bytes) in &chunks {
+                    txn.put_chunk(life, id, bytes)?;
+                }
+                let chunks: Vec<ChunkId> = chunks.into_iter().map(|(id, _)| id).collect();
+                let id = TrnId(Uuid::from_u64_pair(3, n.into()));
+                let chain = tip.chain.extend(id, &chunks);
+                txn.append(life, &Committed { id, seq: tip.seq.next(), parent: tip.id, chunks, chain })?;
+            }
+            Ok(())
+        });
+    }
+    for after in (0..200).step_by(7) {
+        let told = read(storage, |txn| {
+            let (mut seqs, mut sent) = (Vec::new(), std::collections::HashMap::new());
+            let mut frame = |frame: Frame| match frame {
+                Frame::Transaction(trn) => seqs.push((trn.seq, trn.id, trn.parent, trn.chunks)),
+                Frame::Chunk(chunk) => drop(sent.insert(chunk.id, chunk.bytes)),
+                other => panic!("{other:?}"),
+            };
+            txn.runs(life, Seq(after), &mut |run| {
+                match run {
+                    Run::Frames(count, mut frames) => {
+                        let mut seen = 0;
+                        while let Some((raw, rest)) = RawFrame::split(frames).unwrap() {
+                            seen += u64::from(raw.is_transaction());
+                            frame(raw.to_frame().unwrap());
+                            frames = rest;
+                        }
+                        assert_eq!(seen, count);
+                    }
+                    Run::Transaction(trn, chunks) => {
+                        frame(Frame::Transaction(trn.clone()));
+                        for (index, id) in trn.chunks.iter().enumerate() {
+                            if chunks.came_with(index).is_none_or(|seq| seq.0 <= after) {
+                                let bytes = Bytes::copy_from_slice(&chunks.bytes(index).unwrap());
+                                frame(Frame::Chunk(Chunk { id: *id, bytes }));
+                            }
+                        }
+                    }
+                }
+                Ok(true)
+            })
+            .unwrap();
+            (seqs, sent)
+        });
+        let walked = read(storage, |txn| {
+            let (mut seqs, mut sent) = (Vec::new(), std::collections::HashMap::new());
+            txn.walk(life, Seq(after), &mut |trn, chunks| {
+                seqs.push((trn.seq, trn.id, trn.parent, trn.chunks.clone()));
+                for (index, id) in trn.chunks.iter().enumerate() {
+                    sent.insert(*id, Bytes::copy_from_slice(&chunks.bytes(index).unwrap()));
+                }
+                Ok(true)
+            })
+            .unwrap();
+            (seqs, sent)
+        });
+        assert_eq!((told.0.len() as u64, told), (200 - after, walked), "after {after}");
+    }
 }
 
 pub fn a_long_chain_is_whole_from_every_place(storage: &Shared) {
@@ -393,6 +472,20 @@ pub fn logs_and_lives_share_nothing(storage: &Shared) {
     assert_eq!(ids(storage, two, 0, 9), [trn(1)]);
     assert_eq!(read(storage, |txn| txn.has_chunk(two, &chunk(1).0)), Ok(true));
     assert_eq!(read(storage, |txn| txn.has_chunk(two, &chunk(2).0)), Ok(false));
+}
+
+pub fn a_life_that_ends_takes_nothing_of_another(storage: &Shared) {
+    let (short, kept) = (begin(storage, log(1)), begin(storage, log(2)));
+    // Long chunks, which lie by themselves; beside them a chain long enough to be listed in every way.
+    let long = |n: u8| Bytes::from(vec![n; 20_000]);
+    write(storage, move |txn| (1..40).try_for_each(|n| txn.put_chunk(kept, &ChunkId::of(&long(n)), &long(n))));
+    for n in 1..80 {
+        write(storage, move |txn| append(txn, short, &[n]));
+    }
+    write(storage, |txn| txn.end_life(log(1)));
+    let left =
+        read(storage, |txn| (1..40).filter(|n| txn.chunk(kept, &ChunkId::of(&long(*n))).unwrap().is_some()).count());
+    assert_eq!(left, 39);
 }
 
 pub fn a_failed_job_leaves_nothing(storage: &Shared) {

@@ -13,7 +13,7 @@ mod sqlite;
 
 use bytes::Bytes;
 use std::borrow::Cow;
-use tolstoy_proto::{ChainDigest, ChunkId, Generation, LogId, Seq, TrnId};
+use tolstoy_proto::{ChainDigest, ChunkId, Generation, LogId, Seq, Transaction, TrnId};
 
 pub use memory::MemoryStorage;
 pub(crate) use sqlite::make_private_directory;
@@ -135,6 +135,13 @@ pub struct Pending {
 
 /// Gives the bytes of a transaction's chunks.
 pub trait ChunkSource {
+    /// The place of the earlier transaction that the chunk at this place of the list came with, where the storage knows:
+    /// a walk from before it has met the chunk.
+    fn came_with(&self, index: usize) -> Option<Seq> {
+        let _ = index;
+        None
+    }
+
     /// The bytes of the chunk that the transaction names at this place.
     ///
     /// # Errors
@@ -144,6 +151,18 @@ pub trait ChunkSource {
 
 /// What to do for each transaction of a walk; false ends the walk.
 pub type Visit<'a> = dyn FnMut(&Committed, &dyn ChunkSource) -> Result<bool, StorageError> + 'a;
+
+/// Committed transactions as a storage has them at hand.
+#[derive(Clone, Copy)]
+pub enum Run<'a> {
+    /// So many whole ones, with all of their chunks, as frames in MessagePack.
+    Frames(u64, &'a [u8]),
+    /// One of which chunks may lie elsewhere.
+    Transaction(&'a Transaction, &'a dyn ChunkSource),
+}
+
+/// What to do for each run; false ends the walk.
+pub type VisitRuns<'a> = dyn FnMut(Run<'_>) -> Result<bool, StorageError> + 'a;
 
 /// A consistent view. Every method fails where the storage failed.
 #[allow(clippy::missing_errors_doc, reason = "said once for all above")]
@@ -165,6 +184,16 @@ pub trait ReadTxn {
 
     /// Visits the committed transactions after this place, in order.
     fn walk(&self, life: Life, after: Seq, visit: &mut Visit<'_>) -> Result<(), StorageError>;
+
+    /// Visits the same as [`ReadTxn::walk`], in the form that the storage has them in. A storage that keeps no frames need not
+    /// implement it.
+    fn runs(&self, life: Life, after: Seq, visit: &mut VisitRuns<'_>) -> Result<(), StorageError> {
+        self.walk(life, after, &mut |trn, chunks| {
+            let Committed { id, seq, parent, chunks: ids, .. } = trn;
+            let trn = Transaction { id: *id, seq: *seq, parent: *parent, chunks: ids.clone() };
+            visit(Run::Transaction(&trn, chunks))
+        })
+    }
 
     /// A pending transaction.
     fn pending(&self, life: Life, id: TrnId) -> Result<Option<Pending>, StorageError>;

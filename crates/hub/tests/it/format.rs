@@ -93,7 +93,7 @@ fn dump(path: &std::path::Path) -> Vec<String> {
     query("PRAGMA application_id");
     query("PRAGMA user_version");
     query("SELECT name, sql FROM sqlite_schema ORDER BY name");
-    for table in ["log", "trn", "block", "name", "chunk", "pending"] {
+    for table in ["log", "run", "block", "name", "chunk", "pending"] {
         query(&format!("SELECT * FROM {table} ORDER BY 1, 2, 3"));
     }
     lines

@@ -4,6 +4,7 @@
 
 mod bodies;
 mod closed;
+mod coded;
 mod common;
 mod durable;
 mod format;
@@ -16,3 +17,4 @@ mod racing;
 mod tls;
 mod transcript;
 mod v0;
+mod watched;

@@ -2,9 +2,9 @@
 
 use tolstoy_hub::service::{PullEnd, PullError, Service, Upload};
 use tolstoy_hub::storage::MemoryStorage;
-use tolstoy_proto::{ChunkId, Form, Frame, FrameDecoder, LogState, TrnId, paths};
+use tolstoy_proto::{ChunkId, Form, Frame, FrameDecoder, FrameEncoder, LogState, TrnId, paths};
 
-use crate::common::{Pushing, TestHub, check_stream, encode, env, log, texts};
+use crate::common::{Pushing, TestHub, check_stream, encode, env, frames, log, texts};
 
 fn ids(frames: &[Frame]) -> Vec<TrnId> {
     frames.iter().filter_map(|frame| if let Frame::Transaction(trn) = frame { Some(trn.id) } else { None }).collect()
@@ -124,22 +124,18 @@ fn a_page_is_bounded_and_pages_make_the_stream() {
     check_stream(&whole);
     for size in [0, 1, 500, 2500, 100_000] {
         let mut pull = service.pull(log(1), &[]).unwrap();
+        let mut encoder = FrameEncoder::new(Form::MessagePack);
         let mut all = Vec::new();
         loop {
-            let mut page = 0;
-            let end = pull
-                .page(size, &mut |frame| {
-                    let frame = frame.into_frame();
-                    page += if let Frame::Chunk(chunk) = &frame { chunk.bytes.len() } else { 0 };
-                    all.push(frame);
-                })
-                .unwrap();
-            assert!(page <= size + 1000, "{page} bytes in a page of {size}");
+            let mut page = Vec::new();
+            let end = pull.page(size, &mut encoder, &mut page).unwrap();
+            assert!(page.len() <= size + 1500, "{} bytes in a page of {size}", page.len());
+            all.extend(page);
             if end == PullEnd::Whole {
                 break;
             }
         }
-        assert_eq!(all, whole, "pages of {size}");
+        assert_eq!(frames(Form::MessagePack, &all).unwrap(), whole, "pages of {size}");
     }
 }
 
@@ -153,16 +149,18 @@ fn a_stream_shows_the_state_it_began_at_and_ends_early_when_the_log_goes() {
     };
     let state = push(&LogState::EMPTY, "one");
     let mut pull = service.pull(log(1), &[]).unwrap();
-    let mut frames = Vec::new();
-    assert_eq!(pull.page(1, &mut |frame| frames.push(frame.into_frame())), Ok(PullEnd::More));
+    let mut encoder = FrameEncoder::new(Form::MessagePack);
+    let mut bytes = Vec::new();
+    assert_eq!(pull.page(1, &mut encoder, &mut bytes), Ok(PullEnd::More));
     push(&state, "two");
-    while pull.page(1, &mut |frame| frames.push(frame.into_frame())).unwrap() == PullEnd::More {}
+    while pull.page(1, &mut encoder, &mut bytes).unwrap() == PullEnd::More {}
+    let frames = frames(Form::MessagePack, &bytes).unwrap();
     check_stream(&frames);
     assert_eq!(texts(&frames), [["one"], ["one!"]]);
 
     let mut pull = service.pull(log(1), &[]).unwrap();
-    assert_eq!(pull.page(1, &mut |_| {}), Ok(PullEnd::More));
+    assert_eq!(pull.page(1, &mut encoder, &mut bytes), Ok(PullEnd::More));
     service.delete(log(1)).wait().unwrap();
     push(&LogState::EMPTY, "another life");
-    assert_eq!(pull.page(1, &mut |_| {}), Err(PullError::Gone));
+    assert_eq!(pull.page(1, &mut encoder, &mut bytes), Err(PullError::Gone));
 }

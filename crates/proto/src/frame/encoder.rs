@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Chunk, Form, Frame, Transaction, msgpack};
+use super::{Chunk, Form, Frame, RawFrame, Transaction, msgpack};
 use crate::ids::{ChunkId, Seq, TrnId};
 
 /// Appends one frame in MessagePack, its length before it.
@@ -11,12 +11,12 @@ pub fn encode_frame(frame: &Frame, out: &mut Vec<u8>) {
 }
 
 /// Appends the frame of a chunk whose bytes lie elsewhere, in MessagePack, its length before it.
-fn encode_chunk(id: &ChunkId, bytes: &[u8], out: &mut Vec<u8>) {
+pub fn encode_chunk(id: &ChunkId, bytes: &[u8], out: &mut Vec<u8>) {
     prefixed(out, |out| msgpack::write_chunk(id, bytes, out));
 }
 
 /// Appends the frame of a transaction whose chunk ids lie elsewhere, in MessagePack, its length before it.
-fn encode_transaction(id: TrnId, seq: Seq, parent: TrnId, chunks: &[ChunkId], out: &mut Vec<u8>) {
+pub fn encode_transaction(id: TrnId, seq: Seq, parent: TrnId, chunks: &[ChunkId], out: &mut Vec<u8>) {
     prefixed(out, |out| msgpack::write_transaction(id, seq, parent, chunks, out));
 }
 
@@ -66,6 +66,26 @@ impl FrameEncoder {
                 self.encode(&Frame::Transaction(Transaction { id, seq, parent, chunks: chunks.to_vec() }), out)
             }
         }
+    }
+
+    /// Appends transactions and chunks that are frames in MessagePack already.
+    ///
+    /// # Errors
+    /// Where they are not, and had to be read; nothing is said of what was appended then.
+    pub fn encode_raw(&mut self, mut frames: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+        match self.form {
+            Form::MessagePack => {
+                out.extend_from_slice(frames);
+                self.begun = true;
+            }
+            Form::Json => {
+                while let Some((frame, rest)) = RawFrame::split(frames)? {
+                    self.encode(&frame.to_frame()?, out);
+                    frames = rest;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Appends a frame. The stream's last one must be [`Frame::End`]: in JSON it closes the array.

@@ -4,6 +4,7 @@ mod decoder;
 mod encoder;
 mod json;
 mod msgpack;
+mod raw;
 
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use self::decoder::FrameDecoder;
-pub use self::encoder::{FrameEncoder, encode_frame};
+pub use self::encoder::{FrameEncoder, encode_chunk, encode_frame, encode_transaction};
+pub use self::raw::RawFrame;
 
 use crate::digest::ChainDigest;
 use crate::ids::{ChunkId, Seq, TrnId};

@@ -82,6 +82,27 @@ pub(super) fn read_frame(bytes: &Bytes) -> Result<Frame, String> {
     Ok(frame)
 }
 
+/// Reads the frame of a transaction.
+pub(super) fn read_transaction_frame(bytes: &[u8]) -> Result<Transaction, String> {
+    let mut r = Reader { rest: bytes };
+    begin_frame(&mut r, "transaction")?;
+    read_transaction(&mut r)
+}
+
+/// Reads the frame of a chunk.
+pub(super) fn read_chunk_frame(bytes: &[u8]) -> Result<(ChunkId, &[u8]), String> {
+    let mut r = Reader { rest: bytes };
+    begin_frame(&mut r, "chunk")?;
+    read_chunk_parts(&mut r)
+}
+
+fn begin_frame(r: &mut Reader<'_>, kind: &str) -> Result<(), String> {
+    match (r.map()?, r.text()?) {
+        (1, found) if found == kind => Ok(()),
+        (_, found) => Err(format!("expected the frame of a {kind}, found {found:?}")),
+    }
+}
+
 /// Goes through a map's entries; a field that the reader does not know is skipped.
 fn fields<'a>(
     r: &mut Reader<'a>,
@@ -181,16 +202,20 @@ fn read_transaction(r: &mut Reader<'_>) -> Result<Transaction, String> {
 }
 
 fn read_chunk(r: &mut Reader<'_>, whole: &Bytes) -> Result<Chunk, String> {
+    let (id, bytes) = read_chunk_parts(r)?;
+    // A slice keeps the whole frame in memory, so that it must be most of it.
+    let bytes = if bytes.len() >= whole.len() / 2 { whole.slice_ref(bytes) } else { Bytes::copy_from_slice(bytes) };
+    Ok(Chunk { id, bytes })
+}
+
+fn read_chunk_parts<'a>(r: &mut Reader<'a>) -> Result<(ChunkId, &'a [u8]), String> {
     let (mut id, mut bytes) = (None, None);
     fields(r, |name, r| match name {
         "id" => set(&mut id, r.chunk_id()?),
         "bytes" => set(&mut bytes, r.bin()?),
         _ => Ok(false),
     })?;
-    let bytes: &[u8] = need(bytes, "bytes")?;
-    // A slice keeps the whole frame in memory, so that it must be most of it.
-    let bytes = if bytes.len() >= whole.len() / 2 { whole.slice_ref(bytes) } else { Bytes::copy_from_slice(bytes) };
-    Ok(Chunk { id: need(id, "id")?, bytes })
+    Ok((need(id, "id")?, need(bytes, "bytes")?))
 }
 
 fn read_end(r: &mut Reader<'_>) -> Result<End, String> {

@@ -268,3 +268,43 @@ fn frames_of_borrowed_parts_are_the_same_bytes() {
         assert_eq!(parts, whole);
     }
 }
+
+proptest! {
+    #[test]
+    fn raw_frames_are_the_frames_they_were_made_of(frames in proptest::collection::vec(frame(), 0..6)) {
+        let kept: Vec<Frame> =
+            frames.into_iter().filter(|frame| matches!(frame, Frame::Transaction(_) | Frame::Chunk(_))).collect();
+        let mut bytes = Vec::new();
+        kept.iter().for_each(|frame| encode_frame(frame, &mut bytes));
+        let (mut rest, mut read, mut joined) = (&bytes[..], Vec::new(), Vec::new());
+        while let Some((raw, after)) = RawFrame::split(rest).unwrap() {
+            let frame = raw.to_frame().unwrap();
+            prop_assert_eq!(raw.is_transaction(), matches!(frame, Frame::Transaction(_)));
+            prop_assert_ne!(raw.transaction().is_ok(), raw.chunk().is_ok());
+            read.push(frame);
+            joined.extend_from_slice(raw.bytes());
+            rest = after;
+        }
+        prop_assert_eq!(&read, &kept);
+        prop_assert_eq!(&joined, &bytes);
+        for form in [Form::MessagePack, Form::Json] {
+            let (mut one, mut other) = (FrameEncoder::new(form), FrameEncoder::new(form));
+            let (mut by_frame, mut raw) = (Vec::new(), Vec::new());
+            kept.iter().for_each(|frame| one.encode(frame, &mut by_frame));
+            other.encode_raw(&bytes, &mut raw).unwrap();
+            one.encode(&end(), &mut by_frame);
+            other.encode(&end(), &mut raw);
+            prop_assert_eq!(raw, by_frame);
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_raw_frames_are_refused_and_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+        let mut rest = &bytes[..];
+        while let Ok(Some((raw, after))) = RawFrame::split(rest) {
+            let _ = (raw.is_transaction(), raw.to_frame(), raw.transaction(), raw.chunk());
+            rest = after;
+        }
+        let _ = FrameEncoder::new(Form::Json).encode_raw(&bytes, &mut Vec::new());
+    }
+}

@@ -6,12 +6,13 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body::{Frame, SizeHint};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use tolstoy_proto::coding::{self, Decompressor, ZSTD};
 use tolstoy_proto::{ChunkId, ErrorBody, ErrorKind, LogState, TrnId, media, paths};
 
 use crate::remote::Remote;
@@ -26,6 +27,10 @@ const SILENCE: Duration = Duration::from_secs(60);
 const PIECE: usize = 64 << 10;
 /// Bytes of an answer that is not a stream.
 const MAX_SMALL: usize = 1 << 20;
+/// Bodies of fewer bytes are sent as they are.
+const MIN_CODED: usize = 16 << 10;
+/// How hard bodies are compressed: a link is slower than this.
+const LEVEL: i32 = 3;
 
 /// Speaks to a hub over HTTP. Keeps its connection between requests.
 #[derive(Debug)]
@@ -33,6 +38,8 @@ pub struct HttpTransport {
     client: Client,
     remote: Remote,
     silence: Duration,
+    /// Whether the hub has said that it takes zstd.
+    takes_zstd: bool,
 }
 
 impl HttpTransport {
@@ -56,7 +63,7 @@ impl HttpTransport {
             .user_agent(concat!("tolstoy/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|e| TransportError::Unreachable(deepest(&e)))?;
-        Ok(Self { client, remote, silence: SILENCE })
+        Ok(Self { client, remote, silence: SILENCE, takes_zstd: false })
     }
 
     /// The transport with another patience than a minute: a hub that neither takes nor sends a byte for so long is given
@@ -71,11 +78,48 @@ impl HttpTransport {
         format!("{}{path}", self.remote.url)
     }
 
-    async fn send(&self, request: RequestBuilder, body: Bytes) -> Result<Response, TransportError> {
+    /// Uploads a body, compressed where the hub takes that and it helps.
+    async fn upload(&mut self, request: RequestBuilder, body: Bytes) -> Result<Response, TransportError> {
+        if let Some(coded) = self.coded(&body).await
+            && let Some(again) = request.try_clone()
+        {
+            let response = self.send(request.header(CONTENT_ENCODING, ZSTD), coded).await?;
+            // A hub that took zstd a moment ago, and is another one now.
+            if response.status() != StatusCode::UNSUPPORTED_MEDIA_TYPE {
+                return Ok(response);
+            }
+            self.takes_zstd = false;
+            return self.send(again, body).await;
+        }
+        self.send(request, body).await
+    }
+
+    /// The body as zstd, where the hub takes that and it is shorter by a tenth at least.
+    async fn coded(&self, body: &Bytes) -> Option<Bytes> {
+        if !self.takes_zstd || body.len() < MIN_CODED {
+            return None;
+        }
+        let plain = body.clone();
+        // Where it cannot be compressed it is sent as it is.
+        let coded = tokio::task::spawn_blocking(move || coding::compress(&plain, LEVEL)).await.ok()?.ok()?;
+        (coded.len() < body.len() / 10 * 9).then(|| coded.into())
+    }
+
+    /// What the hub says of itself in every answer.
+    fn learn(&mut self, response: &Response) {
+        let takes = response.headers().get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+        self.takes_zstd |= takes.flat_map(|value| value.split(',')).any(|name| name.trim().eq_ignore_ascii_case(ZSTD));
+    }
+
+    async fn send(&mut self, request: RequestBuilder, body: Bytes) -> Result<Response, TransportError> {
         let (told, moved) = watch::channel(());
         let request = if body.is_empty() { request } else { request.body(reqwest::Body::wrap(Sending { body, told })) };
         match while_moving(request.send(), moved, self.silence).await {
-            Some(answer) => answer.map_err(|e| failed(&self.remote, &e)),
+            Some(Ok(response)) => {
+                self.learn(&response);
+                Ok(response)
+            }
+            Some(Err(e)) => Err(failed(&self.remote, &e)),
             None => Err(TransportError::Broken(format!("{}: {}", self.remote.url, nothing_came(self.silence)))),
         }
     }
@@ -129,13 +173,61 @@ impl http_body::Body for Sending {
 pub struct HttpBody {
     response: Response,
     silence: Duration,
+    coded: Option<Coded>,
+}
+
+/// An answer that is compressed.
+#[derive(Debug)]
+struct Coded {
+    decompressor: Decompressor,
+    /// What arrived last and is not decoded yet. It is decoded step by step: it may hold far more than it is long.
+    arrived: Bytes,
+}
+
+impl HttpBody {
+    fn new(response: Response, silence: Duration) -> Result<Self, TransportError> {
+        let coded = match response.headers().get(CONTENT_ENCODING).map(|coding| coding.to_str().unwrap_or("?")) {
+            None => None,
+            Some(identity) if identity.eq_ignore_ascii_case("identity") => None,
+            Some(zstd) if zstd.eq_ignore_ascii_case(ZSTD) => {
+                // As long as the stream is: its reader bounds what it keeps of it.
+                let decompressor = Decompressor::new(usize::MAX).map_err(|e| TransportError::Broken(e.to_string()))?;
+                Some(Coded { decompressor, arrived: Bytes::new() })
+            }
+            Some(other) => {
+                let why = format!("it answered in the content coding {other:?}, which nobody asked for");
+                return Err(TransportError::Protocol(why));
+            }
+        };
+        Ok(Self { response, silence, coded })
+    }
+
+    /// The next bytes as they were sent.
+    async fn arrive(&mut self) -> Result<Option<Bytes>, TransportError> {
+        match timeout(self.silence, self.response.chunk()).await {
+            Ok(piece) => piece.map_err(|e| TransportError::Broken(deepest(&e))),
+            Err(_) => Err(TransportError::Broken(nothing_came(self.silence))),
+        }
+    }
 }
 
 impl Body for HttpBody {
     async fn next(&mut self) -> Result<Option<Bytes>, TransportError> {
-        match timeout(self.silence, self.response.chunk()).await {
-            Ok(piece) => piece.map_err(|e| TransportError::Broken(deepest(&e))),
-            Err(_) => Err(TransportError::Broken(nothing_came(self.silence))),
+        loop {
+            let Some(Coded { decompressor, arrived }) = &mut self.coded else { return self.arrive().await };
+            let mut rest = &arrived[..];
+            let bytes = decompressor.step(&mut rest).map(Bytes::copy_from_slice);
+            let read = arrived.len() - rest.len();
+            arrived.advance(read);
+            let bytes = bytes.map_err(|e| TransportError::Broken(e.to_string()))?;
+            if !bytes.is_empty() {
+                return Ok(Some(bytes));
+            }
+            // A frame that was cut is a stream that was cut: its reader misses the end.
+            let Some(piece) = self.arrive().await? else { return Ok(None) };
+            if let Some(coded) = &mut self.coded {
+                coded.arrived = piece;
+            }
         }
     }
 }
@@ -145,8 +237,9 @@ impl Transport for HttpTransport {
 
     async fn pull(&mut self, from: &[TrnId]) -> Result<Answer<HttpBody>, TransportError> {
         let request = self.client.get(self.url(&paths::pull(self.remote.log, from))).header(ACCEPT, media::MSGPACK);
+        let request = request.header(ACCEPT_ENCODING, ZSTD);
         let response = self.send(request, Bytes::new()).await?;
-        let body = HttpBody { response, silence: self.silence };
+        let body = HttpBody::new(response, self.silence)?;
         if body.response.status() == StatusCode::OK && is_stream(&body.response) {
             return Ok(Answer::Stream(body));
         }
@@ -155,9 +248,9 @@ impl Transport for HttpTransport {
 
     async fn push(&mut self, body: Bytes) -> Result<Answer<HttpBody>, TransportError> {
         let request = self.client.post(self.url(&paths::push(self.remote.log)));
-        let request = request.header(ACCEPT, media::MSGPACK).header(CONTENT_TYPE, media::MSGPACK);
-        let response = self.send(request, body).await?;
-        let mut body = HttpBody { response, silence: self.silence };
+        let request = request.header(ACCEPT, media::MSGPACK).header(ACCEPT_ENCODING, ZSTD);
+        let response = self.upload(request.header(CONTENT_TYPE, media::MSGPACK), body).await?;
+        let mut body = HttpBody::new(response, self.silence)?;
         match body.response.status() {
             StatusCode::OK => {
                 let state: LogState = serde_json::from_slice(&small(&mut body).await?)
@@ -171,11 +264,11 @@ impl Transport for HttpTransport {
 
     async fn put_chunk(&mut self, id: &ChunkId, bytes: Bytes) -> Result<Answer<HttpBody>, TransportError> {
         let request = self.client.put(self.url(&paths::v0_chunk(self.remote.log, id)));
-        let response = self.send(request.header(CONTENT_TYPE, media::OCTETS), bytes).await?;
+        let response = self.upload(request.header(CONTENT_TYPE, media::OCTETS), bytes).await?;
         if response.status() == StatusCode::CREATED {
             return Ok(Answer::Stored);
         }
-        refusal(&self.remote, HttpBody { response, silence: self.silence }).await
+        refusal(&self.remote, HttpBody::new(response, self.silence)?).await
     }
 }
 

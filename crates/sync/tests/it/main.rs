@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod http;
+mod later;
 
 use std::future::Future;
 use std::pin::pin;
@@ -16,8 +17,8 @@ use tolstoy_env::{Clock, Entropy, Env, NoEntropy};
 use tolstoy_hub::service::{PullEnd, PushOutcome, PutOutcome, Service, Upload};
 use tolstoy_hub::storage::MemoryStorage;
 use tolstoy_proto::{
-    ChainDigest, Chunk, ChunkId, Form, Frame, FrameDecoder, Generation, LogId, LogState, Seq, Start, Transaction,
-    TrnId, encode_frame,
+    ChainDigest, Chunk, ChunkId, Form, Frame, FrameDecoder, FrameEncoder, Generation, LogId, LogState, Seq, Start,
+    Transaction, TrnId, encode_frame,
 };
 use tolstoy_store::{Entid, Store};
 use tolstoy_sync::transport::{MemoryBody, Request};
@@ -71,10 +72,11 @@ impl Hub {
 
     fn stream(&self, from: &[TrnId]) -> MemoryBody {
         let mut pull = self.service.pull(self.log, from).unwrap();
+        let mut encoder = FrameEncoder::new(Form::MessagePack);
         let mut pieces = Vec::new();
         loop {
             let mut piece = Vec::new();
-            let end = pull.page(1 << 20, &mut |given| encode_frame(&given.into_frame(), &mut piece)).unwrap();
+            let end = pull.page(1 << 20, &mut encoder, &mut piece).unwrap();
             pieces.push(Ok(Bytes::from(piece)));
             if end == PullEnd::Whole {
                 return MemoryBody::new(pieces);

@@ -7,7 +7,7 @@ use tolstoy_env::Env;
 use tolstoy_hub::service::{PushOutcome, Service, Upload};
 use tolstoy_hub::storage::{Committed, LogRow, MemoryStorage, Storage, StorageError, WriteJob, WriteTxn};
 use tolstoy_proto::{
-    ChunkId, ErrorBody, ErrorKind, Form, Frame, FrameDecoder, Generation, LogId, LogState, Seq, TrnId, encode_frame,
+    ChunkId, ErrorBody, ErrorKind, Form, Frame, FrameDecoder, FrameEncoder, Generation, LogId, LogState, Seq, TrnId,
 };
 use tolstoy_sync::transport::{MemoryBody, Request};
 use tolstoy_sync::{Answer, TransportError};
@@ -61,10 +61,11 @@ impl Hub {
 
     fn stream(&self, from: &[TrnId]) -> Result<MemoryBody, TransportError> {
         let mut pull = self.service.pull(self.log, from).map_err(failed)?;
+        let mut encoder = FrameEncoder::new(Form::MessagePack);
         let mut pieces = Vec::new();
         loop {
             let mut piece = Vec::new();
-            let end = pull.page(PAGE, &mut |given| encode_frame(&given.into_frame(), &mut piece)).map_err(failed)?;
+            let end = pull.page(PAGE, &mut encoder, &mut piece).map_err(failed)?;
             pieces.push(Ok(Bytes::from(piece)));
             if end == tolstoy_hub::service::PullEnd::Whole {
                 return Ok(MemoryBody::new(pieces));

@@ -2,8 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod documents;
+mod full_disk;
 mod lab;
+mod load;
 mod merge_cases;
+mod power_loss;
 mod readme_example;
 mod simulation;
 mod transcript_story;
+
+/// Whether the long suites run: `TOLSTOY_LONG=1`, as `docs/testing.md` says.
+#[allow(clippy::disallowed_methods, reason = "a test's own switch")]
+fn long() -> bool {
+    std::env::var("TOLSTOY_LONG").is_ok_and(|value| value == "1")
+}

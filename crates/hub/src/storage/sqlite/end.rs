@@ -3,7 +3,7 @@
 //! A push adds to this list. Only when it is long enough do its transactions go into `block` and `name`, many at a
 //! time, so that most pushes change no page of either.
 
-use tolstoy_proto::TrnId;
+use tolstoy_proto::{Seq, TrnId};
 
 use super::pack::{At, Unpack, put_key, put_number};
 use crate::storage::{Life, StorageError, Tip};
@@ -53,12 +53,29 @@ impl End {
         Entries(Unpack(&self.tail))
     }
 
-    /// The row of a transaction of the tail.
-    pub(super) fn find_trn(&self, id: TrnId) -> Result<Option<i64>, StorageError> {
+    /// The place of the tail's first transaction.
+    pub(super) fn first(&self) -> Seq {
+        Seq((self.tip.seq.0 + 1).saturating_sub(self.count as u64))
+    }
+
+    /// The tail's runs: the row of each and how many transactions it has.
+    pub(super) fn runs(&self) -> Result<Vec<(i64, u64)>, StorageError> {
+        let mut runs: Vec<(i64, u64)> = Vec::new();
         for entry in self.entries() {
-            let entry = entry?;
-            if entry.id == id {
-                return Ok(Some(entry.row));
+            let row = entry?.row;
+            match runs.last_mut() {
+                Some((last, count)) if *last == row => *count += 1,
+                _ => runs.push((row, 1)),
+            }
+        }
+        Ok(runs)
+    }
+
+    /// The place of a transaction of the tail.
+    pub(super) fn find_trn(&self, id: TrnId) -> Result<Option<Seq>, StorageError> {
+        for (seq, entry) in (self.first().0..).zip(self.entries()) {
+            if entry?.id == id {
+                return Ok(Some(Seq(seq)));
             }
         }
         Ok(None)
@@ -66,12 +83,10 @@ impl End {
 
     /// Where a chunk is that came with a transaction of the tail.
     pub(super) fn find_chunk(&self, key: &[u8]) -> Result<Option<At>, StorageError> {
-        for entry in self.entries() {
-            let entry = entry?;
-            let row = entry.row;
-            for known in entry.keys() {
+        for (seq, entry) in (self.first().0..).zip(self.entries()) {
+            for known in entry?.keys() {
                 if known? == key {
-                    return Ok(Some(At::Trn(row)));
+                    return Ok(Some(At::Trn(Seq(seq))));
                 }
             }
         }
@@ -144,7 +159,7 @@ impl<'a> Entry<'a> {
 
 #[cfg(test)]
 mod tests {
-    use tolstoy_proto::{ChainDigest, Seq};
+    use tolstoy_proto::ChainDigest;
 
     use super::*;
 
@@ -160,10 +175,11 @@ mod tests {
         assert_eq!(end.tip.id, id(3));
         let rows: Vec<i64> = end.entries().map(|entry| entry.unwrap().row).collect();
         assert_eq!(rows, [1000, 2000, 3000]);
-        assert_eq!(end.find_trn(id(2)), Ok(Some(2000)));
+        assert_eq!(end.runs(), Ok(vec![(1000, 1), (2000, 1), (3000, 1)]));
+        assert_eq!((end.first(), end.find_trn(id(2))), (Seq(1), Ok(Some(Seq(2)))));
         assert_eq!(end.find_trn(id(4)), Ok(None));
-        assert_eq!(end.find_chunk(&[2; 33]), Ok(Some(At::Trn(2000))));
-        assert_eq!(end.find_chunk(b"plain"), Ok(Some(At::Trn(3000))));
+        assert_eq!(end.find_chunk(&[2; 33]), Ok(Some(At::Trn(Seq(2)))));
+        assert_eq!(end.find_chunk(b"plain"), Ok(Some(At::Trn(Seq(3)))));
         assert_eq!(end.find_chunk(&[1; 33]), Ok(None));
         end.clear();
         assert_eq!(end.entries().count(), 0);

@@ -3,9 +3,11 @@
 //! One thread writes: it runs as many jobs as are waiting within one SQLite transaction, commits it once (one fsync), then
 //! tells them all. Readers have connections of their own and never wait for it.
 
+mod chain;
 mod end;
 mod pack;
 mod readers;
+mod run;
 mod schema;
 mod txn;
 mod writer;
@@ -38,11 +40,13 @@ pub struct SqliteOptions {
     pub batch: usize,
     /// Pages that the write-ahead log takes before they are moved into the file.
     pub checkpoint_pages: u32,
+    /// The SQLite VFS that holds the file, by its registered name; none: SQLite's own. For tests, whose disks fail.
+    pub vfs: Option<String>,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { readers: 4, queue: 4096, batch: 1024, checkpoint_pages: 4096 }
+        Self { readers: 4, queue: 4096, batch: 1024, checkpoint_pages: 4096, vfs: None }
     }
 }
 
@@ -129,7 +133,8 @@ impl SqliteStorage {
         let connection = open_for_writing(&path, options)?;
         // The new file's name must survive a power loss as well as its content.
         File::open(directory).and_then(|dir| dir.sync_all()).map_err(OpenError::io(directory))?;
-        let readers = (0..options.readers.max(1)).map(|_| open_for_reading(&path)).collect::<Result<_, _>>()?;
+        let readers =
+            (0..options.readers.max(1)).map(|_| open_for_reading(&path, options)).collect::<Result<_, _>>()?;
         let writer = Writer::start(connection, options).map_err(OpenError::io(&path))?;
         Ok(Self { writer, readers: Readers::new(readers), lock })
     }
@@ -176,7 +181,7 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
 fn open_for_writing(path: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {
     let failed = |error| OpenError::of(path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    let mut connection = connect(path, flags, options).map_err(failed)?;
     prepare_once(&connection, path)?;
     // Says something to a new file only. Several transactions of 1 KB share a page of this size.
     connection.pragma_update(None, "page_size", 8192).map_err(failed)?;
@@ -189,14 +194,21 @@ fn open_for_writing(path: &Path, options: &SqliteOptions) -> Result<Connection, 
     Ok(connection)
 }
 
-fn open_for_reading(path: &Path) -> Result<Connection, OpenError> {
+fn open_for_reading(path: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {
     let failed = |error| OpenError::of(path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    let connection = connect(path, flags, options).map_err(failed)?;
     prepare_once(&connection, path)?;
     connection.pragma_update(None, "query_only", true).map_err(failed)?;
     connection.pragma_update(None, "cache_size", -16 * 1024).map_err(failed)?;
     Ok(connection)
+}
+
+fn connect(path: &Path, flags: OpenFlags, options: &SqliteOptions) -> rusqlite::Result<Connection> {
+    match &options.vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs.as_str()),
+        None => Connection::open_with_flags(path, flags),
+    }
 }
 
 /// Keeps statements prepared. Without the stable plans that are asked for here, SQLite looks at the bound values and
@@ -209,10 +221,13 @@ fn prepare_once(connection: &Connection, path: &Path) -> Result<(), OpenError> {
 
 /// What a failure of SQLite means to the service.
 fn failed(error: rusqlite::Error) -> StorageError {
-    match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::DiskFull) => StorageError::Full(error.to_string()),
-        _ => StorageError::Failed(error.to_string()),
+    // The memory that connections share is a file too, which grows with the write-ahead log.
+    let no_room_to_share =
+        error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
+    if no_room_to_share || error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) {
+        return StorageError::Full(error.to_string());
     }
+    StorageError::Failed(error.to_string())
 }
 
 #[cfg(test)]

@@ -1,42 +1,38 @@
 //! What lies in the columns that hold more than one value. `docs/hub.md` draws it; numbers are unsigned LEB128.
 
-use std::ops::Range;
-
-use tolstoy_proto::{ChunkId, TrnId};
+use tolstoy_proto::{ChunkId, Seq, TrnId};
 
 use crate::storage::StorageError;
 
 /// Where a chunk's bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum At {
-    /// Within the row of the transaction that it came with.
-    Trn(i64),
-    /// In a row of its own.
+    /// With the transaction that it came with: its seq.
+    Trn(Seq),
+    /// In a row of its own: its number.
     Chunk(i64),
 }
 
 impl At {
-    /// As one number: the row's, doubled, odd for rows of chunks.
+    /// As one number: doubled, odd for rows of chunks.
     pub(super) fn code(self) -> i64 {
         match self {
-            Self::Trn(nr) => nr << 1,
+            Self::Trn(seq) => seq.0.cast_signed() << 1,
             Self::Chunk(nr) => nr << 1 | 1,
         }
     }
 
     pub(super) fn of(code: i64) -> Self {
-        if code & 1 == 0 { Self::Trn(code >> 1) } else { Self::Chunk(code >> 1) }
+        if code & 1 == 0 { Self::Trn(Seq((code >> 1).cast_unsigned())) } else { Self::Chunk(code >> 1) }
     }
 }
 
-/// Where a transaction's row says that a chunk's bytes are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a run says that the bytes of a transaction's chunk are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// In this row: these of its bytes, which follow those of the chunks before it.
-    Here(Range<usize>),
-    /// Where those of an earlier chunk of this list are: it is the same.
-    Same(usize),
-    /// In another row.
+    /// They came with it, and lie behind it.
+    Here,
+    /// Elsewhere.
     There(At),
 }
 
@@ -84,21 +80,18 @@ pub(super) fn put_key(out: &mut Vec<u8>, key: &[u8]) {
     out.extend_from_slice(key);
 }
 
-/// Appends one chunk to a transaction's list: its key, and where its bytes are: `0` and their number, `1` and the place
-/// in the list, or 2 more than the code of the row.
-pub(super) fn put_chunk(out: &mut Vec<u8>, key: &[u8], place: &Place) {
-    put_key(out, key);
+/// Appends a place: `0` here, otherwise 1 more than the code of where it is.
+pub(super) fn put_place(out: &mut Vec<u8>, place: &Place) {
     match place {
-        Place::Here(range) => {
-            put_number(out, 0);
-            put_number(out, range.len() as u64);
-        }
-        Place::Same(index) => {
-            put_number(out, 1);
-            put_number(out, *index as u64);
-        }
-        Place::There(at) => put_number(out, at.code().cast_unsigned().saturating_add(2)),
+        Place::Here => put_number(out, 0),
+        Place::There(at) => put_number(out, at.code().cast_unsigned().saturating_add(1)),
     }
+}
+
+/// Appends a chunk to a pending transaction's list: its key, and where it is.
+pub(super) fn put_chunk(out: &mut Vec<u8>, key: &[u8], at: At) {
+    put_key(out, key);
+    put_number(out, at.code().cast_unsigned());
 }
 
 /// Reads values from the front of a column.
@@ -141,49 +134,46 @@ impl<'a> Unpack<'a> {
         self.take(length.into())
     }
 
-    /// A transaction's list.
-    pub(super) fn chunks(self) -> Result<(Vec<ChunkId>, Vec<Place>), StorageError> {
-        let (mut ids, mut places) = (Vec::new(), Vec::new());
-        self.chunks_into(&mut ids, &mut places)?;
-        Ok((ids, places))
+    /// The bytes that are left.
+    pub(super) fn left(&self) -> usize {
+        self.0.len()
     }
 
-    /// A transaction's list, into these instead of what they held.
-    pub(super) fn chunks_into(mut self, ids: &mut Vec<ChunkId>, places: &mut Vec<Place>) -> Result<(), StorageError> {
-        let mut bytes = 0usize;
-        ids.clear();
-        places.clear();
+    pub(super) fn place(&mut self) -> Result<Place, StorageError> {
+        Ok(match self.number()? {
+            0 => Place::Here,
+            code => Place::There(At::of((code - 1).cast_signed())),
+        })
+    }
+
+    /// A pending transaction's list.
+    pub(super) fn chunks(mut self) -> Result<Vec<(ChunkId, At)>, StorageError> {
+        let mut chunks = Vec::new();
         while !self.is_empty() {
-            ids.push(chunk_of(self.key()?).ok_or_else(damaged)?);
-            places.push(match self.number()? {
-                0 => {
-                    let start = bytes;
-                    bytes = bytes.checked_add(self.size()?).ok_or_else(damaged)?;
-                    Place::Here(start..bytes)
-                }
-                1 => Place::Same(self.size()?),
-                code => Place::There(At::of((code - 2).cast_signed())),
-            });
+            let id = chunk_of(self.key()?).ok_or_else(damaged)?;
+            chunks.push((id, At::of(self.row()?)));
         }
-        Ok(())
+        Ok(chunks)
     }
 
-    /// Row numbers, ascending: the first, then how much more each further one is.
-    pub(super) fn rows(mut self) -> Result<Vec<i64>, StorageError> {
-        let (mut rows, mut row) = (Vec::new(), 0i64);
+    /// Rows of runs, ascending, and how many transactions each has: of the first the number, then how much more each
+    /// further one's is.
+    pub(super) fn runs(mut self) -> Result<Vec<(i64, u64)>, StorageError> {
+        let (mut runs, mut row) = (Vec::new(), 0i64);
         while !self.is_empty() {
             row = row.checked_add(self.row()?).ok_or_else(damaged)?;
-            rows.push(row);
+            runs.push((row, self.number()?));
         }
-        Ok(rows)
+        Ok(runs)
     }
 }
 
-/// Row numbers as [`Unpack::rows`] reads them.
-pub(super) fn pack_rows(rows: &[i64]) -> Vec<u8> {
+/// Runs as [`Unpack::runs`] reads them.
+pub(super) fn pack_runs(runs: &[(i64, u64)]) -> Vec<u8> {
     let (mut out, mut before) = (Vec::new(), 0);
-    for row in rows {
+    for (row, count) in runs {
         put_number(&mut out, (row - before).cast_unsigned());
+        put_number(&mut out, *count);
         before = *row;
     }
     out
@@ -207,41 +197,39 @@ mod tests {
         assert_eq!(trn_key(TrnId::ROOT), [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     }
 
-    fn place() -> impl Strategy<Value = Place> {
-        prop_oneof![
-            (0..1000usize).prop_map(|n| Place::Here(0..n)),
-            any::<u32>().prop_map(|n| Place::Same(n as usize)),
-            (0..i64::MAX / 4).prop_map(|nr| Place::There(At::Trn(nr))),
-            (0..i64::MAX / 4).prop_map(|nr| Place::There(At::Chunk(nr))),
-        ]
+    fn at() -> impl Strategy<Value = At> {
+        prop_oneof![(0..u64::MAX / 4).prop_map(|seq| At::Trn(Seq(seq))), (0..i64::MAX / 4).prop_map(At::Chunk),]
     }
 
     proptest! {
         #[test]
-        fn chunk_lists_round_trip(chunks in proptest::collection::vec(("[a-z0-9-]{1,64}|[0-9a-f]{64}", place()), 0..5)) {
-            let ids: Vec<ChunkId> = chunks.iter().map(|(id, _)| id.parse().unwrap()).collect();
-            let mut places: Vec<Place> = chunks.iter().map(|(_, place)| place.clone()).collect();
-            let mut bytes = 0;
-            for place in &mut places {
-                if let Place::Here(range) = place {
-                    (*range, bytes) = (bytes..bytes + range.len(), bytes + range.len());
-                }
-            }
-            let mut list = Vec::new();
-            ids.iter().zip(&places).for_each(|(id, place)| put_chunk(&mut list, &chunk_key(id), place));
-            prop_assert_eq!(Unpack(&list).chunks().unwrap(), (ids, places));
+        fn places_round_trip(place in prop_oneof![Just(Place::Here), at().prop_map(Place::There)]) {
+            let mut packed = Vec::new();
+            put_place(&mut packed, &place);
+            prop_assert_eq!(Unpack(&packed).place().unwrap(), place);
         }
 
         #[test]
-        fn row_lists_round_trip(mut rows in proptest::collection::vec(0..i64::MAX, 0..20)) {
-            rows.sort_unstable();
-            prop_assert_eq!(Unpack(&pack_rows(&rows)).rows().unwrap(), rows);
+        fn chunk_lists_round_trip(
+            chunks in proptest::collection::vec(("[a-z0-9-]{1,64}|[0-9a-f]{64}", at()), 0..5),
+        ) {
+            let chunks: Vec<(ChunkId, At)> = chunks.iter().map(|(id, at)| (id.parse().unwrap(), *at)).collect();
+            let mut list = Vec::new();
+            chunks.iter().for_each(|(id, at)| put_chunk(&mut list, &chunk_key(id), *at));
+            prop_assert_eq!(Unpack(&list).chunks().unwrap(), chunks);
+        }
+
+        #[test]
+        fn run_lists_round_trip(mut runs in proptest::collection::vec((0..i64::MAX, any::<u64>()), 0..20)) {
+            runs.sort_unstable();
+            prop_assert_eq!(Unpack(&pack_runs(&runs)).runs().unwrap(), runs);
         }
 
         #[test]
         fn damaged_columns_are_refused_and_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
             let _ = Unpack(&bytes).chunks();
-            let _ = Unpack(&bytes).rows();
+            let _ = Unpack(&bytes).place();
+            let _ = Unpack(&bytes).runs();
         }
     }
 }

@@ -14,14 +14,14 @@ pub(super) const APPLICATION_ID: i32 = 0x546f_6c48;
 /// `user_version`: the newest format that this code writes, and the newest that it reads.
 pub(super) const FORMAT: i32 = 1;
 
-/// Format 1. A push dirties as few pages as it can: its transaction and small chunks are one row of `trn`, behind the last
+/// Format 1. A push dirties as few pages as it can: its transaction and small chunks are one row of `run`, behind the last
 /// push's of any log, and what else it changes is in its log's row.
 ///
 /// - A row of `log` is one life of a log. Its number is never given again; an ended life leaves one row without a
 ///   generation, under a new number. `tail` lists the newest transactions, which are not in `block` and `name` yet.
-/// - `trn` are committed transactions, in the order they came. `chunks` says of each chunk where its bytes are; those of
-///   small chunks that came with the transaction are in `bytes`.
-/// - `block` says which rows are the transactions from `first` on, in order, up to the next block's first.
+/// - `run` are committed transactions, in the order they came: consecutive ones of a log, with the small chunks that came
+///   with them, as the frames that a pull sends. `places` says where other chunks are.
+/// - `block` says which runs hold the transactions from `first` on, in order, up to the next block's first.
 /// - `name` says where the transaction or chunk of a name is.
 /// - `chunk` are the other chunks, in the order they came.
 const FORMAT_1: &str = "
@@ -35,20 +35,18 @@ CREATE TABLE log (
   chain      BLOB NOT NULL,
   tail       BLOB NOT NULL
 ) STRICT;
-CREATE TABLE trn (
+CREATE TABLE run (
   nr     INTEGER PRIMARY KEY,
   log    INTEGER NOT NULL,
-  seq    INTEGER NOT NULL,
-  id     BLOB NOT NULL,
-  parent BLOB NOT NULL,
-  chain  BLOB NOT NULL,
-  chunks BLOB NOT NULL,
-  bytes  BLOB NOT NULL
+  first  INTEGER NOT NULL,
+  base   BLOB NOT NULL,
+  places BLOB NOT NULL,
+  frames BLOB NOT NULL
 ) STRICT;
 CREATE TABLE block (
   log   INTEGER NOT NULL,
   first INTEGER NOT NULL,
-  rows  BLOB NOT NULL,
+  runs  BLOB NOT NULL,
   PRIMARY KEY (log, first)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE name (

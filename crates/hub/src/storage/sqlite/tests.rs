@@ -154,7 +154,7 @@ fn a_deleted_log_leaves_nothing_but_its_tombstone() {
     let rows = |table: &str| -> i64 {
         connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
     };
-    assert_eq!(["log", "trn", "block", "name", "chunk", "pending"].map(rows), [2, 0, 0, 0, 0, 0]);
+    assert_eq!(["log", "run", "block", "name", "chunk", "pending"].map(rows), [2, 0, 0, 0, 0, 0]);
 }
 
 #[test]
@@ -182,4 +182,13 @@ fn what_is_no_hub_or_too_new_is_refused() {
     fs::write(directory.path(), "a file where the directory should be").unwrap();
     assert!(matches!(open(directory.path()), Err(OpenError::Io { .. })));
     fs::remove_file(directory.path()).unwrap();
+}
+
+#[test]
+fn a_disk_without_space_is_told_from_other_failures() {
+    let of = |code| failed(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None));
+    assert!(matches!(of(rusqlite::ffi::SQLITE_FULL), StorageError::Full(_)));
+    assert!(matches!(of(rusqlite::ffi::SQLITE_IOERR_SHMSIZE), StorageError::Full(_)));
+    assert!(matches!(of(rusqlite::ffi::SQLITE_IOERR_WRITE), StorageError::Failed(_)));
+    assert!(matches!(of(rusqlite::ffi::SQLITE_IOERR_FSYNC), StorageError::Failed(_)));
 }

@@ -1,6 +1,5 @@
 //! Rows of one SQLite transaction.
 
-use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
@@ -11,8 +10,9 @@ use uuid::Uuid;
 
 use super::end::End;
 use super::failed;
-use super::pack::{At, Key, Place, Unpack, chunk_key, damaged, pack_rows, put_chunk, trn_key};
-use crate::storage::{ChunkSource, Committed, Life, LogRow, Pending, ReadTxn, StorageError, Tip, Visit, WriteTxn};
+use super::pack::{At, Key, Place, Unpack, chunk_key, pack_runs, put_chunk, trn_key};
+use super::run::OpenRun;
+use crate::storage::{Committed, Life, LogRow, Pending, ReadTxn, StorageError, Tip, Visit, VisitRuns, WriteTxn};
 
 /// A chunk of at most so many bytes goes into the row of the transaction it came with.
 const SMALL_CHUNK: usize = 8 << 10;
@@ -25,12 +25,14 @@ const MOST_SMALL_CHUNKS: usize = 1024;
 
 /// The SQLite transaction that a connection is in: one snapshot, or the one hand that writes.
 pub(super) struct Txn<'a> {
-    connection: &'a Connection,
+    pub(super) connection: &'a Connection,
     /// The end of the chain that was last asked for. A writer changes it here, and writes it when its job ends.
     end: RefCell<Option<End>>,
     /// Whether the life that was last asked for has pending transactions.
     any_pending: Cell<Option<(Life, bool)>>,
     staged: Staged,
+    /// What a job appended and is not written yet.
+    open: RefCell<Option<OpenRun>>,
 }
 
 /// Small chunks that a job put, until a transaction takes them into its row.
@@ -41,16 +43,21 @@ struct Staged {
     bytes: usize,
 }
 
-const TRN_ROWS: &str = "SELECT seq, id, parent, chain, chunks, bytes FROM trn WHERE nr BETWEEN ?1 AND ?2 ORDER BY nr";
-
 impl<'a> Txn<'a> {
     pub(super) fn new(connection: &'a Connection) -> Self {
-        Self { connection, end: RefCell::new(None), any_pending: Cell::new(None), staged: Staged::default() }
+        Self {
+            connection,
+            end: RefCell::new(None),
+            any_pending: Cell::new(None),
+            staged: Staged::default(),
+            open: RefCell::new(None),
+        }
     }
 
     /// Writes what the job changed and did not write yet.
     pub(super) fn finish(mut self) -> Result<(), StorageError> {
         self.unstage()?;
+        self.settle()?;
         self.flush_tail(true)?;
         match self.end.get_mut() {
             Some(end) if end.changed => write_end(self.connection, end),
@@ -58,7 +65,7 @@ impl<'a> Txn<'a> {
         }
     }
 
-    fn row<T>(
+    pub(super) fn row<T>(
         &self,
         sql: &'static str,
         params: impl Params,
@@ -72,12 +79,13 @@ impl<'a> Txn<'a> {
         self.connection.prepare_cached(sql).map_err(failed)?.execute(params).map_err(failed)
     }
 
-    /// Does this with the end of a life's chain.
-    fn with_end<R>(
+    /// Does this with the end of a life's chain, of which all is written.
+    pub(super) fn with_end<R>(
         &self,
         life: Life,
         with: impl FnOnce(&mut End) -> Result<R, StorageError>,
     ) -> Result<R, StorageError> {
+        self.settle()?;
         let mut cached = self.end.borrow_mut();
         if let Some(end) = cached.as_mut().filter(|end| end.life == life) {
             return with(end);
@@ -122,7 +130,7 @@ impl<'a> Txn<'a> {
     }
 
     /// A chunk's bytes from where they are.
-    fn bytes_at(&self, id: &ChunkId, at: At) -> Result<Bytes, StorageError> {
+    pub(super) fn bytes_at(&self, life: Life, id: &ChunkId, at: At) -> Result<Bytes, StorageError> {
         let lost = || StorageError::Failed(format!("the bytes of chunk {id} are lost"));
         match at {
             At::Chunk(nr) => {
@@ -130,86 +138,32 @@ impl<'a> Txn<'a> {
                 let bytes = self.row("SELECT bytes FROM chunk WHERE nr = ?1", [nr], read)?;
                 bytes.map(Bytes::from).ok_or_else(lost)
             }
-            At::Trn(nr) => {
-                let read = |row: &Row<'_>| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?));
-                let row = self.row("SELECT chunks, bytes FROM trn WHERE nr = ?1", [nr], read)?;
-                let (chunks, bytes) = row.ok_or_else(lost)?;
-                let (ids, places) = Unpack(&chunks).chunks()?;
-                let index = ids.iter().position(|known| known == id).ok_or_else(lost)?;
-                let Some(Place::Here(range)) = places.get(index) else { return Err(lost()) };
-                Ok(Bytes::copy_from_slice(bytes.get(range.clone()).ok_or_else(lost)?))
-            }
+            At::Trn(seq) => self.came_with(life, seq, id)?.ok_or_else(lost),
         }
     }
 
-    /// The rows of the transactions after this place, block by block, until `visit` returns false.
-    fn blocks_after(
-        &self,
-        life: Life,
-        after: Seq,
-        visit: &mut dyn FnMut(&[i64]) -> Result<bool, StorageError>,
-    ) -> Result<(), StorageError> {
-        let tail: Vec<i64> =
-            self.with_end(life, |end| end.entries().map(|entry| Ok(entry?.row)).collect::<Result<_, _>>())?;
-        let (tip, count) = (self.with_end(life, |end| Ok(end.tip))?, tail.len() as u64);
-        let next = sql_int(after.next());
-        let mut blocks = self
-            .connection
-            .prepare_cached(
-                "SELECT first, rows FROM block WHERE log = ?1 AND first >= coalesce(
-                   (SELECT max(first) FROM block WHERE log = ?1 AND first <= ?2), 0) ORDER BY first",
-            )
-            .map_err(failed)?;
-        // Where all that is asked for is in the tail, no block is looked at.
-        if after.0 < tip.seq.0.saturating_sub(count) {
-            let mut found = blocks.query((life.0, next)).map_err(failed)?;
-            while let Some(row) = found.next().map_err(failed)? {
-                let first: i64 = row.get(0).map_err(failed)?;
-                let rows = row.get_ref(1).and_then(|value| Ok(value.as_blob()?)).map_err(failed)?;
-                let rows = Unpack(rows).rows()?;
-                if !visit(skipped(&rows, next - first))? {
-                    return Ok(());
-                }
-            }
-        }
-        let first = sql_int(tip.seq) - sql_int(Seq(count)) + 1;
-        visit(skipped(&tail, next - first)).map(|_| ())
-    }
-
-    /// The transactions after this place, in order, until `visit` returns false.
-    fn rows_after(
-        &self,
-        life: Life,
-        after: Seq,
-        visit: &mut dyn FnMut(&Row<'_>) -> Result<bool, StorageError>,
-    ) -> Result<(), StorageError> {
-        let mut statement = self.connection.prepare_cached(TRN_ROWS).map_err(failed)?;
-        self.blocks_after(life, after, &mut |rows| {
-            // Rows that lie side by side are read with one query.
-            for run in rows.chunk_by(|row, next| row + 1 == *next) {
-                let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
-                let mut found = statement.query((*first, *last)).map_err(failed)?;
-                let mut count = 0;
-                while let Some(row) = found.next().map_err(failed)? {
-                    count += 1;
-                    if !visit(row)? {
-                        return Ok(false);
-                    }
-                }
-                if count != run.len() {
-                    return Err(StorageError::Failed(format!("rows {first} to {last} are not whole")));
-                }
-            }
-            Ok(true)
-        })
-    }
-
-    /// The row of a committed transaction.
-    fn trn_row(&self, life: Life, id: TrnId) -> Result<Option<i64>, StorageError> {
+    /// The place of a committed transaction.
+    pub(super) fn trn_seq(&self, life: Life, id: TrnId) -> Result<Option<Seq>, StorageError> {
         match self.with_end(life, |end| end.find_trn(id))? {
-            Some(row) => Ok(Some(row)),
-            None => self.named(life, &trn_key(id)),
+            Some(seq) => Ok(Some(seq)),
+            None => Ok(self.named(life, &trn_key(id))?.map(|seq| Seq(seq.cast_unsigned()))),
         }
+    }
+
+    /// Writes the run that the job appends to, so that it can be found.
+    fn settle(&self) -> Result<(), StorageError> {
+        let Some(run) = self.open.borrow_mut().take() else { return Ok(()) };
+        self.execute(
+            "INSERT INTO run (log, first, base, places, frames) VALUES (?1, ?2, ?3, ?4, ?5)",
+            (run.life.0, sql_int(run.first), run.base.0, &run.places, &run.frames),
+        )?;
+        let row = self.connection.last_insert_rowid();
+        self.with_end(run.life, |end| {
+            for ((id, chain, keys), seq) in run.entries.iter().zip(run.first.0..) {
+                end.append(Tip { id: *id, seq: Seq(seq), chain: *chain }, row, keys);
+            }
+            Ok(())
+        })
     }
 
     /// Puts the tail into `block` and `name` where it is long enough.
@@ -222,20 +176,19 @@ impl<'a> Txn<'a> {
             .connection
             .prepare_cached("INSERT INTO name (log, key, at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
             .map_err(failed)?;
-        let mut rows = Vec::new();
-        for entry in end.entries() {
+        let (first, runs) = (end.first(), end.runs()?);
+        for (seq, entry) in (sql_int(first)..).zip(end.entries()) {
             let entry = entry?;
-            let row = entry.row;
-            rows.push(row);
-            insert.execute((life.0, trn_key(entry.id), row)).map_err(failed)?;
+            insert.execute((life.0, trn_key(entry.id), seq)).map_err(failed)?;
+            let at = At::Trn(Seq(seq.cast_unsigned())).code();
             for key in entry.keys() {
-                insert.execute((life.0, key?, At::Trn(row).code())).map_err(failed)?;
+                insert.execute((life.0, key?, at)).map_err(failed)?;
             }
         }
-        let first = sql_int(end.tip.seq) - sql_int(Seq(rows.len() as u64)) + 1;
         end.clear();
         drop(insert);
-        self.execute("INSERT INTO block (log, first, rows) VALUES (?1, ?2, ?3)", (life.0, first, pack_rows(&rows)))?;
+        let sql = "INSERT INTO block (log, first, runs) VALUES (?1, ?2, ?3)";
+        self.execute(sql, (life.0, sql_int(first), pack_runs(&runs)))?;
         Ok(())
     }
 
@@ -276,13 +229,8 @@ fn write_end(connection: &Connection, end: &End) -> Result<(), StorageError> {
 }
 
 /// Seqs grow by one from zero: they stay far below what SQLite's integers hold.
-fn sql_int(seq: Seq) -> i64 {
+pub(super) fn sql_int(seq: Seq) -> i64 {
     i64::try_from(seq.0).unwrap_or(i64::MAX)
-}
-
-/// The rows behind the first so many.
-fn skipped(rows: &[i64], skip: i64) -> &[i64] {
-    rows.get(usize::try_from(skip).unwrap_or(0)..).unwrap_or_default()
 }
 
 fn trn_id(row: &Row<'_>, column: usize) -> rusqlite::Result<TrnId> {
@@ -301,43 +249,6 @@ fn chain(row: &Row<'_>, column: usize) -> rusqlite::Result<ChainDigest> {
 fn end(row: &Row<'_>, life: Life, column: usize) -> rusqlite::Result<End> {
     let tip = Tip { id: trn_id(row, column)?, seq: seq(row, column + 1)?, chain: chain(row, column + 2)? };
     Ok(End::new(life, tip, row.get(column + 3)?))
-}
-
-/// A transaction from a row of [`TRN_ROWS`], and where its chunks are.
-fn committed(row: &Row<'_>) -> Result<(Committed, Vec<Place>), StorageError> {
-    let chunks = row.get_ref(4).and_then(|value| Ok(value.as_blob()?)).map_err(failed)?;
-    let (chunks, places) = Unpack(chunks).chunks()?;
-    Ok((committed_with(row, chunks)?, places))
-}
-
-/// A transaction from a row of [`TRN_ROWS`] whose chunks are known.
-fn committed_with(row: &Row<'_>, chunks: Vec<ChunkId>) -> Result<Committed, StorageError> {
-    let read = || {
-        Ok(Committed { id: trn_id(row, 1)?, seq: seq(row, 0)?, parent: trn_id(row, 2)?, chunks, chain: chain(row, 3)? })
-    };
-    read().map_err(failed)
-}
-
-/// The chunks of a transaction whose row is read.
-struct Chunks<'a> {
-    txn: &'a Txn<'a>,
-    ids: &'a [ChunkId],
-    places: &'a [Place],
-    bytes: &'a [u8],
-}
-
-impl ChunkSource for Chunks<'_> {
-    fn bytes(&self, index: usize) -> Result<Cow<'_, [u8]>, StorageError> {
-        let index = match self.places.get(index) {
-            Some(Place::Same(earlier)) => *earlier,
-            _ => index,
-        };
-        match (self.places.get(index), self.ids.get(index)) {
-            (Some(Place::Here(range)), _) => self.bytes.get(range.clone()).map(Cow::Borrowed).ok_or_else(damaged),
-            (Some(Place::There(at)), Some(id)) => Ok(Cow::Owned(self.txn.bytes_at(id, *at)?.into())),
-            _ => Err(damaged()),
-        }
-    }
 }
 
 impl ReadTxn for Txn<'_> {
@@ -363,24 +274,18 @@ impl ReadTxn for Txn<'_> {
     }
 
     fn committed(&self, life: Life, id: TrnId) -> Result<Option<Committed>, StorageError> {
-        let Some(nr) = self.trn_row(life, id)? else { return Ok(None) };
-        let mut statement = self.connection.prepare_cached(TRN_ROWS).map_err(failed)?;
-        let mut rows = statement.query((nr, nr)).map_err(failed)?;
-        match rows.next().map_err(failed)? {
-            Some(row) => Ok(Some(committed(row)?.0)),
-            None => Err(StorageError::Failed(format!("the row of transaction {id} is lost"))),
-        }
+        self.trn_seq(life, id)?.map(|seq| self.committed_at(life, seq)).transpose()
     }
 
     fn is_committed(&self, life: Life, id: TrnId) -> Result<bool, StorageError> {
-        Ok(self.trn_row(life, id)?.is_some())
+        Ok(self.trn_seq(life, id)?.is_some())
     }
 
     fn ids_after(&self, life: Life, after: Seq, limit: usize) -> Result<Vec<TrnId>, StorageError> {
         let mut ids = Vec::new();
         if limit > 0 {
-            self.rows_after(life, after, &mut |row| {
-                ids.push(trn_id(row, 1).map_err(failed)?);
+            self.parts_after(life, after, &mut |_, part| {
+                ids.push(part.transaction()?.id);
                 Ok(ids.len() < limit)
             })?;
         }
@@ -388,17 +293,11 @@ impl ReadTxn for Txn<'_> {
     }
 
     fn walk(&self, life: Life, after: Seq, visit: &mut Visit<'_>) -> Result<(), StorageError> {
-        let (mut ids, mut places) = (Vec::new(), Vec::new());
-        self.rows_after(life, after, &mut |row| {
-            let chunks = row.get_ref(4).and_then(|value| Ok(value.as_blob()?)).map_err(failed)?;
-            Unpack(chunks).chunks_into(&mut ids, &mut places)?;
-            let trn = committed_with(row, std::mem::take(&mut ids))?;
-            let bytes = row.get_ref(5).and_then(|value| Ok(value.as_blob()?)).map_err(failed)?;
-            let on = visit(&trn, &Chunks { txn: self, ids: &trn.chunks, places: &places, bytes })?;
-            // The list's memory serves the next one.
-            ids = trn.chunks;
-            Ok(on)
-        })
+        self.walk_parts(life, after, visit)
+    }
+
+    fn runs(&self, life: Life, after: Seq, visit: &mut VisitRuns<'_>) -> Result<(), StorageError> {
+        self.visit_runs(life, after, visit)
     }
 
     fn pending(&self, life: Life, id: TrnId) -> Result<Option<Pending>, StorageError> {
@@ -410,7 +309,13 @@ impl ReadTxn for Txn<'_> {
         let Some((parent, seq, base, chunks)) = self.row(sql, (life.0, id.as_bytes()), read)? else {
             return Ok(None);
         };
-        Ok(Some(Pending { id, parent, seq, base, chunks: Unpack(&chunks).chunks()?.0 }))
+        Ok(Some(Pending {
+            id,
+            parent,
+            seq,
+            base,
+            chunks: Unpack(&chunks).chunks()?.into_iter().map(|(id, _)| id).collect(),
+        }))
     }
 
     fn has_pending_child(&self, life: Life, parent: TrnId) -> Result<bool, StorageError> {
@@ -427,7 +332,7 @@ impl ReadTxn for Txn<'_> {
             return Ok(Some(bytes.clone()));
         }
         let at = self.chunk_at(life, &chunk_key(id))?;
-        at.map(|at| self.bytes_at(id, at)).transpose()
+        at.map(|at| self.bytes_at(life, id, at)).transpose()
     }
 }
 
@@ -452,14 +357,19 @@ impl WriteTxn for Txn<'_> {
     fn end_life(&mut self, log: LogId) -> Result<(), StorageError> {
         let LogRow::Living(life, generation) = self.log(log)? else { return Ok(()) };
         let mut rows = Vec::new();
-        self.blocks_after(life, Seq::ROOT, &mut |block| {
-            rows.extend_from_slice(block);
+        self.blocks_after(life, Seq::ROOT, &mut |_, runs| {
+            rows.extend(runs.iter().map(|(row, _)| *row));
             Ok(true)
         })?;
         for row in rows {
-            self.execute("DELETE FROM trn WHERE nr = ?1", [row])?;
+            self.execute("DELETE FROM run WHERE nr = ?1", [row])?;
         }
-        self.execute("DELETE FROM chunk WHERE nr IN (SELECT at >> 1 FROM name WHERE log = ?1 AND at & 1)", [life.0])?;
+        // Only what names of chunks say is about chunks: those of transactions lead to rows of `trn`, odd ones too.
+        self.execute(
+            "DELETE FROM chunk WHERE nr IN \
+             (SELECT at >> 1 FROM name WHERE log = ?1 AND at & 1 AND substr(key, 1, 1) <> x'01')",
+            [life.0],
+        )?;
         self.execute("DELETE FROM block WHERE log = ?1", [life.0])?;
         self.execute("DELETE FROM name WHERE log = ?1", [life.0])?;
         self.execute("DELETE FROM pending WHERE log = ?1", [life.0])?;
@@ -502,7 +412,7 @@ impl WriteTxn for Txn<'_> {
         let mut chunks = Vec::new();
         for id in &pending.chunks {
             let key = chunk_key(id);
-            put_chunk(&mut chunks, &key, &Place::There(self.chunk_here(life, id, &key)?));
+            put_chunk(&mut chunks, &key, self.chunk_here(life, id, &key)?);
         }
         self.execute(
             "INSERT INTO pending (log, id, parent, seq, base, chunks) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -519,37 +429,39 @@ impl WriteTxn for Txn<'_> {
     }
 
     fn append(&mut self, life: Life, trn: &Committed) -> Result<(), StorageError> {
-        let (mut chunks, mut bytes, mut keys) = (Vec::new(), Vec::new(), Vec::<Key>::new());
-        let mut earlier: HashMap<ChunkId, usize> = HashMap::new();
-        for (index, id) in trn.chunks.iter().enumerate() {
+        let (mut places, mut came) = (Vec::with_capacity(trn.chunks.len()), Vec::<(ChunkId, Key, Bytes)>::new());
+        let mut named = HashMap::new();
+        for id in &trn.chunks {
             let key = chunk_key(id);
-            let known = if trn.chunks.len() > 1 { earlier.insert(*id, index) } else { None };
-            let place = if let Some(first) = known {
-                earlier.insert(*id, first);
-                Place::Same(first)
-            } else if let Some(new) = self.take_staged(life, id) {
-                let start = bytes.len();
-                bytes.extend_from_slice(&new);
-                keys.push(key.clone());
-                Place::Here(start..bytes.len())
+            // The list may name a chunk again.
+            let place = if let Some(place) = named.get(id) {
+                *place
+            } else if let Some(bytes) = self.take_staged(life, id) {
+                came.push((*id, key, bytes));
+                Place::Here
             } else {
                 Place::There(self.chunk_here(life, id, &key)?)
             };
-            put_chunk(&mut chunks, &key, &place);
+            if trn.chunks.len() > 1 {
+                named.insert(id, place);
+            }
+            places.push(place);
         }
         self.unstage()?;
         if self.any_pending(life)? {
             self.execute("DELETE FROM pending WHERE log = ?1 AND id = ?2", (life.0, trn.id.as_bytes()))?;
         }
-        self.execute(
-            "INSERT INTO trn (log, seq, id, parent, chain, chunks, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            (life.0, sql_int(trn.seq), trn.id.as_bytes(), trn.parent.as_bytes(), trn.chain.0, chunks, bytes),
-        )?;
-        let row = self.connection.last_insert_rowid();
-        self.with_end(life, |end| {
-            end.append(trn.tip(), row, &keys);
-            Ok(())
-        })?;
-        self.flush_tail(false)
+        if self.open.get_mut().as_ref().is_none_or(|run| run.life != life) {
+            let base = self.with_end(life, |end| Ok(end.tip.chain))?;
+            *self.open.get_mut() = Some(OpenRun::new(life, trn.seq, base));
+        }
+        if let Some(run) = self.open.get_mut() {
+            run.append(trn, &places, &came);
+            if run.is_full() {
+                self.settle()?;
+                self.flush_tail(false)?;
+            }
+        }
+        Ok(())
     }
 }

@@ -1,0 +1,73 @@
+//! The OpenAPI document: what is written about the routes, served and kept in `docs/openapi.json`.
+
+pub(super) mod hub;
+mod parts;
+mod schemas;
+pub(super) mod v0;
+pub(super) mod v1;
+
+use std::sync::{Arc, OnceLock};
+
+use axum::Extension;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use tolstoy_proto::{media, paths};
+use utoipa::openapi::path::HttpMethod;
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Paths, SecurityRequirement, tag::TagBuilder};
+
+use super::error::ApiError;
+use super::table::{Describe, Routes};
+
+const ABOUT: &str = "Logs of transactions and their chunks, over two surfaces: `/1`, and `/0.1`, which is the API of the \
+    Mentat sync prototype. What the requests mean is in `docs/protocol.md`, how HTTP carries them in `docs/http.md`.";
+
+pub(super) fn routes() -> Routes {
+    Routes::default().get(paths::OPENAPI, document, hub::openapi)
+}
+
+async fn document(Extension(document): Extension<Document>) -> Result<Response, ApiError> {
+    let text = document.text().ok_or_else(|| ApiError::internal(&"the OpenAPI document cannot be written"))?;
+    Ok(([(header::CONTENT_TYPE, media::JSON)], text).into_response())
+}
+
+/// The document about all routes. It is written when it is first asked for.
+#[derive(Clone)]
+pub(super) struct Document(Arc<(Vec<(&'static str, HttpMethod, Describe)>, OnceLock<Option<Bytes>>)>);
+
+impl Document {
+    pub(super) fn of(described: Vec<(&'static str, HttpMethod, Describe)>) -> Self {
+        Self(Arc::new((described, OnceLock::new())))
+    }
+
+    fn text(&self) -> Option<Bytes> {
+        let (described, text) = &*self.0;
+        text.get_or_init(|| write(described).to_pretty_json().ok().map(|text| (text + "\n").into())).clone()
+    }
+}
+
+fn write(described: &[(&'static str, HttpMethod, Describe)]) -> OpenApi {
+    let mut paths = Paths::new();
+    for (path, method, describe) in described {
+        paths.add_path_operation(path, vec![method.clone()], describe());
+    }
+    let info = InfoBuilder::new()
+        .title("Tolstoy hub")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(ABOUT))
+        .license(Some(utoipa::openapi::License::new("MIT OR Apache-2.0")))
+        .build();
+    let tag = |name: &str, about: &str| TagBuilder::new().name(name).description(Some(about)).build();
+    OpenApiBuilder::new()
+        .info(info)
+        .paths(paths)
+        .components(Some(parts::responses(schemas::components())))
+        // Either: a hub that has no tokens, or one of them.
+        .security(Some([SecurityRequirement::default(), SecurityRequirement::new(parts::BEARER, [""; 0])]))
+        .tags(Some([
+            tag("hub", "The hub itself."),
+            tag("1", "The surface of Tolstoy's own clients."),
+            tag("0.1", "The surface of the Mentat sync prototype's clients."),
+        ]))
+        .build()
+}

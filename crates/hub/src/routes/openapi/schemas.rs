@@ -1,0 +1,184 @@
+//! The document's schemas.
+
+use serde_json::json;
+use tolstoy_proto::limits::{MAX_CANDIDATES, MAX_MISSING};
+use tolstoy_proto::v0::MAX_LIMIT;
+use utoipa::openapi::schema::{
+    AllOfBuilder, ArrayBuilder, ComponentsBuilder, Object, ObjectBuilder, OneOfBuilder, SchemaType, Type,
+};
+use utoipa::openapi::{KnownFormat, Ref, RefOr, Schema, SchemaFormat};
+
+pub(super) const LOG: &str = "3a1f0b52-6c1d-4a57-9f0e-5d1c2b7a9e10";
+pub(super) const TRN: &str = "5528ebc5-6bb6-433b-87d9-5ea00ec78bf9";
+const GENERATION: &str = "0198c9a0-7b1e-7d5a-8c3e-2f4a6b8c0d1e";
+/// The SHA-256 of `hello`.
+pub(super) const CHUNK: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+pub(super) const ROOT: &str = "00000000-0000-0000-0000-000000000000";
+const ZERO: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// A schema by its name.
+pub(super) fn named(name: &str) -> RefOr<Schema> {
+    RefOr::Ref(Ref::from_schema_name(name))
+}
+
+/// All schemas that have a name.
+pub(super) fn components() -> ComponentsBuilder {
+    ids(frames(states(ComponentsBuilder::new())))
+}
+
+fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+fn number(least: u64) -> ObjectBuilder {
+    let format = Some(SchemaFormat::KnownFormat(KnownFormat::Int64));
+    ObjectBuilder::new().schema_type(Type::Integer).format(format).minimum(Some(least))
+}
+
+/// An object that has all of these, and may have more in a later version.
+fn object<const N: usize>(about: &str, fields: [(&str, RefOr<Schema>); N]) -> Object {
+    let object = ObjectBuilder::new().schema_type(Type::Object).description(Some(about));
+    fields.into_iter().fold(object, |object, (name, schema)| object.property(name, schema).required(name)).build()
+}
+
+fn list(of: &str, most: Option<usize>) -> RefOr<Schema> {
+    ArrayBuilder::new().items(named(of)).max_items(most).build().into()
+}
+
+fn or_null(name: &str) -> RefOr<Schema> {
+    let null = ObjectBuilder::new().schema_type(SchemaType::Type(Type::Null));
+    OneOfBuilder::new().item(null).item(named(name)).into()
+}
+
+fn ids(components: ComponentsBuilder) -> ComponentsBuilder {
+    let uuid = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
+    components
+        .schema(
+            "Uuid",
+            text().pattern(Some(uuid)).description(Some("A UUID of 36 lowercase characters.")).examples([TRN]),
+        )
+        .schema(
+            "ChunkId",
+            text()
+                .pattern(Some("^[a-z0-9-]{1,64}$"))
+                .description(Some("A chunk's id. One of exactly 64 hex digits is the SHA-256 of the chunk's bytes."))
+                .examples([CHUNK]),
+        )
+        .schema("Digest", text().pattern(Some("^[0-9a-f]{64}$")).description(Some("32 bytes in hex.")).examples([ZERO]))
+        .schema("Seq", number(0).description(Some("A transaction's place in its log: the root has 0.")))
+}
+
+fn states(components: ComponentsBuilder) -> ComponentsBuilder {
+    let generation = object(
+        "A log's life. A delete ends it; the next write begins the next one.",
+        [("id", named("Uuid")), ("number", number(1).into())],
+    );
+    let state = object(
+        "A log's state. Without a generation it was never written, or was deleted.",
+        [
+            ("generation", or_null("Generation")),
+            ("head", named("Uuid")),
+            ("seq", named("Seq")),
+            ("chain", named("Digest")),
+        ],
+    );
+    let head =
+        object("HEAD: the newest committed transaction; the root where there is none.", [("head", named("Uuid"))]);
+    let new = object(
+        "A transaction: HEAD or a pending one is its parent, its chunks are here.",
+        [("parent", named("Uuid")), ("chunks", list("ChunkId", None))],
+    );
+    let committed = object(
+        "A committed transaction.",
+        [("id", named("Uuid")), ("seq", named("Seq")), ("parent", named("Uuid")), ("chunks", list("ChunkId", None))],
+    );
+    let listing = object(
+        "Committed transactions after `from`, ascending.",
+        [
+            ("from", named("Uuid")),
+            ("limit", number(0).maximum(Some(MAX_LIMIT)).into()),
+            ("transactions", list("Uuid", usize::try_from(MAX_LIMIT).ok())),
+        ],
+    );
+    let error = object(
+        "What is wrong, for programs and for people.",
+        [
+            ("error", kinds(&super::parts::KINDS.map(|(kind, _)| kind))),
+            ("message", text().description(Some("What and why.")).into()),
+        ],
+    );
+    let error = ObjectBuilder::from(error)
+        .property("state", named("State"))
+        .property("chunks", list("ChunkId", Some(MAX_MISSING)));
+    components
+        .schema("Generation", generation)
+        .schema("State", state)
+        .schema("Head", head)
+        .schema("NewTransaction", new)
+        .schema("CommittedTransaction", committed)
+        .schema("Listing", listing)
+        .schema("Error", error)
+}
+
+fn frames(components: ComponentsBuilder) -> ComponentsBuilder {
+    let frame = |kind: &str, about: &str, content: Object| object(about, [(kind, content.into())]);
+    let start = object(
+        "",
+        [
+            ("state", named("State")),
+            ("from", named("Uuid")),
+            ("from_seq", named("Seq")),
+            ("from_chain", named("Digest")),
+        ],
+    );
+    let push = object("", [("expect", list("Uuid", Some(MAX_CANDIDATES)))]);
+    let push = ObjectBuilder::from(push).property("generation", or_null("Generation")).build();
+    let transaction = object(
+        "",
+        [("id", named("Uuid")), ("seq", named("Seq")), ("parent", named("Uuid")), ("chunks", list("ChunkId", None))],
+    );
+    let bytes = text().content_encoding("base64");
+    let chunk = object("", [("id", named("ChunkId")), ("bytes", bytes.into())]);
+    let end = object("", [("count", number(0).into()), ("chain", named("Digest"))]);
+    let stream = |about: &str, first: &str| {
+        let items = OneOfBuilder::new()
+            .item(named(first))
+            .item(named("TransactionFrame"))
+            .item(named("ChunkFrame"))
+            .item(named("EndFrame"));
+        ArrayBuilder::new().items(items).min_items(Some(2)).description(Some(about)).build()
+    };
+    components
+        .schema("StartFrame", frame("start", "Opens a stream: the state it was read at, and where it starts.", start))
+        .schema("PushFrame", frame("push", "Opens a push: what the client knows, newest first.", push))
+        .schema("TransactionFrame", frame("transaction", "A transaction; its chunks follow.", transaction))
+        .schema("ChunkFrame", frame("chunk", "A chunk's bytes.", chunk))
+        .schema("EndFrame", frame("end", "Closes a stream. One without it was cut.", end))
+        .schema("PullStream", stream("Committed transactions, with a `start` first and an `end` last.", "StartFrame"))
+        .schema("PushStream", stream("Transactions to commit, with a `push` first and an `end` last.", "PushFrame"))
+        .schema(
+            "FrameBytes",
+            text().description(Some(
+                "The same frames in MessagePack, one after the other: each is preceded by its length, a u32 in big-endian \
+                 order, and is a map with one entry, as its JSON form. UUIDs are `bin` of 16, digests `bin` of 32, chunk ids \
+                 `str`, bytes `bin`.",
+            )),
+        )
+}
+
+/// A text that is one of these.
+pub(super) fn kinds(kinds: &[&str]) -> RefOr<Schema> {
+    text().enum_values(Some(kinds.iter().copied())).build().into()
+}
+
+/// An error of these kinds, with what they carry.
+pub(super) fn error_of(kinds_: &[&str], carries: Option<&str>) -> Schema {
+    let narrow = ObjectBuilder::new().schema_type(Type::Object).property("error", kinds(kinds_));
+    let narrow = carries.into_iter().fold(narrow, |narrow, field| narrow.required(field));
+    AllOfBuilder::new().item(named("Error")).item(narrow).build().into()
+}
+
+/// A state, as an example.
+pub(super) fn state_example() -> serde_json::Value {
+    json!({"generation": {"id": GENERATION, "number": 1}, "head": TRN, "seq": 1, "chain": ZERO})
+}
