@@ -4,12 +4,19 @@
 //! chunk, and never acknowledges what is not durable.
 
 mod gc;
+pub mod auth;
+mod connection;
 pub mod live;
+mod rate;
 mod routes;
 mod server;
 pub mod service;
 mod stalled;
 pub mod storage;
+mod tls;
 
-pub use server::{Hub, HubHandle, Options, ServeError, serve};
+pub use auth::Principal;
+pub use rate::Rate;
+pub use server::{Exposed, Hub, HubHandle, Options, ReloadError, Reloader, ServeError, may_listen, serve};
 pub use storage::{OpenError, SqliteOptions};
+pub use tls::{TlsError, TlsOptions};

@@ -10,3 +10,4 @@ mod output;
 mod room;
 mod serve;
 mod shell;
+mod token;
