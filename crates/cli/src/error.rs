@@ -347,8 +347,10 @@ impl Failure {
             K::Unauthorized => Self::new(Kind::HubRefused, message).hint(
                 "its owner makes tokens with `tolstoy token create`; give yours with --token-file FILE, or in $TOLSTOY_TOKEN",
             ),
+            K::NotFound => Self::new(Kind::HubRefused, message)
+                .hint("ask the hub's owner which logs your token covers; a new log needs one that covers all"),
             K::Forbidden => Self::new(Kind::HubRefused, message)
-                .hint("ask the hub's owner for a token with more rights; without tokens a hub answers only to localhost and 127.0.0.1"),
+                .hint("a hub without tokens answers only to localhost and 127.0.0.1; with tokens, its owner gives out their rights"),
             K::Internal => Self::new(Kind::HubRefused, message).hint("the hub's own log says why"),
             K::ChainMismatch => {
                 Self::new(Kind::Damaged, message).hint("sync the log into a new file, and compare; nothing was changed")

@@ -19,8 +19,8 @@ pub(super) const BEARER: &str = "bearer";
 /// Each kind of error, and when it is answered.
 pub(super) const KINDS: [(&str, &str); 19] = [
     ("bad-request", "The request is malformed. The same again will be refused again."),
-    ("unauthorized", "The hub wants a token, and this is none, or none that is valid here."),
-    ("forbidden", "The asker is not answered: wrong Host or Origin, or a token without the right."),
+    ("unauthorized", "The hub answers only who shows a token, and there was none, or none that is valid."),
+    ("forbidden", "The asker is not answered: wrong Host or Origin, or the token lacks a right."),
     ("not-found", "There is no such thing, or none that can be seen."),
     ("method-not-allowed", "The path knows other methods."),
     ("not-acceptable", "The request takes no content coding that the hub knows."),
@@ -32,7 +32,7 @@ pub(super) const KINDS: [(&str, &str); 19] = [
     ("unsupported-media-type", "The body's media type, or its content coding, is not known here."),
     ("missing-chunks", "Chunks are neither in the push nor on the hub."),
     ("chain-mismatch", "The client's chain digest is not the hub's, though HEAD is the same."),
-    ("rate-limited", "Too many requests from this token or address. Try again later."),
+    ("rate-limited", "More requests than this token or address may send. Try again later."),
     ("busy", "The hub has more to do than it can. Try again later."),
     ("full", "The hub's disk is full: nothing was changed."),
     ("quota", "The log holds as much as the hub's owner allows: nothing was changed. Reading and deleting still work."),
@@ -96,7 +96,7 @@ pub(super) fn responses(components: ComponentsBuilder) -> Components {
     let with_all = SHARED.iter().fold(components, |components, (name, status, kinds)| {
         let response = general(error(kinds, None)).header_ref(STATE, header_named(STATE));
         let response = match status {
-            401 => response.header("WWW-Authenticate", header(text(), "How to say who asks.")),
+            401 => response.header("WWW-Authenticate", header(text(), "`Bearer`, and what is wrong with the token.")),
             429 | 503 => response.header("Retry-After", whole_seconds()),
             415 => response.header("Accept-Encoding", takes()),
             _ => response,
@@ -188,7 +188,8 @@ impl Op {
             .description(Some(about))
             .schema(Some(named(schema)))
             .example(Some(Value::from(example)));
-        self.with(|operation| operation.parameter(parameter)).shared(&[400])
+        // A log that the token does not cover looks as if it was not there.
+        self.with(|operation| operation.parameter(parameter)).shared(&[400, 404])
     }
 
     /// A header that the request may have.
