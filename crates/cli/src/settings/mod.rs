@@ -161,6 +161,10 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "N", env = "TOLSTOY_STREAMS", hide_env = true, help_heading = LIMITS)]
     #[arg(default_value_t = hub().streams, value_parser = positive)]
     pub(crate) streams: usize,
+    /// How many requests wait for a log to change, at the same time; further ones are answered 503
+    #[arg(long, value_name = "N", env = "TOLSTOY_WAITS", hide_env = true, help_heading = LIMITS)]
+    #[arg(default_value_t = hub().waits, value_parser = positive)]
+    pub(crate) waits: usize,
     /// How long a TLS handshake may take
     #[arg(long, value_name = "DURATION", env = "TOLSTOY_HANDSHAKE_TIMEOUT", hide_env = true, help_heading = LIMITS)]
     #[arg(default_value_t = Period(hub().handshake_timeout))]
@@ -240,6 +244,7 @@ impl Settings {
             large_bodies: self.large_bodies,
             snapshot_uploads: self.snapshot_uploads,
             streams: self.streams,
+            waits: self.waits,
             header_timeout: self.header_timeout.0,
             stall_timeout: self.stall_timeout.0,
             drain: self.drain.0,
@@ -251,6 +256,7 @@ impl Settings {
                 queue: self.queue,
                 batch: self.batch,
                 checkpoint_pages: self.checkpoint_pages,
+                ..SqliteOptions::default()
             },
         })
     }

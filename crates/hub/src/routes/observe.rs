@@ -9,10 +9,9 @@ use axum::response::{IntoResponse, Json, Response};
 use serde_json::json;
 use tolstoy_proto::{ErrorKind, paths};
 
-use super::App;
 use super::error::ApiError;
-use super::openapi;
 use super::table::Routes;
+use super::{App, openapi};
 use crate::metrics::Now;
 use crate::storage::{SqliteStorage, StorageError};
 
@@ -26,7 +25,7 @@ pub(super) fn routes() -> Routes {
     Routes::default()
         .get(paths::HEALTHZ, healthz, openapi::hub::healthz)
         .get(paths::READYZ, readyz, openapi::hub::readyz)
-        .get("/metrics", metrics, openapi::hub::metrics)
+        .get(paths::METRICS, metrics, openapi::hub::metrics)
 }
 
 async fn healthz(State(app): State<Arc<App>>) -> Result<Response, ApiError> {

@@ -10,13 +10,12 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tolstoy_edn::Instant;
-use tolstoy_proto::{Generation, LogId, Seq, TrnId};
+use tolstoy_proto::{Generation, LogId, Seq, TrnId, paths};
 
-use super::App;
 use super::checked::Checked;
 use super::error::ApiError;
-use super::openapi;
 use super::table::Routes;
+use super::{App, openapi};
 use crate::activity::{Activity, Kind};
 use crate::metrics::Histogram;
 use crate::service::LogList;
@@ -47,7 +46,7 @@ fn within<'p>(page: &'p str, tag: &str) -> &'p str {
 }
 
 pub(super) fn routes() -> Routes {
-    Routes::default().get("/", root, openapi::hub::root).get("/1/status", status, openapi::hub::status)
+    Routes::default().get("/", root, openapi::hub::root).get(paths::STATUS, status, openapi::hub::status)
 }
 
 /// The page for browsers, a line of text for everybody else.

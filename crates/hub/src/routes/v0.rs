@@ -63,7 +63,7 @@ async fn put_head(
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     let Head { head } = json(&app, &headers, body).await?;
-    match app.service.v0_put_head(log, head).await? {
+    match app.writing().v0_put_head(log, head).await? {
         HeadOutcome::Done => Ok(StatusCode::NO_CONTENT),
         HeadOutcome::Conflict(why) => Err(ApiError::conflict(why)),
     }
@@ -114,7 +114,7 @@ async fn put_transaction(
 ) -> Result<StatusCode, ApiError> {
     let new: NewTransaction = json(&app, &headers, body).await?;
     check_chunk_ids(&new.chunks).map_err(ApiError::bad_request)?;
-    put(app.service.v0_put_transaction(log, id, new).await?)
+    put(app.writing().v0_put_transaction(log, id, new).await?)
 }
 
 async fn get_chunk(
@@ -133,7 +133,7 @@ async fn put_chunk(
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     let (bytes, _places) = body::whole(&app, &headers, body, MAX_CHUNK).await?;
-    put(app.service.v0_put_chunk(log, id, bytes).await?)
+    put(app.writing().v0_put_chunk(log, id, bytes).await?)
 }
 
 fn put(outcome: PutOutcome) -> Result<StatusCode, ApiError> {

@@ -90,7 +90,7 @@ async fn push(
     let coding = Coding::accepted(&headers)?;
     let (upload, places) = body::upload(&app, &headers, body, sent(&headers)?).await?;
     let expect = upload.expect().to_vec();
-    let outcome = app.service.push(log, upload).await?;
+    let outcome = app.writing().push(log, upload).await?;
     drop(places);
     match outcome {
         PushOutcome::Done(state, snapshot) => {

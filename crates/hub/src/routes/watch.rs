@@ -28,6 +28,7 @@ use crate::activity::{Act, Activity};
 use crate::auth::Principal;
 use crate::connection::Peer;
 use crate::metrics::NO_ROUTE;
+use crate::service::Service;
 
 /// The header of a request's id.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -121,6 +122,17 @@ pub(super) fn current_id() -> Option<RequestId> {
 pub(super) fn note_principal(principal: &Principal) {
     // Outside of a request there is nothing to note it for.
     let _ = CURRENT.try_with(|current| *current.principal.borrow_mut() = Some(principal.clone()));
+}
+
+impl App {
+    /// The rules, for one who writes under the name of the request's principal.
+    pub(super) fn writing(&self) -> Service {
+        let name = CURRENT.try_with(|current| current.principal.borrow().as_ref()?.name().map(Arc::from));
+        match name {
+            Ok(Some(name)) => self.service.by(name),
+            _ => self.service.clone(),
+        }
+    }
 }
 
 /// Answers the request, and notes it when it has ended.

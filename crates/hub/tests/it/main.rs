@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bodies;
+mod browser;
 mod closed;
 mod coded;
 mod common;
@@ -18,6 +19,7 @@ mod observed;
 mod pull;
 mod push;
 mod racing;
+mod status_page;
 mod tls;
 mod transcript;
 mod v0;

@@ -213,6 +213,7 @@ impl Op {
         self.with(|operation| operation.parameter(parameter))
     }
 
+    /// A part of the query.
     pub(super) fn may_ask(self, name: &str, schema: impl Into<RefOr<Schema>>, about: &str) -> Self {
         let parameter = ParameterBuilder::new()
             .name(name)
