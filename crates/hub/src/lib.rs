@@ -5,6 +5,7 @@
 
 pub mod auth;
 mod connection;
+mod gc;
 pub mod live;
 mod rate;
 mod routes;

@@ -15,9 +15,10 @@ use tolstoy_proto::Fingerprint;
 
 use crate::auth::{LiveTokens, TokenError};
 use crate::connection::{Host, converse};
+use crate::gc;
 use crate::rate::{Connections, Rate};
 use crate::routes::{self, App, Door, Gate, SMALL_BODY};
-use crate::service::Service;
+use crate::service::{GcFigures, Policy, Service};
 use crate::storage::{MemoryStorage, OpenError, SqliteOptions, SqliteStorage};
 use crate::tls::{Certificates, TlsError, TlsOptions};
 
@@ -53,6 +54,8 @@ pub struct Options {
     pub body_memory: usize,
     /// Large request bodies (over 256 KiB) at the same time. Each may hold twice the largest chunk.
     pub large_bodies: usize,
+    /// Snapshots that arrive at the same time. Each takes as much of the disk as it is long, until it is kept.
+    pub snapshot_uploads: usize,
     /// Long answers at the same time.
     pub streams: usize,
     /// Requests that wait for a log to change, at the same time; more are answered 503.
@@ -67,6 +70,10 @@ pub struct Options {
     pub stall_timeout: Duration,
     /// How long requests under way may take to end once the hub stops.
     pub drain: Duration,
+    /// How long the collector of garbage rests between two passes. A pass over logs without garbage costs little.
+    pub gc_rest: Duration,
+    /// What the owner decides about logs.
+    pub policy: Policy,
     /// The database.
     pub sqlite: SqliteOptions,
 }
@@ -87,6 +94,7 @@ impl Default for Options {
             requests: 8192,
             body_memory: 64 << 20,
             large_bodies: 4,
+            snapshot_uploads: 2,
             streams: 64,
             waits: 2048,
             handshake_timeout: Duration::from_secs(10),
@@ -94,6 +102,8 @@ impl Default for Options {
             header_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
+            gc_rest: Duration::from_secs(30),
+            policy: Policy::default(),
             sqlite: SqliteOptions::default(),
         }
     }
@@ -108,6 +118,7 @@ pub struct Hub {
     tokens: Arc<LiveTokens>,
     certificates: Option<Arc<Certificates>>,
     options: Options,
+    gc: gc::Figures,
 }
 
 impl Hub {
@@ -117,7 +128,7 @@ impl Hub {
     /// Where the directory cannot be used, another hub has it open, or what is in it is no hub's, damaged or too new.
     pub fn open(directory: &Path, env: Env, options: Options) -> Result<Self, OpenError> {
         let database = Arc::new(SqliteStorage::open(directory, &options.sqlite)?);
-        let service = Service::new(database.clone(), env.clone());
+        let service = Service::new(database.clone(), env.clone()).with_policy(options.policy);
         let tokens = LiveTokens::load(directory, options.require_token)?;
         let certificates = options.tls.as_ref().map(|tls| Certificates::load(tls, directory)).transpose()?;
         let hub = Self::new(service, env, tokens, Some(directory.to_owned()), options);
@@ -126,7 +137,7 @@ impl Hub {
 
     /// A hub that forgets everything when it stops, for tests. It has no tokens, and does no TLS.
     pub fn in_memory(env: Env, options: Options) -> Self {
-        let service = Service::new(Arc::new(MemoryStorage::new()), env.clone());
+        let service = Service::new(Arc::new(MemoryStorage::new()), env.clone()).with_policy(options.policy);
         let tokens = LiveTokens::none(options.require_token);
         Self::new(service, env, tokens, None, Options { tls: None, ..options })
     }
@@ -138,11 +149,13 @@ impl Hub {
             large: places(options.large_bodies),
             // Two for each connection, so that one is ready when a connection is.
             reads: places(options.sqlite.readers * 2),
+            snapshots: places(options.snapshot_uploads),
             streams: places(options.streams),
             waits: places(options.waits),
         };
         let app = Arc::new(App { service, gate, spool: directory, body_timeout: options.stall_timeout });
-        Self { app, env, database: None, tokens: Arc::new(tokens), certificates: None, options }
+        let (tokens, gc) = (Arc::new(tokens), gc::Figures::default());
+        Self { app, env, database: None, tokens, certificates: None, options, gc }
     }
 
     /// What reads the tokens and the certificate again while the hub serves.
@@ -158,6 +171,11 @@ impl Hub {
     /// The hub's rules, without HTTP.
     pub fn service(&self) -> &Service {
         &self.app.service
+    }
+
+    /// What the collector has done since the hub began to serve.
+    pub fn gc_figures(&self) -> GcFigures {
+        self.gc.get()
     }
 
     /// Does the writes that wait and closes the database; later requests are refused.
@@ -281,6 +299,7 @@ pub async fn serve(
     let places = Arc::new(Semaphore::new(connections as usize));
     let (stop, stopping) = watch::channel(());
     let host = Host { router, tls, options: Arc::new(hub.options.clone()), stopping };
+    let collector = gc::Runner::start(hub.service().clone(), hub.gc.0.clone(), hub.options.gc_rest)?;
     tracing::info!(%address, tls = host.tls.is_some(), tokens = hub.tokens.count(), "listening");
     tokio::select! {
         () = accept(&listener, &host, &hub.tokens, &places) => {}
@@ -292,7 +311,11 @@ pub async fn serve(
     if tokio::time::timeout(hub.options.drain, places.acquire_many(connections)).await.is_err() {
         tracing::warn!("some requests did not end in time and are cut");
     }
-    if tokio::task::spawn_blocking(move || hub.close()).await.is_err() {
+    let close = move || {
+        drop(collector);
+        hub.close();
+    };
+    if tokio::task::spawn_blocking(close).await.is_err() {
         tracing::error!("closing the database failed");
     }
     tracing::info!("stopped");

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+use axum::Extension;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,7 +18,8 @@ use tolstoy_proto::{ChunkId, Form, FrameEncoder, LogId, TrnId, media};
 use super::App;
 use super::coding::{self, Coder, Coding};
 use super::error::ApiError;
-use crate::service::{Pull, PullEnd, PullError};
+use super::state::Told;
+use crate::service::{Begin, Pull, PullEnd, PullError};
 use crate::storage::StorageError;
 
 /// Bytes of a page: what is read from the storage at once.
@@ -50,6 +52,7 @@ pub(super) async fn answer(
     app: &Arc<App>,
     log: LogId,
     from: Vec<TrnId>,
+    begin: Begin,
     form: Form,
     coding: Coding,
     status: StatusCode,
@@ -58,7 +61,7 @@ pub(super) async fn answer(
         let (app, from) = (app.clone(), from.clone());
         async move {
             let page = super::read(&app, move |service| {
-                let pull = service.pull(log, &from)?;
+                let pull = service.pull_with(log, &from, begin)?;
                 let encoder = FrameEncoder::new(form);
                 Reading { pull, encoder, coding, coder: None, buffers: Buffers::default() }.page()
             });
@@ -76,7 +79,7 @@ pub(super) async fn answer(
     let vary = (header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
     let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(content_type)), vary, coding::TAKES];
     let coding = page.coding();
-    Ok((status, headers, coding, body(app, page, place)).into_response())
+    Ok((status, Extension(Told), headers, coding, body(app, page, place)).into_response())
 }
 
 /// A chunk's bytes as an answer; none where there is no such chunk.

@@ -6,7 +6,8 @@
 use tolstoy_proto::{Seq, TrnId};
 
 use super::pack::{At, Unpack, put_key, put_number};
-use crate::storage::{Life, StorageError, Tip};
+use crate::storage::figures::minute;
+use crate::storage::{Life, StorageError, Tip, Usage};
 
 /// Transactions that a tail holds at most when a job ends.
 const LONGEST_TAIL: usize = 16;
@@ -23,6 +24,10 @@ const LARGEST_IN_JOB: usize = 64 << 10;
 pub(super) struct End {
     pub(super) life: Life,
     pub(super) tip: Tip,
+    pub(super) usage: Usage,
+    /// The minute that the row stands under, and who wrote since it was read.
+    pub(super) minute: i64,
+    pub(super) writer: Option<Box<str>>,
     tail: Vec<u8>,
     /// Transactions of the tail.
     count: usize,
@@ -39,9 +44,22 @@ pub(super) struct Entry<'a> {
 }
 
 impl End {
-    pub(super) fn new(life: Life, tip: Tip, tail: Vec<u8>) -> Self {
+    pub(super) fn new(life: Life, tip: Tip, usage: Usage, tail: Vec<u8>) -> Self {
         let count = Entries(Unpack(&tail)).count();
-        Self { life, tip, tail, count, changed: false }
+        Self { life, tip, usage, minute: minute(usage.written), writer: None, tail, count, changed: false }
+    }
+
+    /// So many bytes came.
+    pub(super) fn weigh(&mut self, bytes: u64, fresh: u64) {
+        self.usage.bytes = self.usage.bytes.saturating_add(bytes);
+        self.usage.fresh = self.usage.fresh.saturating_add(fresh);
+        self.changed = true;
+    }
+
+    /// So many bytes went.
+    pub(super) fn lighten(&mut self, bytes: u64) {
+        self.usage.bytes = self.usage.bytes.saturating_sub(bytes);
+        self.changed = true;
     }
 
     pub(super) fn tail(&self) -> &[u8] {
@@ -165,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_tail_tells_what_was_appended() {
-        let mut end = End::new(Life(1), Tip::ROOT, Vec::new());
+        let mut end = End::new(Life(1), Tip::ROOT, Usage::default(), Vec::new());
         let id = |n: u8| TrnId::from_bytes([n; 16]);
         for n in 1..=3 {
             let keys = [vec![n; 33], b"plain".to_vec()];
@@ -188,7 +206,7 @@ mod tests {
     #[test]
     fn a_damaged_tail_is_refused() {
         for tail in [vec![1], vec![0; 16], [vec![0; 17], vec![5, 200]].concat()] {
-            let end = End::new(Life(1), Tip::ROOT, tail);
+            let end = End::new(Life(1), Tip::ROOT, Usage::default(), tail);
             assert!(end.find_trn(TrnId::from_bytes([9; 16])).is_err());
         }
     }
