@@ -265,10 +265,7 @@ impl Refusal {
     }
 
     fn no_log() -> Self {
-        Self {
-            error: ApiError::bad_request("the path names no log: a log's name is a UUID in lowercase"),
-            told: None,
-        }
+        Self { error: ApiError::bad_request("the path names no log: a log's name is a UUID in lowercase"), told: None }
     }
 
     fn too_many(pause: Duration) -> Self {
