@@ -12,6 +12,7 @@ mod model;
 mod pull;
 mod push;
 mod racing;
+mod snapshots;
 mod transcript;
 mod v0;
 mod watched;
