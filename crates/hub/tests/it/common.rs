@@ -1,12 +1,13 @@
 //! A hub on a free port, and the requests that tests send.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 
 use serde_json::Value;
 use tempfile::TempDir;
 use tolstoy_env::{Clock, Entropy, Env, NoEntropy};
+use tolstoy_hub::storage::{Storage, StorageError, WriteJob, WriteTxn};
 use tolstoy_hub::{Hub, HubHandle, Options};
 use tolstoy_proto::{
     ChainDigest, Chunk, ChunkId, End, Form, Frame, FrameDecoder, FrameEncoder, LogId, LogState, Push, Seq, Transaction,
@@ -263,4 +264,42 @@ pub(crate) fn check_stream(frames: &[Frame]) {
     assert!(named.iter().all(|id| sent.contains(id)), "a chunk is missing");
     assert_eq!((end.count, end.chain), (count, tip.2));
     assert_eq!(tip, (start.state.head, start.state.seq, start.state.chain));
+}
+
+/// Whether the long suites run, as `docs/testing.md` says.
+#[allow(clippy::disallowed_methods, reason = "a test's own switch")]
+pub(crate) fn long() -> bool {
+    std::env::var("TOLSTOY_LONG").is_ok_and(|value| value == "1")
+}
+
+/// A storage whose writer does nothing until this is dropped: what is asked for meanwhile becomes one batch. One in memory,
+/// which has no writer, goes on.
+pub(crate) struct Held(#[expect(dead_code, reason = "it is let go when it is dropped")] mpsc::Sender<()>);
+
+/// Holds a storage's writer.
+pub(crate) fn hold(storage: &dyn Storage) -> Held {
+    struct Hold {
+        caller: std::thread::ThreadId,
+        entered: mpsc::Sender<()>,
+        released: Option<mpsc::Receiver<()>>,
+    }
+    impl WriteJob for Hold {
+        fn run(&mut self, _: &mut dyn WriteTxn) -> Result<(), StorageError> {
+            let _ = self.entered.send(());
+            // A second run has nothing to wait for; nor has one on the caller's own thread.
+            if let Some(released) = self.released.take()
+                && std::thread::current().id() != self.caller
+            {
+                let _ = released.recv();
+            }
+            Ok(())
+        }
+        fn done(self: Box<Self>, _: Result<(), StorageError>) {}
+    }
+    let (entered, inside) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let caller = std::thread::current().id();
+    storage.write(Box::new(Hold { caller, entered, released: Some(released) }));
+    inside.recv().unwrap();
+    Held(release)
 }
