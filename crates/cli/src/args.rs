@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -44,6 +45,10 @@ pub(crate) enum Command {
     Log(Log),
     Import(Import),
     Sync(Sync),
+    Backup(Backup),
+    Restore(Restore),
+    Fsck(Fsck),
+    Gc(Gc),
 }
 
 /// Show two devices sync through a hub, in a temporary directory, explained as it goes
@@ -267,6 +272,80 @@ pub(crate) struct Sync {
     pub(crate) output: Output,
 }
 
+/// Copy a hub's data into one file, also while the hub serves
+///
+/// The copy is the data as it is when the command begins: all logs with their chunks, pending transactions, snapshots, and
+/// the tombstones of deleted logs. Tokens, certificates and configuration are files of their own and are not in it. It
+/// appears under its name when it is whole and on the disk, and never over another file.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tolstoy backup /var/lib/tolstoy /backup/hub-2026-11-21.db
+  tolstoy fsck /backup/hub-2026-11-21.db     a backup can be checked as it is")]
+pub(crate) struct Backup {
+    /// The hub's data directory
+    #[arg(value_name = "DATA")]
+    pub(crate) data: PathBuf,
+    /// The new file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Make a hub's data directory from a backup
+///
+/// The directory must be empty or missing. The logs go on in the generations they had, with the HEAD of then: stores
+/// that have more supply the rest when they sync; what no store has is lost.
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// The backup
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The new data directory
+    #[arg(value_name = "DATA")]
+    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Check a hub's data: hash every chunk and snapshot, walk every chain
+///
+/// Says exactly what is wrong where, one line each, and changes nothing. It may run beside a hub: it sees the data as it is
+/// when it begins, and until it ends the write-ahead log keeps what is pushed meanwhile. Exits with 0 where all is well, with 1 (`damaged`) where
+/// something is wrong.
+#[derive(Debug, Args)]
+pub(crate) struct Fsck {
+    /// The hub's data directory, or a backup
+    #[arg(value_name = "DATA")]
+    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Remove what nobody can reach any more from a hub's data
+///
+/// A running hub does so by itself. Dead are pending transactions that can no longer become HEAD, and chunks that no other
+/// transaction names, once the last upload to their log is long enough ago; and what deleted logs left.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tolstoy gc /var/lib/tolstoy --dry-run
+  tolstoy gc /var/lib/tolstoy --after 12h")]
+pub(crate) struct Gc {
+    /// The hub's data directory
+    #[arg(value_name = "DATA")]
+    pub(crate) data: PathBuf,
+    /// Show what would be removed, and change nothing; also beside a running hub
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How long after a log's last upload: a number with s, m, h or d
+    #[arg(long, value_name = "PERIOD", default_value = "7d", value_parser = period)]
+    pub(crate) after: Duration,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
 /// How data is printed.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Output {
@@ -287,6 +366,10 @@ impl Command {
             Self::Log(args) => args.output.json,
             Self::Import(args) => args.output.json,
             Self::Sync(args) => args.output.json,
+            Self::Backup(args) => args.output.json,
+            Self::Restore(args) => args.output.json,
+            Self::Fsck(args) => args.output.json,
+            Self::Gc(args) => args.output.json,
         }
     }
 }
@@ -295,6 +378,21 @@ impl Command {
 fn address(text: &str) -> Result<SocketAddr, String> {
     let found = text.to_socket_addrs().ok().and_then(|mut all| all.next());
     found.ok_or_else(|| "an address and a port are needed, such as 127.0.0.1:7410".to_owned())
+}
+
+/// A time such as 90s, 30m, 12h or 7d.
+fn period(text: &str) -> Result<Duration, String> {
+    let wrong = || "a number and a unit are needed, such as 90s, 30m, 12h or 7d".to_owned();
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        _ => return Err(wrong()),
+    };
+    let number: u32 = number.parse().map_err(|_| wrong())?;
+    Ok(Duration::from_secs(u64::from(number) * seconds))
 }
 
 /// How many transactions to list.

@@ -22,7 +22,10 @@ pub use figures::{LogCursor, LogFigures, ReadFigures, Totals, Usage, WriteFigure
 pub use garbage::{Loose, ReadGarbage, Swept, WriteGarbage};
 pub use memory::MemoryStorage;
 pub use snapshots::{PIECE, ReadSnapshots, Snapshot, SnapshotId, WriteSnapshots};
-pub use sqlite::{OpenError, SqliteOptions, SqliteStorage};
+pub use sqlite::{
+    Checked, Copied, CopyError, Finding, Listener, OpenError, Progress, SqliteOptions, SqliteReader, SqliteStorage,
+    backup, fsck, restore,
+};
 
 /// Keeps logs.
 pub trait Storage: Send + Sync {
