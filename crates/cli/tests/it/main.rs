@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod devices;
 mod help;
+mod hub_data;
 mod killed;
 mod output;
 mod room;
