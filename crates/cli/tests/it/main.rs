@@ -5,6 +5,7 @@ mod bad_input;
 mod demo;
 mod devices;
 mod help;
+mod hostile;
 mod killed;
 mod output;
 mod room;

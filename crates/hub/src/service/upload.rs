@@ -8,7 +8,6 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::PathBuf;
 
 use super::id_key::{IdKey, id_key};
-use sha2::{Digest, Sha256};
 use tolstoy_proto::limits::{MAX_PUSH_FRAMES, MAX_TRANSACTION_CHUNKS};
 use tolstoy_proto::{
     ChainDigest, Chunk, ChunkId, End, Form, Frame, FrameDecoder, Push, Seq, Transaction, TrnId, encode_frame,
@@ -57,8 +56,8 @@ pub struct Uploader {
     next: usize,
     /// Passed over: they must be on the hub.
     absent: Vec<ChunkId>,
-    /// Chunks whose id is no content id, with the digest of the bytes sent.
-    plain: Vec<(ChunkId, [u8; 32])>,
+    /// Whether the id of any chunk that was sent is no content id.
+    plain: bool,
     frames: u64,
     end: Option<End>,
     spool: Spool,
@@ -76,7 +75,7 @@ impl Uploader {
             fresh: Vec::new(),
             next: 0,
             absent: Vec::new(),
-            plain: Vec::new(),
+            plain: false,
             frames: 0,
             end: None,
             spool: Spool::Memory { frames: Vec::new(), bytes: 0, directory },
@@ -152,7 +151,7 @@ impl Uploader {
         self.absent.extend(rest.iter().take(skipped));
         self.next += skipped + 1;
         if !id.is_digest() {
-            self.plain.push((id, Sha256::digest(&chunk.bytes).into()));
+            self.plain = true;
         } else if !id.matches(&chunk.bytes) {
             return Err(BadUpload::WrongDigest(id).into());
         }
@@ -201,7 +200,8 @@ pub struct Upload {
     /// The last transaction and its place.
     pub(super) last: Option<(TrnId, Seq)>,
     pub(super) absent: Vec<ChunkId>,
-    pub(super) plain: Vec<(ChunkId, [u8; 32])>,
+    /// Whether the id of any chunk that was sent is no content id.
+    pub(super) plain: bool,
     pub(super) end: End,
     spool: Spool,
 }
