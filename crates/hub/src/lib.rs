@@ -3,6 +3,7 @@
 //! [`storage`] keeps rows, [`service`] knows the rules, [`live`] wakes who waits, `routes` speaks HTTP, [`serve`] listens. A hub never looks into a
 //! chunk, and never acknowledges what is not durable.
 
+mod gc;
 pub mod live;
 mod routes;
 mod server;

@@ -15,8 +15,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
 use tolstoy_env::Env;
 
+use crate::gc;
 use crate::routes::{self, App, Gate, Guard, SMALL_BODY};
-use crate::service::Service;
+use crate::service::{GcFigures, Policy, Service};
 use crate::stalled::Stalled;
 use crate::storage::{MemoryStorage, OpenError, SqliteOptions, SqliteStorage};
 
@@ -31,6 +32,8 @@ pub struct Options {
     pub body_memory: usize,
     /// Large request bodies (over 256 KiB) at the same time. Each may hold twice the largest chunk.
     pub large_bodies: usize,
+    /// Snapshots that arrive at the same time. Each takes as much of the disk as it is long, until it is kept.
+    pub snapshot_uploads: usize,
     /// Long answers at the same time.
     pub streams: usize,
     /// Requests that wait for a log to change, at the same time; more are answered 503.
@@ -41,6 +44,10 @@ pub struct Options {
     pub stall_timeout: Duration,
     /// How long requests under way may take to end once the hub stops.
     pub drain: Duration,
+    /// How long the collector of garbage rests between two passes. A pass over logs without garbage costs little.
+    pub gc_rest: Duration,
+    /// What the owner decides about logs.
+    pub policy: Policy,
     /// The database.
     pub sqlite: SqliteOptions,
 }
@@ -52,11 +59,14 @@ impl Default for Options {
             connections: 4096,
             body_memory: 64 << 20,
             large_bodies: 4,
+            snapshot_uploads: 2,
             streams: 64,
             waits: 2048,
             header_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
+            gc_rest: Duration::from_secs(30),
+            policy: Policy::default(),
             sqlite: SqliteOptions::default(),
         }
     }
@@ -68,6 +78,7 @@ pub struct Hub {
     app: Arc<App>,
     database: Option<Arc<SqliteStorage>>,
     options: Options,
+    gc: gc::Figures,
 }
 
 impl Hub {
@@ -77,13 +88,14 @@ impl Hub {
     /// Where the directory cannot be used, another hub has it open, or what is in it is no hub's or too new.
     pub fn open(directory: &Path, env: Env, options: Options) -> Result<Self, OpenError> {
         let database = Arc::new(SqliteStorage::open(directory, &options.sqlite)?);
-        let service = Service::new(database.clone(), env);
+        let service = Service::new(database.clone(), env).with_policy(options.policy);
         Ok(Self::new(service, Some(database), Some(directory.to_owned()), options))
     }
 
     /// A hub that forgets everything when it stops, for tests.
     pub fn in_memory(env: Env, options: Options) -> Self {
-        Self::new(Service::new(Arc::new(MemoryStorage::new()), env), None, None, options)
+        let service = Service::new(Arc::new(MemoryStorage::new()), env).with_policy(options.policy);
+        Self::new(service, None, None, options)
     }
 
     fn new(service: Service, database: Option<Arc<SqliteStorage>>, spool: Option<PathBuf>, options: Options) -> Self {
@@ -93,16 +105,22 @@ impl Hub {
             large: places(options.large_bodies),
             // Two for each connection, so that one is ready when a connection is.
             reads: places(options.sqlite.readers * 2),
+            snapshots: places(options.snapshot_uploads),
             streams: places(options.streams),
             waits: places(options.waits),
         };
         let app = Arc::new(App { service, gate, spool, body_timeout: options.stall_timeout });
-        Self { app, database, options }
+        Self { app, database, options, gc: gc::Figures::default() }
     }
 
     /// The hub's rules, without HTTP.
     pub fn service(&self) -> &Service {
         &self.app.service
+    }
+
+    /// What the collector has done since the hub began to serve.
+    pub fn gc_figures(&self) -> GcFigures {
+        self.gc.get()
     }
 
     /// Does the writes that wait and closes the database; later requests are refused.
@@ -146,6 +164,7 @@ pub async fn serve(
     let connections = u32::try_from(hub.options.connections.max(1)).unwrap_or(u32::MAX);
     let places = Arc::new(Semaphore::new(connections as usize));
     let (stop, stopping) = watch::channel(());
+    let collector = gc::Runner::start(hub.service().clone(), hub.gc.0.clone(), hub.options.gc_rest)?;
     tracing::info!(%address, "listening");
     tokio::select! {
         () = accept(&listener, &router, &places, &stopping, &hub.options) => {}
@@ -156,7 +175,11 @@ pub async fn serve(
     if tokio::time::timeout(hub.options.drain, places.acquire_many(connections)).await.is_err() {
         tracing::warn!("some requests did not end in time and are cut");
     }
-    if tokio::task::spawn_blocking(move || hub.close()).await.is_err() {
+    let close = move || {
+        drop(collector);
+        hub.close();
+    };
+    if tokio::task::spawn_blocking(close).await.is_err() {
         tracing::error!("closing the database failed");
     }
     tracing::info!("stopped");

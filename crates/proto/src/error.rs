@@ -14,18 +14,48 @@ pub struct ErrorBody {
     pub error: ErrorKind,
     /// What and why, for people.
     pub message: String,
-    /// With [`ErrorKind::Generation`]: the log's state.
+    /// The log's state, where the answer depends on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<LogState>,
     /// With [`ErrorKind::MissingChunks`]: which, at most [`crate::limits::MAX_MISSING`] of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunks: Option<Vec<ChunkId>>,
+    /// With [`ErrorKind::Quota`]: which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Quota>,
+}
+
+/// A limit of what a log may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quota {
+    /// What is counted.
+    pub of: QuotaKind,
+    /// How many the log may hold.
+    pub limit: u64,
+    /// How many it holds.
+    pub used: u64,
+}
+
+/// What a quota counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QuotaKind {
+    /// Bytes of chunks, transactions and snapshots.
+    Bytes,
+    /// Committed transactions.
+    Transactions,
+}
+
+impl fmt::Display for QuotaKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 impl ErrorBody {
     /// An error with nothing but its message.
     pub fn new(error: ErrorKind, message: impl Into<String>) -> Self {
-        Self { error, message: message.into(), state: None, chunks: None }
+        Self { error, message: message.into(), state: None, chunks: None, quota: None }
     }
 }
 
@@ -63,6 +93,8 @@ pub enum ErrorKind {
     Busy,
     /// The hub's disk is full.
     Full,
+    /// The log holds as much as the hub's owner allows. Reading and deleting still work.
+    Quota,
     /// The hub failed. Its own log says why.
     Internal,
     /// A kind that this version does not know.

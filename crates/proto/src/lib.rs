@@ -11,14 +11,16 @@ mod ids;
 pub mod limits;
 pub mod media;
 pub mod paths;
+mod snapshot;
 mod state;
 pub mod v0;
 
 pub use digest::{ChainDigest, derive_trn};
-pub use error::{ErrorBody, ErrorKind};
+pub use error::{ErrorBody, ErrorKind, Quota, QuotaKind};
 pub use frame::{
-    Chunk, End, Form, Frame, FrameDecoder, FrameEncoder, FrameError, Push, RawFrame, Start, Transaction,
+    Chunk, End, Form, Frame, FrameDecoder, FrameEncoder, FrameError, Piece, Push, RawFrame, Start, Transaction,
     check_chunk_ids, encode_chunk, encode_frame, encode_transaction,
 };
 pub use ids::{BadId, ChunkId, LogId, Seq, TrnId, parse_uuid};
+pub use snapshot::{BlobDigest, Pushed, Snapshot, SnapshotWanted, Snapshots, Urgency};
 pub use state::{Generation, LogState};

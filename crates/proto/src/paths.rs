@@ -28,6 +28,16 @@ pub fn pull(log: LogId, from: &[TrnId]) -> String {
     path
 }
 
+/// GET: the snapshots that the hub has of the log.
+pub fn snapshots(log: LogId) -> String {
+    format!("/1/logs/{log}/snapshots")
+}
+
+/// GET, PUT: the snapshot that stands for the log up to this transaction.
+pub fn snapshot(log: LogId, trn: TrnId) -> String {
+    format!("/1/logs/{log}/snapshots/{trn}")
+}
+
 /// GET, DELETE: the log in the 0.1 API.
 pub fn v0_base(log: LogId) -> String {
     format!("/0.1/{log}")

@@ -254,7 +254,7 @@ async fn read(mut body: impl Body) -> Option<(Start, HashSet<TrnId>)> {
                 }
                 Frame::Chunk(chunk) => assert!(chunk.id.matches(&chunk.bytes)),
                 Frame::End(end) => assert_eq!(Some(end.chain), chain),
-                Frame::Push(_) => panic!("a push"),
+                Frame::Push(_) | Frame::Snapshot(_) | Frame::Piece(_) => panic!("not in a pull"),
             }
         }
     }

@@ -40,7 +40,7 @@ impl Places {
 }
 
 /// A body that arrives, as it is sent: where it is coded, its bytes here are the coded ones.
-struct Incoming<'a> {
+pub(super) struct Incoming<'a> {
     app: &'a App,
     body: Body,
     is_coded: bool,
@@ -54,7 +54,7 @@ struct Incoming<'a> {
 }
 
 impl<'a> Incoming<'a> {
-    async fn new(app: &'a App, headers: &HeaderMap, body: Body, limit: usize) -> Result<Self, ApiError> {
+    pub(super) async fn new(app: &'a App, headers: &HeaderMap, body: Body, limit: usize) -> Result<Self, ApiError> {
         let until = Instant::now() + app.body_timeout;
         let is_coded = is_zstd(headers)?;
         let mut incoming = Self { app, body, is_coded, arrived: 0, ended: false, limit, stride: 0, until };
@@ -66,7 +66,7 @@ impl<'a> Incoming<'a> {
     }
 
     /// The next piece; none at the end.
-    async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
         let Some(piece) = self.piece().await? else { return Ok(None) };
         self.arrived += piece.len();
         if self.arrived > self.most() {
@@ -103,12 +103,18 @@ impl<'a> Incoming<'a> {
     }
 
     /// The client has the whole patience from here: what the hub waited for was no fault of its.
-    fn give_time(&mut self) {
+    pub(super) fn give_time(&mut self) {
         self.stride = 0;
         self.until = Instant::now() + self.app.body_timeout;
     }
 
     async fn refuse(&mut self) -> ApiError {
+        self.forget().await;
+        ApiError::too_large(self.limit)
+    }
+
+    /// Reads what else the client sends and forgets it, so that it hears why it is refused.
+    pub(super) async fn forget(&mut self) {
         self.give_time();
         let mut forgotten = 0;
         while forgotten < PATIENCE {
@@ -117,7 +123,6 @@ impl<'a> Incoming<'a> {
                 Ok(None) | Err(_) => break,
             }
         }
-        ApiError::too_large(self.limit)
     }
 }
 
@@ -225,8 +230,7 @@ pub(super) async fn upload(
     let reading: Result<Reading, ApiError> = reader.await.map_err(|error| ApiError::internal(&error))?;
     match (reading, cut) {
         (Err(error), _) => {
-            // What else the client sends is forgotten, so that it hears why it is refused.
-            incoming.refuse().await;
+            incoming.forget().await;
             Err(error)
         }
         (Ok(_), Some(error)) => Err(error),

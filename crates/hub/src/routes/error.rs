@@ -3,10 +3,12 @@
 use std::fmt;
 use std::io::ErrorKind as IoErrorKind;
 
+use axum::Extension;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
-use tolstoy_proto::{ErrorBody, ErrorKind};
+use tolstoy_proto::{ErrorBody, ErrorKind, LogState, Quota};
 
+use super::state::Told;
 use crate::service::{BadUpload, UploadError};
 use crate::storage::StorageError;
 
@@ -51,6 +53,15 @@ impl ApiError {
             ErrorKind::TooLarge,
             format!("the body is longer than {limit} bytes, the most that is taken here"),
         )
+    }
+
+    /// The log holds as much as it may.
+    pub(super) fn quota(quota: Quota, state: Option<LogState>) -> Self {
+        let Quota { of, limit, used } = quota;
+        let message = format!("the log may hold {limit} {of} and holds {used}: nothing was changed");
+        let mut body = ErrorBody::new(ErrorKind::Quota, message);
+        (body.quota, body.state) = (Some(quota), state);
+        Self::with(StatusCode::INSUFFICIENT_STORAGE, body)
     }
 
     /// The hub is going down.
@@ -103,7 +114,8 @@ impl From<UploadError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(self.body)).into_response();
+        let told = self.body.state.is_some().then_some(Extension(Told));
+        let mut response = (self.status, told, Json(self.body)).into_response();
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }

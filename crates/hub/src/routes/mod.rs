@@ -6,6 +6,8 @@ mod coding;
 mod error;
 mod guard;
 mod openapi;
+mod snapshots;
+mod state;
 mod stream;
 mod table;
 mod v0;
@@ -54,6 +56,8 @@ pub(crate) struct Gate {
     pub(crate) large: Arc<Semaphore>,
     /// Reads of the storage.
     pub(crate) reads: Arc<Semaphore>,
+    /// Snapshots that arrive, each in a file.
+    pub(crate) snapshots: Arc<Semaphore>,
     /// Answers that are longer than a page.
     pub(crate) streams: Arc<Semaphore>,
     /// Requests that wait for a log to change. Who finds no room is told so.
@@ -66,7 +70,7 @@ pub(crate) fn router(app: Arc<App>, guard: Guard) -> Router {
         .get("/", root, openapi::hub::root)
         .get(paths::HEALTHZ, healthz, openapi::hub::healthz)
         .and(v0::routes())
-        .and(v1::routes())
+        .and(v1::routes().and(snapshots::routes()).told(app.clone()))
         .and(openapi::routes())
         .split();
     routes

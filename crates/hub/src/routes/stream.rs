@@ -1,9 +1,11 @@
 //! Streams of committed transactions as response bodies.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+use axum::Extension;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,13 +19,14 @@ use tolstoy_proto::{ChunkId, Form, FrameEncoder, LogId, TrnId, media};
 use super::App;
 use super::coding::{self, Coder, Coding};
 use super::error::ApiError;
-use crate::service::{Pull, PullEnd, PullError};
+use super::state::Told;
+use crate::service::{Begin, Pull, PullEnd, PullError};
 use crate::storage::StorageError;
 
 /// Bytes of a page: what is read from the storage at once.
 const PAGE: usize = 256 << 10;
 
-/// Pages that wait to be sent.
+/// Pages that wait to be sent, or longer ones of as many bytes.
 const QUEUE: usize = 4;
 
 /// The form that the asker wants: JSON where `Accept` prefers it to MessagePack.
@@ -50,6 +53,7 @@ pub(super) async fn answer(
     app: &Arc<App>,
     log: LogId,
     from: Vec<TrnId>,
+    begin: Begin,
     form: Form,
     coding: Coding,
     status: StatusCode,
@@ -58,7 +62,7 @@ pub(super) async fn answer(
         let (app, from) = (app.clone(), from.clone());
         async move {
             let page = super::read(&app, move |service| {
-                let pull = service.pull(log, &from)?;
+                let pull = service.pull_with(log, &from, begin)?;
                 let encoder = FrameEncoder::new(form);
                 Reading { pull, encoder, coding, coder: None, buffers: Buffers::default() }.page()
             });
@@ -76,7 +80,7 @@ pub(super) async fn answer(
     let vary = (header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
     let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(content_type)), vary, coding::TAKES];
     let coding = page.coding();
-    Ok((status, headers, coding, body(app, page, place)).into_response())
+    Ok((status, Extension(Told), headers, coding, body(app, page, place)).into_response())
 }
 
 /// A chunk's bytes as an answer; none where there is no such chunk.
@@ -247,6 +251,8 @@ struct Pages {
     app: Arc<App>,
     queue: mpsc::Receiver<Bytes>,
     room: mpsc::Sender<Bytes>,
+    /// Bytes in the queue: a page may be as long as a chunk.
+    queued: Arc<AtomicUsize>,
     reader: Reader,
     _place: OwnedSemaphorePermit,
 }
@@ -266,14 +272,15 @@ enum Reader {
 impl Pages {
     fn new(app: Arc<App>, first: Bytes, rest: Option<Box<Reading>>, place: OwnedSemaphorePermit) -> Self {
         let (room, queue) = mpsc::channel(QUEUE);
+        let queued = Arc::new(AtomicUsize::new(first.len()));
         let sent = room.try_send(first);
         debug_assert!(sent.is_ok(), "a new queue has room");
-        Self { app, queue, room, reader: rest.map_or(Reader::Done, Reader::Parked), _place: place }
+        Self { app, queue, room, queued, reader: rest.map_or(Reader::Done, Reader::Parked), _place: place }
     }
 
     /// Starts a reader where half of the queue is free, and takes note of one that has ended.
     fn go_on(&mut self, cx: &mut Context<'_>) {
-        if self.queue.len() <= QUEUE / 2 {
+        if self.queued.load(Ordering::Relaxed) <= QUEUE * PAGE / 2 {
             self.reader = match std::mem::replace(&mut self.reader, Reader::Done) {
                 Reader::Parked(reading) => self.start(reading),
                 other => other,
@@ -291,11 +298,14 @@ impl Pages {
     }
 
     fn start(&self, mut reading: Box<Reading>) -> Reader {
-        let (app, room) = (self.app.clone(), self.room.clone());
+        let (app, room, queued) = (self.app.clone(), self.room.clone(), self.queued.clone());
         Reader::Running(tokio::spawn(async move {
             let burst = super::read(&app, move |_| {
-                while let Ok(place) = room.try_reserve() {
+                while queued.load(Ordering::Relaxed) < QUEUE * PAGE
+                    && let Ok(place) = room.try_reserve()
+                {
                     let page = reading.page()?;
+                    queued.fetch_add(page.bytes.len(), Ordering::Relaxed);
                     place.send(page.bytes);
                     match page.rest {
                         Some(rest) => reading = rest,
@@ -325,6 +335,7 @@ impl http_body::Body for Pages {
         loop {
             self.go_on(cx);
             if let Poll::Ready(Some(bytes)) = self.queue.poll_recv(cx) {
+                self.queued.fetch_sub(bytes.len(), Ordering::Relaxed);
                 return Poll::Ready(Some(Ok(BodyFrame::data(bytes))));
             }
             match self.reader {
@@ -343,8 +354,6 @@ impl http_body::Body for Pages {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use super::*;
 
     #[tokio::test]

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::handler::Handler;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, on};
 use utoipa::openapi::path::{HttpMethod, Operation};
 
-use super::App;
+use super::{App, state};
 
 /// Gives what is written about a route.
 pub(super) type Describe = fn() -> Operation;
@@ -51,6 +52,12 @@ impl Routes {
         T: 'static,
     {
         self.add(path, (HttpMethod::Delete, MethodFilter::DELETE), handler, describe)
+    }
+
+    /// With the log's state in each answer.
+    pub(super) fn told(self, app: Arc<App>) -> Self {
+        let router = self.router.route_layer(from_fn_with_state(app, state::tell));
+        Self { router, described: self.described }
     }
 
     /// All of both.

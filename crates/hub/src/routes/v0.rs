@@ -139,6 +139,7 @@ fn put(outcome: PutOutcome) -> Result<StatusCode, ApiError> {
         PutOutcome::UnknownChunk(id) => Err(ApiError::not_found(format!("there is no chunk {id}"))),
         PutOutcome::WrongDigest => Err(ApiError::bad_request("the chunk's id is a SHA-256, and not that of the bytes")),
         PutOutcome::Conflict(why) => Err(ApiError::conflict(why)),
+        PutOutcome::Quota(quota) => Err(ApiError::quota(quota, None)),
     }
 }
 

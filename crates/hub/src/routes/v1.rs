@@ -2,21 +2,23 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use serde::Deserialize;
 use tolstoy_proto::limits::MAX_CANDIDATES;
-use tolstoy_proto::{ErrorBody, ErrorKind, Form, LogId, LogState, TrnId, media};
+use tolstoy_proto::{ErrorBody, ErrorKind, Form, LogId, LogState, Pushed, TrnId, media};
 
 use super::checked::Checked;
 use super::coding::{self, Coding};
 use super::error::ApiError;
+use super::state::Told;
 use super::table::Routes;
 use super::watched::{self, WaitArgs};
 use super::{App, body, openapi, stream};
-use crate::service::PushOutcome;
+use crate::service::{Begin, PushOutcome};
 
 pub(super) fn routes() -> Routes {
     Routes::default()
@@ -32,7 +34,7 @@ async fn info(
     Checked(Query(args)): Checked<Query<WaitArgs>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    watched::answer(&app, log, &headers, &args, Json).await
+    watched::answer(&app, log, &headers, &args, |state| (Extension(Told), Json(state))).await
 }
 
 async fn delete(State(app): State<Arc<App>>, Checked(Path(log)): Checked<Path<LogId>>) -> Result<StatusCode, ApiError> {
@@ -43,6 +45,8 @@ async fn delete(State(app): State<Arc<App>>, Checked(Path(log)): Checked<Path<Lo
 #[derive(Debug, Deserialize)]
 struct PullArgs {
     from: Option<String>,
+    /// `1`: begin with the newest snapshot, where the stream begins at the root.
+    snapshot: Option<u8>,
 }
 
 async fn pull(
@@ -53,7 +57,8 @@ async fn pull(
 ) -> Result<Response, ApiError> {
     let from = candidates(args.from.as_deref().unwrap_or(""))?;
     let coding = Coding::accepted(&headers)?;
-    stream::answer(&app, log, from, stream::accepted(&headers), coding, StatusCode::OK).await
+    let begin = if args.snapshot == Some(1) { Begin::Snapshot } else { Begin::Transactions };
+    stream::answer(&app, log, from, begin, stream::accepted(&headers), coding, StatusCode::OK).await
 }
 
 fn candidates(text: &str) -> Result<Vec<TrnId>, ApiError> {
@@ -81,9 +86,21 @@ async fn push(
     let outcome = app.service.push(log, upload).await?;
     drop(places);
     match outcome {
-        PushOutcome::Done(state) => Ok(([coding::TAKES], Json(state)).into_response()),
+        PushOutcome::Done(state, snapshot) => {
+            Ok((Extension(Told), [coding::TAKES], Json(Pushed { state, snapshot })).into_response())
+        }
+        PushOutcome::Quota(state, quota) => Err(ApiError::quota(quota, Some(state))),
         PushOutcome::Conflict => {
-            stream::answer(&app, log, expect, stream::accepted(&headers), coding, StatusCode::CONFLICT).await
+            stream::answer(
+                &app,
+                log,
+                expect,
+                Begin::Transactions,
+                stream::accepted(&headers),
+                coding,
+                StatusCode::CONFLICT,
+            )
+            .await
         }
         PushOutcome::Generation(state) => Err(with_state(
             StatusCode::PRECONDITION_FAILED,

@@ -4,9 +4,14 @@
 //! future for those who have a runtime, with [`Answer::wait`] for those who have none. Over a storage in memory every
 //! answer is there at once.
 
+mod figures;
+mod garbage;
 mod id_key;
+mod policy;
 mod pull;
 mod push;
+mod quota;
+mod snapshots;
 mod upload;
 mod v0;
 
@@ -18,8 +23,12 @@ use tokio::sync::oneshot;
 use tolstoy_env::Env;
 use tolstoy_proto::{Generation, LogId, LogState};
 
-pub use pull::{Pull, PullEnd, PullError};
+pub use figures::{LogList, LogPage};
+pub use garbage::{Collector, Garbage, GcFigures, GcStep, Survey};
+pub use policy::{Policy, Threshold};
+pub use pull::{Begin, Pull, PullEnd, PullError};
 pub use push::PushOutcome;
+pub use snapshots::{SnapshotOutcome, SnapshotUpload};
 pub use upload::{BadUpload, Upload, UploadError, Uploader};
 pub use v0::{HeadOutcome, ListOutcome, PutOutcome};
 
@@ -31,6 +40,9 @@ use crate::storage::{Life, LogRow, ReadTxn, Storage, StorageError, Tip, WriteJob
 pub struct Service {
     storage: Arc<dyn Storage>,
     env: Env,
+    policy: Arc<Policy>,
+    /// Who writes.
+    writer: Arc<str>,
     live: Arc<Live>,
 }
 
@@ -43,7 +55,25 @@ impl std::fmt::Debug for Service {
 impl Service {
     /// The rules over this storage. New generations take their ids from `env`.
     pub fn new(storage: Arc<dyn Storage>, env: Env) -> Self {
-        Self { storage, env, live: Arc::default() }
+        Self { storage, env, live: Arc::default(), policy: Arc::default(), writer: "".into() }
+    }
+
+    /// The same, under this policy.
+    #[must_use]
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Self { policy: Arc::new(policy), ..self }
+    }
+
+    /// The same; what is written through it is noted as this writer's, whose name is short and may be shown to anyone
+    /// who may see the log.
+    #[must_use]
+    pub fn by(&self, writer: Arc<str>) -> Self {
+        Self { writer, ..self.clone() }
+    }
+
+    /// What its owner decided.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// The log's state.
@@ -76,6 +106,11 @@ impl Service {
     /// Goes through the writer and changes nothing: its answer says that writes are answered.
     pub fn probe(&self) -> Answer<()> {
         self.write(|_| Ok(()))
+    }
+
+    /// Notes an upload into this life.
+    fn stamp(&self, txn: &mut dyn WriteTxn, life: Life) -> Result<(), StorageError> {
+        txn.stamp(life, self.env.now().as_micros(), &self.writer)
     }
 
     /// Reads in one snapshot.

@@ -4,12 +4,14 @@ use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use tolstoy_proto::{
-    ChunkId, End, Form, Frame, FrameDecoder, FrameEncoder, LogId, LogState, RawFrame, Seq, Start, Transaction, TrnId,
+    ChunkId, End, Form, Frame, FrameDecoder, FrameEncoder, LogId, LogState, RawFrame, Seq, Snapshot, Start,
+    Transaction, TrnId,
 };
 
 use super::id_key::{IdKey, id_key};
+use super::snapshots::newest;
 use super::{Service, View};
-use crate::storage::{ChunkSource, LogRow, ReadTxn, Run, StorageError, Tip};
+use crate::storage::{ChunkSource, LogRow, PIECE, ReadTxn, Run, SnapshotId, StorageError, Tip};
 
 /// Repeated chunk ids that a stream remembers to send once. Beyond it a repeat is sent again, so that a stream's memory
 /// is bounded whatever the log.
@@ -41,11 +43,20 @@ pub enum PullEnd {
     Whole,
 }
 
+/// What a stream begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// The first transaction.
+    Transactions,
+    /// The newest snapshot, where there is one and the stream begins at the root; the transactions after it follow.
+    Snapshot,
+}
+
 /// Why a stream stopped before its end frame.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PullError {
-    /// The log was deleted meanwhile. What was given is good; the stream must be cut.
-    #[error("the log was deleted while it was read")]
+    /// The log was deleted meanwhile, or the snapshot replaced twice. What was given is good; the stream must be cut.
+    #[error("the log was deleted while it was read, or its snapshot replaced")]
     Gone,
     /// The storage failed.
     #[error(transparent)]
@@ -62,6 +73,10 @@ pub struct Pull {
     log: LogId,
     state: LogState,
     from: Tip,
+    /// The snapshot that is still to be given, and how many of its pieces were.
+    snapshot: Option<(SnapshotId, Snapshot, u64)>,
+    /// The place after which transactions are given.
+    after: Seq,
     /// The place of the last transaction given whole.
     at: Seq,
     /// How many chunks of the transaction after it were given; none where the transaction itself was not.
@@ -76,12 +91,27 @@ impl Service {
     /// # Errors
     /// Where the storage failed.
     pub fn pull(&self, log: LogId, from: &[TrnId]) -> Result<Pull, StorageError> {
-        let (state, from) = self.read(|txn| {
+        self.pull_with(log, from, Begin::Transactions)
+    }
+
+    /// Begins a stream as [`Service::pull`] does, with what is asked for.
+    ///
+    /// # Errors
+    /// Where the storage failed.
+    pub fn pull_with(&self, log: LogId, from: &[TrnId], begin: Begin) -> Result<Pull, StorageError> {
+        let (state, from, snapshot) = self.read(|txn| {
             let view = View::of(txn, log)?;
-            Ok((view.state(), common(txn, &view, from)?))
+            let from = common(txn, &view, from)?;
+            let snapshot = match view.life() {
+                Some(life) if begin == Begin::Snapshot && from == Tip::ROOT => newest(txn, life)?,
+                _ => None,
+            };
+            Ok((view.state(), from, snapshot.map(|(id, snapshot)| (id, snapshot, 0))))
         })?;
         let service = self.clone();
-        Ok(Pull { service, log, state, from, at: from.seq, within: None, begun: false, sent: HashSet::default() })
+        let after = snapshot.map_or(from.seq, |(_, snapshot, _)| snapshot.seq);
+        let (within, begun, sent) = (None, false, HashSet::default());
+        Ok(Pull { service, log, state, from, snapshot, after, at: after, within, begun, sent })
     }
 }
 
@@ -135,13 +165,17 @@ impl Pull {
             let Tip { id: from, seq: from_seq, chain: from_chain } = self.from;
             encoder.encode(&Frame::Start(Start { state: self.state, from, from_seq, from_chain }), out);
         }
+        let until = out.len().saturating_add(bytes);
+        if !self.give_snapshot(until, encoder, out)? {
+            return Ok(PullEnd::More);
+        }
         if self.at < self.state.seq {
-            self.read(out.len().saturating_add(bytes), encoder, out)?;
+            self.read(until, encoder, out)?;
         }
         if self.at < self.state.seq {
             return Ok(PullEnd::More);
         }
-        let count = self.state.seq.0 - self.from.seq.0;
+        let count = self.state.seq.0 - self.after.0;
         encoder.encode(&Frame::End(End { count, chain: self.state.chain }), out);
         Ok(PullEnd::Whole)
     }
@@ -160,6 +194,30 @@ impl Pull {
             frames.push(frame);
         }
         Ok(frames)
+    }
+
+    /// Appends the snapshot, where the stream has one, until `out` has this length; false where more of it follows.
+    fn give_snapshot(
+        &mut self,
+        until: usize,
+        encoder: &mut FrameEncoder,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, PullError> {
+        let Some((id, snapshot, given)) = &mut self.snapshot else { return Ok(true) };
+        if *given == 0 {
+            encoder.encode(&Frame::Snapshot(*snapshot), out);
+        }
+        let pieces = snapshot.bytes.div_ceil(PIECE as u64);
+        while *given < pieces {
+            if *given > 0 && out.len() >= until {
+                return Ok(false);
+            }
+            let piece = self.service.piece(*id, *given)?.ok_or(PullError::Gone)?;
+            encoder.encode_piece(&piece, out);
+            *given += 1;
+        }
+        self.snapshot = None;
+        Ok(true)
     }
 
     /// Appends transactions until `out` has this length.
@@ -210,7 +268,7 @@ impl Pull {
         }
         for (index, id) in trn.chunks.iter().enumerate().skip(self.within.unwrap_or(0)) {
             // What came with an earlier transaction of this stream is in it already.
-            let sent = chunks.came_with(index).is_some_and(|seq| seq > self.from.seq);
+            let sent = chunks.came_with(index).is_some_and(|seq| seq > self.after);
             if !sent && self.remember(id) {
                 encoder.encode_chunk(id, &chunks.bytes(index)?, out);
             }

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::io;
 
-use tolstoy_env::Env;
 use tolstoy_proto::limits::MAX_MISSING;
-use tolstoy_proto::{ChunkId, Frame, LogId, LogState, Transaction, TrnId};
+use tolstoy_proto::{ChunkId, Frame, LogId, LogState, Quota, SnapshotWanted, Transaction, TrnId};
 
 use super::upload::Upload;
 use super::{Answer, Service, View};
@@ -14,8 +13,8 @@ use crate::storage::{Committed, Life, StorageError, Tip, WriteTxn};
 /// How a push ended. Only [`PushOutcome::Done`] means that it is in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PushOutcome {
-    /// It is committed, now or since an earlier time: the state.
-    Done(LogState),
+    /// It is committed, now or since an earlier time: the state, and whether a snapshot is wanted.
+    Done(LogState, Option<SnapshotWanted>),
     /// HEAD is neither what the client expects nor what it pushes. Pull from what it has.
     Conflict,
     /// The log is in another generation: its state.
@@ -26,13 +25,15 @@ pub enum PushOutcome {
     IdTaken(String),
     /// HEAD is what the client expects, but the chain that leads to it is not: the state.
     ChainMismatch(LogState),
+    /// The log would hold more than it may: the state, and which limit that is.
+    Quota(LogState, Quota),
 }
 
 impl Service {
     /// Commits the push whole, or says why not and changes nothing.
     pub fn push(&self, log: LogId, mut upload: Upload) -> Answer<PushOutcome> {
-        let env = self.env.clone();
-        self.change(log, move |txn, moved| push(txn, moved, log, &mut upload, &env))
+        let service = self.clone();
+        self.change(log, move |txn, moved| push(txn, moved, log, &mut upload, &service))
     }
 }
 
@@ -41,7 +42,7 @@ fn push(
     moved: &mut bool,
     log: LogId,
     upload: &mut Upload,
-    env: &Env,
+    service: &Service,
 ) -> Result<PushOutcome, StorageError> {
     let view = View::of(txn, log)?;
     let state = view.state();
@@ -60,12 +61,18 @@ fn push(
         return Ok(PushOutcome::ChainMismatch(state));
     }
     if upload.ids.is_empty() {
-        return Ok(PushOutcome::Done(state));
+        return Ok(PushOutcome::Done(state, None));
     }
-    let (life, generation) = view.living(txn, env)?;
+    if let Some(quota) = service.over_quota(txn, &view, upload.weight, upload.ids.len() as u64)? {
+        return Ok(PushOutcome::Quota(state, quota));
+    }
+    let (life, generation) = view.living(txn, &service.env)?;
     let tip = commit(txn, life, view.tip, upload)?;
+    service.stamp(txn, life)?;
+    let wanted = service.wanted_snapshot(&txn.usage(life)?, tip.seq);
     *moved = true;
-    Ok(PushOutcome::Done(LogState { generation: Some(generation), head: tip.id, seq: tip.seq, chain: tip.chain }))
+    let state = LogState { generation: Some(generation), head: tip.id, seq: tip.seq, chain: tip.chain };
+    Ok(PushOutcome::Done(state, wanted))
 }
 
 /// Whether the push may go onto HEAD; where not, its outcome.
@@ -77,7 +84,7 @@ fn check_head(state: &LogState, upload: &Upload) -> Option<PushOutcome> {
         return None;
     }
     let repeated = upload.last.is_some_and(|(id, _)| id == state.head) && upload.end.chain == state.chain;
-    Some(if repeated { PushOutcome::Done(*state) } else { PushOutcome::Conflict })
+    Some(if repeated { PushOutcome::Done(*state, None) } else { PushOutcome::Conflict })
 }
 
 /// Whether all chunks are in the push or here, and none is here with other bytes.
@@ -159,7 +166,7 @@ fn commit(txn: &mut dyn WriteTxn, life: Life, tip: Tip, upload: &mut Upload) -> 
                 waiting = Some(Committed { id, seq, parent, chunks: trn.chunks.clone(), chain });
             }
             Frame::Chunk(chunk) => txn.put_chunk(life, &chunk.id, &chunk.bytes)?,
-            Frame::Start(_) | Frame::Push(_) | Frame::End(_) => {}
+            Frame::Start(_) | Frame::Push(_) | Frame::Snapshot(_) | Frame::Piece(_) | Frame::End(_) => {}
         }
         Ok::<_, Aside>(())
     });

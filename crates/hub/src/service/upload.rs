@@ -8,6 +8,7 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::PathBuf;
 
 use super::id_key::{IdKey, id_key};
+use crate::storage::weight;
 use tolstoy_proto::limits::{MAX_PUSH_FRAMES, MAX_TRANSACTION_CHUNKS};
 use tolstoy_proto::{
     ChainDigest, Chunk, ChunkId, End, Form, Frame, FrameDecoder, Push, Seq, Transaction, TrnId, encode_frame,
@@ -59,6 +60,8 @@ pub struct Uploader {
     /// Whether the id of any chunk that was sent is no content id.
     plain: bool,
     frames: u64,
+    /// What the log would hold more, if nothing of it were here.
+    weight: u64,
     end: Option<End>,
     spool: Spool,
 }
@@ -77,6 +80,7 @@ impl Uploader {
             absent: Vec::new(),
             plain: false,
             frames: 0,
+            weight: 0,
             end: None,
             spool: Spool::Memory { frames: Vec::new(), bytes: 0, directory },
         }
@@ -104,11 +108,15 @@ impl Uploader {
             }
             (Frame::Transaction(trn), Some(push)) => {
                 let parent = self.last.map_or_else(|| push.expected_head(), |(id, _)| id);
+                self.weight += weight(&trn.chunks);
                 self.transaction(trn, parent)?;
             }
-            (Frame::Chunk(chunk), Some(_)) => self.chunk(chunk)?,
+            (Frame::Chunk(chunk), Some(_)) => {
+                self.weight += chunk.bytes.len() as u64;
+                self.chunk(chunk)?;
+            }
             (_, None) => return Err(malformed("the first frame of a push is push")),
-            (Frame::Start(_) | Frame::Push(_), Some(_)) => {
+            (Frame::Start(_) | Frame::Push(_) | Frame::Snapshot(_) | Frame::Piece(_), Some(_)) => {
                 return Err(malformed("a push has transactions, chunks and an end after its first frame"));
             }
         }
@@ -187,8 +195,8 @@ impl Uploader {
         if let Some([id, _]) = ids.array_windows().find(|[one, next]| one == next) {
             return Err(malformed(format!("transaction {id} is in the push twice")));
         }
-        let Self { ids, absent, plain, last, spool, .. } = self;
-        Ok(Upload { push, ids, last, absent, plain, end, spool: spool.finish()? })
+        let Self { ids, absent, plain, last, weight, spool, .. } = self;
+        Ok(Upload { push, ids, last, absent, plain, weight, end, spool: spool.finish()? })
     }
 }
 
@@ -202,6 +210,7 @@ pub struct Upload {
     pub(super) absent: Vec<ChunkId>,
     /// Whether the id of any chunk that was sent is no content id.
     pub(super) plain: bool,
+    pub(super) weight: u64,
     pub(super) end: End,
     spool: Spool,
 }
@@ -291,7 +300,7 @@ impl Spool {
     fn add(&mut self, frame: Frame) -> io::Result<()> {
         match self {
             Self::Memory { frames, bytes, directory } => {
-                *bytes += weight(&frame);
+                *bytes += held(&frame);
                 frames.push(frame);
                 if let Some(directory) = directory
                     && *bytes > IN_MEMORY
@@ -322,11 +331,11 @@ fn write_frame(file: &mut BufWriter<File>, frame: &Frame) -> io::Result<()> {
     file.write_all(&bytes)
 }
 
-fn weight(frame: &Frame) -> usize {
+fn held(frame: &Frame) -> usize {
     size_of::<Frame>()
         + match frame {
             Frame::Transaction(trn) => trn.chunks.len() * size_of::<ChunkId>(),
             Frame::Chunk(chunk) => 2 * chunk.bytes.len(),
-            Frame::Start(_) | Frame::Push(_) | Frame::End(_) => 0,
+            Frame::Start(_) | Frame::Push(_) | Frame::Snapshot(_) | Frame::Piece(_) | Frame::End(_) => 0,
         }
 }

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use tolstoy_proto::v0::{CommittedTransaction, NewTransaction};
-use tolstoy_proto::{ChunkId, LogId, Seq, TrnId};
+use tolstoy_proto::{ChunkId, LogId, Quota, Seq, TrnId};
 
 use super::{Answer, Service, View};
-use crate::storage::{Committed, Life, Pending, StorageError, WriteTxn};
+use crate::storage::{Committed, Life, Pending, StorageError, WriteTxn, weight};
 
 /// How a `PUT` of a chunk or transaction ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum PutOutcome {
     WrongDigest,
     /// Its id is that of something else, or it can never be committed: why.
     Conflict(String),
+    /// The log would hold more than it may.
+    Quota(Quota),
 }
 
 /// How a `PUT head` ended.
@@ -44,18 +46,23 @@ impl Service {
         if !id.matches(&bytes) {
             return Answer::ready(PutOutcome::WrongDigest);
         }
-        let env = self.env.clone();
+        let service = self.clone();
         self.change(log, move |txn, moved| {
             let view = View::of(txn, log)?;
             let here = view.life().map_or(Ok(None), |life| txn.chunk(life, &id))?;
             match here {
-                Some(here) if here == bytes => Ok(PutOutcome::Done),
+                // The garbage period runs from here on: what is to name the chunk follows.
+                Some(here) if here == bytes => service.done(txn, &view),
                 Some(_) => Ok(PutOutcome::Conflict(format!("chunk {id} is here with other bytes"))),
                 None => {
+                    if let Some(quota) = service.over_quota(txn, &view, bytes.len() as u64, 0)? {
+                        return Ok(PutOutcome::Quota(quota));
+                    }
                     // The first write begins the generation.
                     *moved = view.life().is_none();
-                    let (life, _) = view.living(txn, &env)?;
+                    let (life, _) = view.living(txn, &service.env)?;
                     txn.put_chunk(life, &id, &bytes)?;
+                    service.stamp(txn, life)?;
                     Ok(PutOutcome::Done)
                 }
             }
@@ -64,11 +71,13 @@ impl Service {
 
     /// Puts a transaction, which is pending until HEAD moves to it or to one that grows from it.
     pub fn v0_put_transaction(&self, log: LogId, id: TrnId, new: NewTransaction) -> Answer<PutOutcome> {
-        let env = self.env.clone();
+        let service = self.clone();
         self.change(log, move |txn, moved| {
             let view = View::of(txn, log)?;
-            if let Some(outcome) = known(txn, &view, id, &new)? {
-                return Ok(outcome);
+            match known(txn, &view, id, &new)? {
+                Some(PutOutcome::Done) => return service.done(txn, &view),
+                Some(outcome) => return Ok(outcome),
+                None => {}
             }
             if let Some(chunk) = first_unknown(txn, view.life(), &new.chunks)? {
                 return Ok(PutOutcome::UnknownChunk(chunk));
@@ -77,15 +86,30 @@ impl Service {
                 Ok(place) => place,
                 Err(why) => return Ok(PutOutcome::Conflict(why)),
             };
+            // Its place is what HEAD's would be.
+            let more = seq.0.saturating_sub(view.tip.seq.0);
+            if let Some(quota) = service.over_quota(txn, &view, weight(&new.chunks), more)? {
+                return Ok(PutOutcome::Quota(quota));
+            }
             *moved = view.life().is_none();
-            let (life, _) = view.living(txn, &env)?;
+            let (life, _) = view.living(txn, &service.env)?;
             txn.put_pending(life, &Pending { id, parent: new.parent, seq, base, chunks: new.chunks.clone() })?;
+            service.stamp(txn, life)?;
             Ok(PutOutcome::Done)
         })
     }
 
+    /// What is here already is uploaded again.
+    fn done(&self, txn: &mut dyn WriteTxn, view: &View) -> Result<PutOutcome, StorageError> {
+        if let Some(life) = view.life() {
+            self.stamp(txn, life)?;
+        }
+        Ok(PutOutcome::Done)
+    }
+
     /// Moves HEAD to a pending transaction that grows from it.
     pub fn v0_put_head(&self, log: LogId, head: TrnId) -> Answer<HeadOutcome> {
+        let service = self.clone();
         self.change(log, move |txn, moved| {
             let view = View::of(txn, log)?;
             if view.tip.id == head {
@@ -97,6 +121,7 @@ impl Service {
             match branch(txn, life, &view, head)? {
                 Ok(branch) => {
                     commit(txn, life, &view, branch)?;
+                    service.stamp(txn, life)?;
                     *moved = true;
                     Ok(HeadOutcome::Done)
                 }

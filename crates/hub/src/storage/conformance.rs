@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a check fails by panicking")]
 #![allow(missing_docs, reason = "a check's name says what it checks")]
 
+mod keeping;
+
 use std::sync::Arc;
 use std::sync::mpsc;
 
@@ -14,6 +16,8 @@ use tolstoy_proto::{ChainDigest, Chunk, ChunkId, Frame, Generation, LogId, RawFr
 use uuid::Uuid;
 
 use super::{Committed, Life, LogRow, Pending, ReadTxn, Run, Storage, StorageError, Tip, WriteJob, WriteTxn};
+
+pub use keeping::*;
 
 /// Makes a `#[test]` of each check. `$make` gives a new empty storage and whatever must live as long:
 /// `fn() -> (Arc<dyn Storage>, T)`.
@@ -38,6 +42,15 @@ macro_rules! storage_conformance {
             a_job_sees_what_earlier_ones_wrote
             a_read_sees_one_state
             writers_take_turns
+            figures_say_what_a_life_holds
+            figures_go_back_with_a_failed_job
+            logs_are_listed_by_age_and_by_id
+            loose_chunks_are_those_that_no_committed_transaction_took
+            pending_transactions_and_loose_chunks_can_be_removed
+            a_loose_chunk_that_a_transaction_brought_again_stays
+            what_ended_is_swept_in_steps_and_nothing_else
+            snapshots_are_seen_when_they_are_whole
+            a_snapshot_of_a_log_that_ended_is_gone
         );
     };
     (@ $make:expr => $($check:ident)*) => {

@@ -1,5 +1,7 @@
 //! Logs in memory: for tests and simulations. It needs no thread, so that a run is deterministic.
 
+mod keeping;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tolstoy_proto::{ChunkId, Generation, LogId, Seq, TrnId};
 
 use super::{
-    ChunkSource, Committed, Life, LogRow, Pending, ReadRules, ReadTxn, Storage, StorageError, Tip, Visit, WriteJob,
-    WriteTxn,
+    ChunkSource, Committed, Life, LogRow, Pending, ReadRules, ReadTxn, Snapshot, SnapshotId, Storage, StorageError,
+    Tip, Usage, Visit, WriteJob, WriteTxn, weight,
 };
 
 /// Keeps logs in memory, as long as it lives. Jobs are done when `write` returns.
@@ -53,11 +55,28 @@ struct State {
     lives: HashMap<Life, Rows>,
     /// The newest life's number.
     newest: i64,
+    snapshots: BTreeMap<SnapshotId, Kept>,
+    newest_snapshot: i64,
+}
+
+/// A snapshot.
+#[derive(Debug, Clone)]
+struct Kept {
+    life: Life,
+    snapshot: Snapshot,
+    pieces: BTreeMap<u64, Bytes>,
+    /// The log's fresh bytes when its upload began.
+    fresh: u64,
+    whole: bool,
 }
 
 /// The rows of one life.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Rows {
+    log: LogId,
+    generation: Generation,
+    usage: Usage,
+    writer: String,
     /// The transaction with seq n is at n - 1.
     chain: Vec<Committed>,
     places: HashMap<TrnId, usize>,
@@ -174,6 +193,23 @@ impl MemoryTxn<'_> {
         }));
     }
 
+    /// Changes what a life holds.
+    fn measure(&mut self, life: Life, change: impl FnOnce(&mut Usage)) -> Result<(), StorageError> {
+        let usage = &mut self.state.rows_mut(life)?.usage;
+        let old = *usage;
+        change(usage);
+        self.undo_rows(life, move |rows| rows.usage = old);
+        Ok(())
+    }
+
+    /// So many bytes came.
+    fn weigh(&mut self, life: Life, bytes: u64, fresh: u64) -> Result<(), StorageError> {
+        self.measure(life, |usage| {
+            usage.bytes += bytes;
+            usage.fresh += fresh;
+        })
+    }
+
     fn set_log(&mut self, log: LogId, row: LogRow) {
         let old = self.state.logs.insert(log, row);
         self.undo.push(Box::new(move |state| {
@@ -231,7 +267,10 @@ impl WriteTxn for MemoryTxn<'_> {
     fn begin_life(&mut self, log: LogId, generation: Generation) -> Result<Life, StorageError> {
         self.state.newest += 1;
         let life = Life(self.state.newest);
-        self.state.lives.insert(life, Rows::default());
+        let (usage, writer, chain) = (Usage::default(), String::new(), Vec::new());
+        let (places, pending, chunks) = (HashMap::new(), BTreeMap::new(), HashMap::new());
+        let rows = Rows { log, generation, usage, writer, chain, places, pending, chunks };
+        self.state.lives.insert(life, rows);
         self.undo.push(Box::new(move |state| {
             state.lives.remove(&life);
         }));
@@ -246,6 +285,10 @@ impl WriteTxn for MemoryTxn<'_> {
                 state.lives.insert(life, rows);
             }));
         }
+        let ended = self.state.snapshots.iter().filter(|(_, kept)| kept.life == life).map(|(id, _)| *id);
+        for snapshot in ended.collect::<Vec<_>>() {
+            self.set_snapshot(snapshot, None);
+        }
         self.set_log(log, LogRow::Ended(generation.number));
         Ok(())
     }
@@ -259,6 +302,7 @@ impl WriteTxn for MemoryTxn<'_> {
             self.undo_rows(life, move |rows| {
                 rows.chunks.remove(&id);
             });
+            self.weigh(life, bytes.len() as u64, bytes.len() as u64)?;
         }
         Ok(())
     }
@@ -269,7 +313,7 @@ impl WriteTxn for MemoryTxn<'_> {
         self.undo_rows(life, move |rows| {
             rows.pending.remove(&id);
         });
-        Ok(())
+        self.weigh(life, weight(&pending.chunks), 0)
     }
 
     fn append(&mut self, life: Life, committed: &Committed) -> Result<(), StorageError> {
@@ -277,13 +321,14 @@ impl WriteTxn for MemoryTxn<'_> {
         let was_pending = rows.pending.remove(&committed.id);
         rows.places.insert(committed.id, rows.chain.len());
         rows.chain.push(committed.clone());
-        let id = committed.id;
+        let (id, weight) = (committed.id, weight(&committed.chunks));
+        let bytes = if was_pending.is_some() { 0 } else { weight };
         self.undo_rows(life, move |rows| {
             rows.chain.pop();
             rows.places.remove(&id);
             rows.pending.extend(was_pending.map(|pending| (id, pending)));
         });
-        Ok(())
+        self.weigh(life, bytes, weight)
     }
 }
 

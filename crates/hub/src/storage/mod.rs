@@ -8,14 +8,20 @@
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod figures;
+mod garbage;
 mod memory;
+mod snapshots;
 mod sqlite;
 
 use bytes::Bytes;
 use std::borrow::Cow;
 use tolstoy_proto::{ChainDigest, ChunkId, Generation, LogId, Seq, Transaction, TrnId};
 
+pub use figures::{LogCursor, LogFigures, ReadFigures, Totals, Usage, WriteFigures, weight};
+pub use garbage::{Loose, ReadGarbage, Swept, WriteGarbage};
 pub use memory::MemoryStorage;
+pub use snapshots::{PIECE, ReadSnapshots, Snapshot, SnapshotId, WriteSnapshots};
 pub use sqlite::{OpenError, SqliteOptions, SqliteStorage};
 
 /// Keeps logs.
@@ -165,7 +171,7 @@ pub type VisitRuns<'a> = dyn FnMut(Run<'_>) -> Result<bool, StorageError> + 'a;
 
 /// A consistent view. Every method fails where the storage failed.
 #[allow(clippy::missing_errors_doc, reason = "said once for all above")]
-pub trait ReadTxn {
+pub trait ReadTxn: ReadFigures + ReadGarbage + ReadSnapshots {
     /// What is known of a log.
     fn log(&self, log: LogId) -> Result<LogRow, StorageError>;
 
@@ -210,11 +216,12 @@ pub trait ReadTxn {
 /// The newest state, and the one hand that changes it. Every method fails where the storage failed; the caller has
 /// checked that the rules allow what it asks for.
 #[allow(clippy::missing_errors_doc, reason = "said once for all above")]
-pub trait WriteTxn: ReadTxn {
+pub trait WriteTxn: ReadTxn + WriteFigures + WriteGarbage + WriteSnapshots {
     /// Begins a life of a log that has none.
     fn begin_life(&mut self, log: LogId, generation: Generation) -> Result<Life, StorageError>;
 
-    /// Ends the log's life: its rows go, the number of its generation stays.
+    /// Ends the log's life: nobody sees it any more, the number of its generation stays. Its rows go when they are swept
+    /// ([`WriteGarbage::sweep`]), so that this costs the same whatever the log holds.
     fn end_life(&mut self, log: LogId) -> Result<(), StorageError>;
 
     /// Puts a chunk. One that is here already stays as it is.

@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::json;
 use tempfile::TempDir;
+use tolstoy_hub::service::{Collector, GcStep, Service};
+use tolstoy_hub::storage::{SqliteOptions, SqliteStorage};
 use tolstoy_proto::{LogState, TrnId, paths};
 
-use crate::common::{Pushing, TestHub, check_stream, log, texts};
+use crate::common::{Pushing, TestHub, check_stream, env, log, texts};
 
 fn fixture() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/hub-v1.db")
@@ -68,12 +71,21 @@ async fn what_is_written_now_is_format_1() {
     let hub = hub.restart().await;
     let directory = hub.directory;
     hub.handle.stop().await.unwrap();
+    let path = directory.path().to_owned();
+    tokio::task::spawn_blocking(move || sweep(&path)).await.unwrap();
     let written = directory.path().join("hub.db");
     if std::env::var_os("REGENERATE_FIXTURES").is_some() {
         fs::copy(&written, fixture()).unwrap();
     }
     assert_eq!(dump(&written), dump(&fixture()));
     check(&TestHub::start_in(directory).await).await;
+}
+
+/// Removes what deleted logs left, which a running hub does at times of its own.
+fn sweep(directory: &std::path::Path) {
+    let storage = SqliteStorage::open(directory, &SqliteOptions::default()).unwrap();
+    let mut collector = Collector::new(Service::new(Arc::new(storage), env()), Arc::default());
+    while collector.step().unwrap() == GcStep::More {}
 }
 
 /// The file's format, schema and rows, as text.
@@ -93,8 +105,8 @@ fn dump(path: &std::path::Path) -> Vec<String> {
     query("PRAGMA application_id");
     query("PRAGMA user_version");
     query("SELECT name, sql FROM sqlite_schema ORDER BY name");
-    for table in ["log", "run", "block", "name", "chunk", "pending"] {
-        query(&format!("SELECT * FROM {table} ORDER BY 1, 2, 3"));
+    for table in ["log", "run", "block", "name", "chunk", "pending", "loose", "ended", "snapshot", "piece"] {
+        query(&format!("SELECT * FROM {table} ORDER BY 1"));
     }
     lines
 }

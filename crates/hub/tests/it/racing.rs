@@ -90,7 +90,7 @@ impl Race {
                 Writer::Puts(self.service.v0_put_transaction(log(1), id(writer, n), new), id(writer, n))
             }
             Writer::Pushes(answer, id) => match answer.wait().unwrap() {
-                PushOutcome::Done(_) => self.wins(id),
+                PushOutcome::Done(..) => self.wins(id),
                 // Between reading the state and pushing, the first writer may have begun the log.
                 PushOutcome::Conflict | PushOutcome::Generation(_) => self.loses(),
                 other => panic!("{other:?}"),
@@ -181,7 +181,7 @@ fn racing_writers_make_one_chain() {
             let state = service.info(log(1)).unwrap();
             if writer.is_multiple_of(2) {
                 let push = push(&state, writer, n);
-                if let PushOutcome::Done(_) =
+                if let PushOutcome::Done(..) =
                     service.push(log(1), Upload::from_frames(push.all()).unwrap()).wait().unwrap()
                 {
                     won.push(push.last.0);

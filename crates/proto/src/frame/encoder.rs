@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Chunk, Form, Frame, RawFrame, Transaction, msgpack};
+use super::{Chunk, Form, Frame, Piece, RawFrame, Transaction, msgpack};
 use crate::ids::{ChunkId, Seq, TrnId};
 
 /// Appends one frame in MessagePack, its length before it.
@@ -65,6 +65,17 @@ impl FrameEncoder {
             Form::Json => {
                 self.encode(&Frame::Transaction(Transaction { id, seq, parent, chunks: chunks.to_vec() }), out)
             }
+        }
+    }
+
+    /// Appends the frame of a piece of a snapshot whose bytes lie elsewhere.
+    pub fn encode_piece(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        match self.form {
+            Form::MessagePack => {
+                prefixed(out, |out| msgpack::write_piece(bytes, out));
+                self.begun = true;
+            }
+            Form::Json => self.encode(&Frame::Piece(Piece { bytes: Bytes::copy_from_slice(bytes) }), out),
         }
     }
 

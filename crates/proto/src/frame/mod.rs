@@ -19,6 +19,7 @@ pub use self::raw::RawFrame;
 use crate::digest::ChainDigest;
 use crate::ids::{ChunkId, Seq, TrnId};
 use crate::limits::{MAX_CANDIDATES, MAX_CHUNK, MAX_TRANSACTION_CHUNK_IDS, MAX_TRANSACTION_CHUNKS};
+use crate::snapshot::Snapshot;
 use crate::state::{Generation, LogState};
 
 /// The two written forms of a stream of frames.
@@ -42,6 +43,10 @@ pub enum Frame {
     Transaction(Transaction),
     /// A chunk.
     Chunk(Chunk),
+    /// A snapshot; its pieces follow.
+    Snapshot(Snapshot),
+    /// A piece of a snapshot.
+    Piece(Piece),
     /// Closes a stream. One without it was cut.
     End(End),
 }
@@ -100,6 +105,14 @@ pub struct Chunk {
     pub bytes: Bytes,
 }
 
+/// The next bytes of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Piece {
+    /// The bytes.
+    #[serde(with = "json::base64_bytes")]
+    pub bytes: Bytes,
+}
+
 /// The last frame of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
@@ -146,6 +159,9 @@ impl Frame {
             Self::Transaction(trn) => check_chunk_ids(&trn.chunks),
             Self::Chunk(chunk) if chunk.bytes.len() > MAX_CHUNK => {
                 Err(format!("the chunk has {} bytes; at most {MAX_CHUNK} are allowed", chunk.bytes.len()))
+            }
+            Self::Piece(piece) if piece.bytes.len() > MAX_CHUNK => {
+                Err(format!("the piece has {} bytes; at most {MAX_CHUNK} are allowed", piece.bytes.len()))
             }
             _ => Ok(()),
         }

@@ -4,10 +4,11 @@ use bytes::Bytes;
 use rmp::Marker;
 use uuid::Uuid;
 
-use super::{Chunk, End, Frame, Push, Start, Transaction};
+use super::{Chunk, End, Frame, Piece, Push, Start, Transaction};
 use crate::digest::ChainDigest;
 use crate::ids::{ChunkId, Seq, TrnId};
 use crate::limits::{MAX_CANDIDATES, MAX_DEPTH, MAX_TRANSACTION_CHUNKS};
+use crate::snapshot::{BlobDigest, Snapshot};
 use crate::state::{Generation, LogState};
 
 /// Writes the frame of a transaction.
@@ -22,6 +23,13 @@ pub(super) fn write_chunk(id: &ChunkId, bytes: &[u8], out: &mut Vec<u8>) {
     let mut w = Writer(out);
     w.map(1);
     w.chunk(id, bytes);
+}
+
+/// Writes the frame of a piece of a snapshot.
+pub(super) fn write_piece(bytes: &[u8], out: &mut Vec<u8>) {
+    let mut w = Writer(out);
+    w.map(1);
+    w.piece(bytes);
 }
 
 pub(super) fn write_frame(frame: &Frame, out: &mut Vec<u8>) {
@@ -51,6 +59,21 @@ pub(super) fn write_frame(frame: &Frame, out: &mut Vec<u8>) {
         }
         Frame::Transaction(trn) => w.transaction(trn.id, trn.seq, trn.parent, &trn.chunks),
         Frame::Chunk(chunk) => w.chunk(&chunk.id, &chunk.bytes),
+        Frame::Snapshot(snapshot) => {
+            w.text("snapshot");
+            w.map(5);
+            w.text("id");
+            w.bin(snapshot.id.as_bytes());
+            w.text("seq");
+            w.uint(snapshot.seq.0);
+            w.text("chain");
+            w.bin(&snapshot.chain.0);
+            w.text("digest");
+            w.bin(&snapshot.digest.0);
+            w.text("bytes");
+            w.uint(snapshot.bytes);
+        }
+        Frame::Piece(piece) => w.piece(&piece.bytes),
         Frame::End(end) => {
             w.text("end");
             w.map(2);
@@ -73,6 +96,8 @@ pub(super) fn read_frame(bytes: &Bytes) -> Result<Frame, String> {
         "push" => Frame::Push(read_push(&mut r)?),
         "transaction" => Frame::Transaction(read_transaction(&mut r)?),
         "chunk" => Frame::Chunk(read_chunk(&mut r, bytes)?),
+        "snapshot" => Frame::Snapshot(read_snapshot(&mut r)?),
+        "piece" => Frame::Piece(read_piece(&mut r, bytes)?),
         "end" => Frame::End(read_end(&mut r)?),
         other => return Err(format!("the kind {other:?} is not known")),
     };
@@ -203,9 +228,7 @@ fn read_transaction(r: &mut Reader<'_>) -> Result<Transaction, String> {
 
 fn read_chunk(r: &mut Reader<'_>, whole: &Bytes) -> Result<Chunk, String> {
     let (id, bytes) = read_chunk_parts(r)?;
-    // A slice keeps the whole frame in memory, so that it must be most of it.
-    let bytes = if bytes.len() >= whole.len() / 2 { whole.slice_ref(bytes) } else { Bytes::copy_from_slice(bytes) };
-    Ok(Chunk { id, bytes })
+    Ok(Chunk { id, bytes: kept(bytes, whole) })
 }
 
 fn read_chunk_parts<'a>(r: &mut Reader<'a>) -> Result<(ChunkId, &'a [u8]), String> {
@@ -216,6 +239,39 @@ fn read_chunk_parts<'a>(r: &mut Reader<'a>) -> Result<(ChunkId, &'a [u8]), Strin
         _ => Ok(false),
     })?;
     Ok((need(id, "id")?, need(bytes, "bytes")?))
+}
+
+/// A part of a frame's bytes. A slice keeps the whole frame in memory, so that it must be most of it.
+fn kept(bytes: &[u8], whole: &Bytes) -> Bytes {
+    if bytes.len() >= whole.len() / 2 { whole.slice_ref(bytes) } else { Bytes::copy_from_slice(bytes) }
+}
+
+fn read_snapshot(r: &mut Reader<'_>) -> Result<Snapshot, String> {
+    let (mut id, mut seq, mut chain, mut digest, mut bytes) = (None, None, None, None, None);
+    fields(r, |name, r| match name {
+        "id" => set(&mut id, r.trn()?),
+        "seq" => set(&mut seq, Seq(r.uint()?)),
+        "chain" => set(&mut chain, r.chain()?),
+        "digest" => set(&mut digest, r.chain().map(|digest| BlobDigest(digest.0))?),
+        "bytes" => set(&mut bytes, r.uint()?),
+        _ => Ok(false),
+    })?;
+    Ok(Snapshot {
+        id: need(id, "id")?,
+        seq: need(seq, "seq")?,
+        chain: need(chain, "chain")?,
+        digest: need(digest, "digest")?,
+        bytes: need(bytes, "bytes")?,
+    })
+}
+
+fn read_piece(r: &mut Reader<'_>, whole: &Bytes) -> Result<Piece, String> {
+    let mut bytes = None;
+    fields(r, |name, r| match name {
+        "bytes" => set(&mut bytes, r.bin()?),
+        _ => Ok(false),
+    })?;
+    Ok(Piece { bytes: kept(need(bytes, "bytes")?, whole) })
 }
 
 fn read_end(r: &mut Reader<'_>) -> Result<End, String> {
@@ -298,6 +354,13 @@ impl Writer<'_> {
         self.map(2);
         self.text("id");
         self.text(id.as_str());
+        self.text("bytes");
+        self.bin(bytes);
+    }
+
+    fn piece(&mut self, bytes: &[u8]) {
+        self.text("piece");
+        self.map(1);
         self.text("bytes");
         self.bin(bytes);
     }

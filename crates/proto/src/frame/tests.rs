@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::limits::{MAX_FRAME, MAX_JSON_FRAME};
+use crate::snapshot::BlobDigest;
 
 fn uuid() -> impl Strategy<Value = uuid::Uuid> {
     any::<[u8; 16]>().prop_map(uuid::Uuid::from_bytes)
@@ -51,6 +52,10 @@ fn frame() -> impl Strategy<Value = Frame> {
         ),
         (chunk_id(), proptest::collection::vec(any::<u8>(), 0..400))
             .prop_map(|(id, bytes)| Frame::Chunk(Chunk { id, bytes: bytes.into() })),
+        (trn(), any::<u64>(), chain(), any::<[u8; 32]>(), any::<u64>()).prop_map(|(id, seq, chain, digest, bytes)| {
+            Frame::Snapshot(Snapshot { id, seq: Seq(seq), chain, digest: BlobDigest(digest), bytes })
+        }),
+        proptest::collection::vec(any::<u8>(), 0..400).prop_map(|bytes| Frame::Piece(Piece { bytes: bytes.into() })),
         (any::<u64>(), chain()).prop_map(|(count, chain)| Frame::End(End { count, chain })),
     ]
 }

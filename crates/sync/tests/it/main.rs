@@ -97,7 +97,7 @@ impl Hub {
                 let upload = Upload::from_frames(frames).map_err(|bad| TransportError::Protocol(bad.to_string()))?;
                 let expect = upload.expect().to_vec();
                 Ok(match self.service.push(self.log, upload).wait().unwrap() {
-                    PushOutcome::Done(state) => Answer::Accepted(state),
+                    PushOutcome::Done(state, _) => Answer::Accepted(state),
                     PushOutcome::Conflict => Answer::Conflict(self.stream(&expect)),
                     PushOutcome::Generation(state) => Answer::Generation(state),
                     PushOutcome::MissingChunks(chunks) => Answer::Missing(chunks),

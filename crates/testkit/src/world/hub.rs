@@ -94,12 +94,13 @@ impl Hub {
             Err(e) => return refuse(ErrorKind::BadRequest, e.to_string()),
         };
         match self.service.push(self.log, upload).wait().map_err(failed)? {
-            PushOutcome::Done(state) => Ok(Answer::Accepted(state)),
+            PushOutcome::Done(state, _) => Ok(Answer::Accepted(state)),
             PushOutcome::Conflict => Ok(Answer::Conflict(self.stream(&expect)?)),
             PushOutcome::Generation(state) => Ok(Answer::Generation(state)),
             PushOutcome::MissingChunks(chunks) => Ok(Answer::Missing(chunks)),
             PushOutcome::IdTaken(what) => refuse(ErrorKind::IdTaken, what),
             PushOutcome::ChainMismatch(_) => refuse(ErrorKind::ChainMismatch, "the chain differs".to_owned()),
+            PushOutcome::Quota(..) => refuse(ErrorKind::Quota, "the log is full".to_owned()),
         }
     }
 

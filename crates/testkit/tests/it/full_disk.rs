@@ -68,7 +68,7 @@ fn ask(service: &Service, ask: &Ask, salt: usize) -> Asked {
 fn answer(service: &Service, asked: Asked, salt: usize) -> Result<(), StorageError> {
     match asked {
         Asked::Push(answer, after) => match answer.wait()? {
-            PushOutcome::Done(state) => assert_eq!((state.head, state.chain), (after.head, after.chain)),
+            PushOutcome::Done(state, _) => assert_eq!((state.head, state.chain), (after.head, after.chain)),
             other => panic!("{other:?}"),
         },
         Asked::Rest(answer) => answer.wait()?,

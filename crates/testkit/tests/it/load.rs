@@ -194,7 +194,7 @@ impl Story {
             pushes.into_iter().map(submit).collect()
         });
         for (log, pushed, answer) in answers {
-            let PushOutcome::Done(state) = answer.wait().unwrap() else { panic!("{log}: the push is not done") };
+            let PushOutcome::Done(state, _) = answer.wait().unwrap() else { panic!("{log}: the push is not done") };
             assert_eq!((state.head, state.seq, state.chain), (pushed.after.head, pushed.after.seq, pushed.after.chain));
             self.learn(log, state, asked, disk);
         }
@@ -273,7 +273,7 @@ impl Story {
             let next = push(&now, &[vec![self.bytes(100)], vec![self.bytes(9_000)]]);
             let upload = Upload::from_frames(next.frames).map_err(|error| error.to_string())?;
             match service.push(log, upload).wait() {
-                Ok(PushOutcome::Done(state)) if state.chain == next.after.chain => {
+                Ok(PushOutcome::Done(state, _)) if state.chain == next.after.chain => {
                     let told = self.logs.get_mut(&log).unwrap();
                     told.states.push((state, asked, disk.operations()));
                 }

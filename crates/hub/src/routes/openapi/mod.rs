@@ -3,6 +3,7 @@
 pub(super) mod hub;
 mod parts;
 mod schemas;
+pub(super) mod snapshots;
 pub(super) mod v0;
 pub(super) mod v1;
 

@@ -17,7 +17,7 @@ use super::schemas::{self, named};
 pub(super) const BEARER: &str = "bearer";
 
 /// Each kind of error, and when it is answered.
-pub(super) const KINDS: [(&str, &str); 16] = [
+pub(super) const KINDS: [(&str, &str); 17] = [
     ("bad-request", "The request is malformed. The same again will be refused again."),
     ("forbidden", "The asker is not answered: wrong Host or Origin."),
     ("not-found", "There is no such thing, or none that can be seen."),
@@ -33,6 +33,7 @@ pub(super) const KINDS: [(&str, &str); 16] = [
     ("chain-mismatch", "The client's chain digest is not the hub's, though HEAD is the same."),
     ("busy", "The hub has more to do than it can. Try again later."),
     ("full", "The hub's disk is full: nothing was changed."),
+    ("quota", "The log holds as much as the hub's owner allows: nothing was changed. Reading and deleting still work."),
     ("internal", "The hub failed. Its own log says why."),
 ];
 
@@ -73,7 +74,7 @@ pub(super) fn responses(components: ComponentsBuilder) -> Components {
         .build();
     let components = components.security_scheme(BEARER, SecurityScheme::Http(bearer));
     let with_all = SHARED.iter().fold(components, |components, (name, status, kind)| {
-        let response = error(&[kind], None);
+        let response = if *status == 507 { error(&[kind, "quota"], None) } else { error(&[kind], None) };
         let response = match status {
             503 => response.header("Retry-After", whole_seconds()),
             415 => response.header("Accept-Encoding", takes()),
@@ -116,6 +117,24 @@ pub(super) fn tag() -> Header {
     header(text(), "Names the log's state; for `If-None-Match`.")
 }
 
+/// The digest of `hello`, as a field.
+pub(super) const DIGEST: &str = "sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:";
+
+/// `ETag` of something else than a state.
+pub(super) fn tag_of(about: &str) -> Header {
+    header(text(), about)
+}
+
+/// `Repr-Digest` in an answer.
+pub(super) fn digest() -> Header {
+    header(text(), "The SHA-256 of the bytes (RFC 9530).")
+}
+
+/// `Tolstoy-State` in an answer.
+pub(super) fn state() -> Header {
+    header(text(), "The log's state: `generation=UUID/NUMBER; head=UUID; seq=N; chain=HEX`, or `generation=none`.")
+}
+
 /// `Cache-Control` of a state.
 pub(super) fn fresh() -> Header {
     header(schemas::kinds(&["no-cache"]), "Ask again each time.")
@@ -154,10 +173,20 @@ impl Op {
     }
 
     /// A header that the request may have.
-    fn may_say(self, name: &str, example: &str, about: &str) -> Self {
+    pub(super) fn may_say(self, name: &str, example: &str, about: &str) -> Self {
+        self.says(name, Required::False, example, about)
+    }
+
+    /// A header that the request must have.
+    pub(super) fn must_say(self, name: &str, example: &str, about: &str) -> Self {
+        self.says(name, Required::True, example, about)
+    }
+
+    fn says(self, name: &str, required: Required, example: &str, about: &str) -> Self {
         let parameter = ParameterBuilder::new()
             .name(name)
             .parameter_in(ParameterIn::Header)
+            .required(required)
             .description(Some(about))
             .schema(Some(text()))
             .example(Some(Value::from(example)));
@@ -221,6 +250,22 @@ impl Op {
                 "`zstd`: one frame, without a dictionary, its window at most 8 MiB.",
             )
             .shared(&[400, 408, 413, 415])
+    }
+
+    /// A body of bytes that must not be coded.
+    pub(super) fn octets(self, about: &str) -> Self {
+        let bytes = ContentBuilder::new().schema(Some(schemas::octets())).example(Some(Value::from("hello"))).build();
+        let body = RequestBodyBuilder::new().description(Some(about)).required(Some(Required::True));
+        let body = body.content(media::OCTETS, bytes).build();
+        self.with(|operation| operation.request_body(Some(body))).shared(&[400, 408, 413, 415])
+    }
+
+    /// `?snapshot=1`.
+    pub(super) fn from_snapshot(self) -> Self {
+        let flag = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0_u64)).maximum(Some(1_u64));
+        let about = "1: where the stream begins at the root and the hub has a snapshot, it begins with the newest one, and the \
+            transactions after it follow.";
+        self.may_ask("snapshot", flag, about)
     }
 
     /// Answers may be coded.

@@ -23,7 +23,7 @@ pub(super) fn named(name: &str) -> RefOr<Schema> {
 
 /// All schemas that have a name.
 pub(super) fn components() -> ComponentsBuilder {
-    ids(frames(states(ComponentsBuilder::new())))
+    ids(frames(snapshots(states(ComponentsBuilder::new()))))
 }
 
 fn text() -> ObjectBuilder {
@@ -109,7 +109,12 @@ fn states(components: ComponentsBuilder) -> ComponentsBuilder {
     );
     let error = ObjectBuilder::from(error)
         .property("state", named("State"))
-        .property("chunks", list("ChunkId", Some(MAX_MISSING)));
+        .property("chunks", list("ChunkId", Some(MAX_MISSING)))
+        .property("quota", named("Quota"));
+    let quota = object(
+        "A limit of what a log may hold.",
+        [("of", kinds(&["bytes", "transactions"])), ("limit", number(0).into()), ("used", number(0).into())],
+    );
     components
         .schema("Generation", generation)
         .schema("State", state)
@@ -117,7 +122,47 @@ fn states(components: ComponentsBuilder) -> ComponentsBuilder {
         .schema("NewTransaction", new)
         .schema("CommittedTransaction", committed)
         .schema("Listing", listing)
+        .schema("Quota", quota)
         .schema("Error", error)
+}
+
+fn snapshots(components: ComponentsBuilder) -> ComponentsBuilder {
+    let snapshot = object(
+        "A snapshot: the committed transaction that it stands for, and its bytes' SHA-256 and number.",
+        [
+            ("id", named("Uuid")),
+            ("seq", named("Seq")),
+            ("chain", named("Digest")),
+            ("digest", named("Digest")),
+            ("bytes", number(0).into()),
+        ],
+    );
+    let wanted = object(
+        "A snapshot is wanted: how much, and what came since the newest.",
+        [("urgency", kinds(&["low", "high"])), ("bytes", number(0).into()), ("transactions", number(0).into())],
+    );
+    let pushed = ObjectBuilder::new().schema_type(Type::Object).property("snapshot", named("SnapshotWanted"));
+    let listed = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("snapshots", list("Snapshot", None))
+        .required("snapshots");
+    components
+        .schema("Snapshot", snapshot)
+        .schema("SnapshotWanted", wanted)
+        .schema("Pushed", AllOfBuilder::new().item(named("State")).item(pushed))
+        .schema("Snapshots", AllOfBuilder::new().item(named("State")).item(listed))
+}
+
+/// Bytes.
+pub(super) fn octets() -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::String).content_media_type(tolstoy_proto::media::OCTETS).into()
+}
+
+/// A log's snapshots, as an example.
+pub(super) fn snapshots_example() -> serde_json::Value {
+    let mut example = state_example();
+    example["snapshots"] = json!([{"id": TRN, "seq": 1, "chain": ZERO, "digest": CHUNK, "bytes": 5}]);
+    example
 }
 
 fn frames(components: ComponentsBuilder) -> ComponentsBuilder {
@@ -137,8 +182,9 @@ fn frames(components: ComponentsBuilder) -> ComponentsBuilder {
         "",
         [("id", named("Uuid")), ("seq", named("Seq")), ("parent", named("Uuid")), ("chunks", list("ChunkId", None))],
     );
-    let bytes = text().content_encoding("base64");
-    let chunk = object("", [("id", named("ChunkId")), ("bytes", bytes.into())]);
+    let bytes = || text().content_encoding("base64");
+    let piece = object("", [("bytes", bytes().into())]);
+    let chunk = object("", [("id", named("ChunkId")), ("bytes", bytes().into())]);
     let end = object("", [("count", number(0).into()), ("chain", named("Digest"))]);
     let stream = |about: &str, first: &str| {
         let items = OneOfBuilder::new()
@@ -146,6 +192,8 @@ fn frames(components: ComponentsBuilder) -> ComponentsBuilder {
             .item(named("TransactionFrame"))
             .item(named("ChunkFrame"))
             .item(named("EndFrame"));
+        let items =
+            if first == "StartFrame" { items.item(named("SnapshotFrame")).item(named("PieceFrame")) } else { items };
         ArrayBuilder::new().items(items).min_items(Some(2)).description(Some(about)).build()
     };
     components
@@ -153,6 +201,11 @@ fn frames(components: ComponentsBuilder) -> ComponentsBuilder {
         .schema("PushFrame", frame("push", "Opens a push: what the client knows, newest first.", push))
         .schema("TransactionFrame", frame("transaction", "A transaction; its chunks follow.", transaction))
         .schema("ChunkFrame", frame("chunk", "A chunk's bytes.", chunk))
+        .schema(
+            "SnapshotFrame",
+            object("A snapshot; its pieces follow.", [("snapshot", named("Snapshot"))]),
+        )
+        .schema("PieceFrame", frame("piece", "The next bytes of a snapshot.", piece))
         .schema("EndFrame", frame("end", "Closes a stream. One without it was cut.", end))
         .schema("PullStream", stream("Committed transactions, with a `start` first and an `end` last.", "StartFrame"))
         .schema("PushStream", stream("Transactions to commit, with a `push` first and an `end` last.", "PushFrame"))

@@ -3,11 +3,10 @@
 use serde_json::json;
 use tolstoy_proto::media;
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::schema::{ObjectBuilder, Type};
-use utoipa::openapi::{ContentBuilder, RefOr, ResponseBuilder, Schema};
+use utoipa::openapi::{ContentBuilder, ResponseBuilder};
 
 use super::parts::{self, Op};
-use super::schemas::{CHUNK, LOG, ROOT, TRN, named};
+use super::schemas::{self, CHUNK, LOG, ROOT, TRN, named};
 
 fn op(id: &str, summary: &str) -> Op {
     Op::new("0.1", id, summary).segment("user", "Uuid", LOG, "The log, which this surface calls the user.")
@@ -96,14 +95,10 @@ fn chunk(id: &str, summary: &str) -> Op {
     op(id, summary).segment("chunk", "ChunkId", CHUNK, "The chunk.")
 }
 
-fn octets() -> RefOr<Schema> {
-    ObjectBuilder::new().schema_type(Type::String).content_media_type(media::OCTETS).into()
-}
-
 pub(crate) fn get_chunk() -> Operation {
     let bytes = ResponseBuilder::new()
         .description("The bytes.")
-        .content(media::OCTETS, ContentBuilder::new().schema(Some(octets())).build())
+        .content(media::OCTETS, ContentBuilder::new().schema(Some(schemas::octets())).build())
         .header("Content-Encoding", parts::coded())
         .header("Accept-Encoding", parts::takes())
         .header("Vary", parts::vary());
@@ -112,7 +107,7 @@ pub(crate) fn get_chunk() -> Operation {
 
 pub(crate) fn put_chunk() -> Operation {
     chunk("v0_put_chunk", "Uploads a chunk")
-        .body("The bytes, whatever the content type says.", &[(media::OCTETS, octets(), Some(json!("hello")))])
+        .body("The bytes, whatever the content type says.", &[(media::OCTETS, schemas::octets(), Some(json!("hello")))])
         .answer(201, parts::empty("It is here."))
         .shared(&[409])
         .writes()

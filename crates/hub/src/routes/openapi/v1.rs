@@ -29,7 +29,7 @@ pub(crate) fn info() -> Operation {
 pub(crate) fn delete() -> Operation {
     op("delete", "Ends the log's generation")
         .about("It is as if the log never was, but that its next generation has the next number.")
-        .answer(204, parts::empty("It has none now."))
+        .answer(204, parts::empty("It has none now.").header("Tolstoy-State", parts::state()))
         .writes()
         .build()
 }
@@ -50,6 +50,7 @@ pub(crate) fn pull() -> Operation {
         `end` was cut.";
     op("pull", "Streams committed transactions")
         .candidates()
+        .from_snapshot()
         .coded()
         .answer(200, stream(about, named("PullStream")))
         .shared(&[409])
@@ -92,7 +93,11 @@ pub(crate) fn push() -> Operation {
         .coded()
         .answer(
             200,
-            parts::json("It is committed: the state.", named("State"), schemas::state_example())
+            parts::json(
+                "It is committed: the state, and whether a snapshot is wanted.",
+                named("Pushed"),
+                schemas::state_example(),
+            )
                 .header("Accept-Encoding", parts::takes()),
         )
         .answer(

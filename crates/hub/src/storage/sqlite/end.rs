@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use tolstoy_proto::{Seq, TrnId};
 
 use super::pack::{At, Unpack, put_key, put_number};
-use crate::storage::{Life, StorageError, Tip};
+use crate::storage::figures::minute;
+use crate::storage::{Life, StorageError, Tip, Usage};
 
 /// Transactions that a tail holds at most when a job ends.
 const LONGEST_TAIL: usize = 16;
@@ -25,6 +26,10 @@ const LARGEST_IN_JOB: usize = 64 << 10;
 pub(super) struct End {
     pub(super) life: Life,
     pub(super) tip: Tip,
+    pub(super) usage: Usage,
+    /// The minute that the row stands under, and who wrote since it was read.
+    pub(super) minute: i64,
+    pub(super) writer: Option<Box<str>>,
     tail: Vec<u8>,
     /// Transactions of the tail.
     count: usize,
@@ -43,9 +48,22 @@ pub(super) struct Entry<'a> {
 }
 
 impl End {
-    pub(super) fn new(life: Life, tip: Tip, tail: Vec<u8>) -> Self {
+    pub(super) fn new(life: Life, tip: Tip, usage: Usage, tail: Vec<u8>) -> Self {
         let count = Entries(Unpack(&tail)).count();
-        Self { life, tip, tail, count, index: None, changed: false }
+        Self { life, tip, usage, minute: minute(usage.written), writer: None, tail, count, index: None, changed: false }
+    }
+
+    /// So many bytes came.
+    pub(super) fn weigh(&mut self, bytes: u64, fresh: u64) {
+        self.usage.bytes = self.usage.bytes.saturating_add(bytes);
+        self.usage.fresh = self.usage.fresh.saturating_add(fresh);
+        self.changed = true;
+    }
+
+    /// So many bytes went.
+    pub(super) fn lighten(&mut self, bytes: u64) {
+        self.usage.bytes = self.usage.bytes.saturating_sub(bytes);
+        self.changed = true;
     }
 
     pub(super) fn tail(&self) -> &[u8] {
@@ -191,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_tail_tells_what_was_appended() {
-        let mut end = End::new(Life(1), Tip::ROOT, Vec::new());
+        let mut end = End::new(Life(1), Tip::ROOT, Usage::default(), Vec::new());
         let id = |n: u8| TrnId::from_bytes([n; 16]);
         for n in 1..=3 {
             let keys = [vec![n; 33], b"plain".to_vec()];
@@ -213,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_long_tail_tells_the_same() {
-        let mut end = End::new(Life(1), Tip::ROOT, Vec::new());
+        let mut end = End::new(Life(1), Tip::ROOT, Usage::default(), Vec::new());
         let key = |n: u64| [&[0; 25][..], &n.to_be_bytes()].concat();
         for n in 1..=200 {
             let tip = Tip { id: TrnId::from_bytes([1; 16]), seq: Seq(n), chain: ChainDigest::ZERO };
@@ -224,7 +242,7 @@ mod tests {
             assert_eq!(end.find_chunk(&key(1000)), Ok(Some(At::Trn(Seq(1)))));
             assert_eq!(end.find_chunk(&key(n + 1)), Ok(None));
         }
-        let mut again = End::new(Life(1), end.tip, end.tail().to_vec());
+        let mut again = End::new(Life(1), end.tip, Usage::default(), end.tail().to_vec());
         assert_eq!(again.find_chunk(&key(77)), Ok(Some(At::Trn(Seq(77)))));
         end.clear();
         assert_eq!(end.find_chunk(&key(77)), Ok(None));
@@ -233,7 +251,7 @@ mod tests {
     #[test]
     fn a_damaged_tail_is_refused() {
         for tail in [vec![1], vec![0; 16], [vec![0; 17], vec![5, 200]].concat()] {
-            let end = End::new(Life(1), Tip::ROOT, tail);
+            let end = End::new(Life(1), Tip::ROOT, Usage::default(), tail);
             assert!(end.find_trn(TrnId::from_bytes([9; 16])).is_err());
         }
     }

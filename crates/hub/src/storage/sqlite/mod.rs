@@ -5,10 +5,14 @@
 
 mod chain;
 mod end;
+mod figures;
+mod garbage;
+mod loose;
 mod pack;
 mod readers;
 mod run;
 mod schema;
+mod snapshots;
 mod txn;
 mod writer;
 
@@ -179,12 +183,15 @@ fn open_for_writing(path: &Path, options: &SqliteOptions) -> Result<Connection, 
     prepare_once(&connection, path)?;
     // Says something to a new file only. Several transactions of 1 KB share a page of this size.
     connection.pragma_update(None, "page_size", 8192).map_err(failed)?;
+    // So that the space of deleted logs can go back to the file system, a little at a time.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
     schema::prepare(&mut connection, path)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
     // Each commit reaches the disk before it is acknowledged.
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     connection.pragma_update(None, "wal_autocheckpoint", options.checkpoint_pages).map_err(failed)?;
     connection.pragma_update(None, "cache_size", -24 * 1024).map_err(failed)?;
+    connection.execute(snapshots::DROP_HALVES, []).map_err(failed)?;
     Ok(connection)
 }
 

@@ -58,7 +58,7 @@ pub(super) fn trn_key(id: TrnId) -> [u8; 17] {
     key
 }
 
-fn chunk_of(key: &[u8]) -> Option<ChunkId> {
+pub(super) fn chunk_of(key: &[u8]) -> Option<ChunkId> {
     match key.split_first() {
         Some((0, digest)) => digest.try_into().ok().map(ChunkId::from_digest),
         _ => std::str::from_utf8(key).ok()?.parse().ok(),
@@ -154,6 +154,11 @@ impl<'a> Unpack<'a> {
             chunks.push((id, At::of(self.row()?)));
         }
         Ok(chunks)
+    }
+
+    /// The ids of a pending transaction's list.
+    pub(super) fn chunk_ids(self) -> Result<Vec<ChunkId>, StorageError> {
+        Ok(self.chunks()?.into_iter().map(|(id, _)| id).collect())
     }
 
     /// Rows of runs, ascending, and how many transactions each has: of the first the number, then how much more each

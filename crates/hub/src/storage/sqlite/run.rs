@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tolstoy_proto::{ChainDigest, ChunkId, RawFrame, Seq, Transaction, TrnId, encode_chunk, encode_transaction};
 
 use super::pack::{At, Key, Place, Unpack, damaged, put_number, put_place};
-use crate::storage::{Committed, Life, StorageError};
+use crate::storage::{Committed, Life, StorageError, weight};
 
 /// Bytes of frames after which a run is written.
 const RUN: usize = 64 << 10;
@@ -20,18 +20,31 @@ pub(super) struct OpenRun {
     pub(super) places: Vec<u8>,
     /// Transactions since the last that `places` tells of.
     whole: u64,
+    /// What the log weighs more with it, and what of it is fresh.
+    pub(super) bytes: u64,
+    pub(super) fresh: u64,
     /// Its transactions, and the keys of the chunks that came with each.
     pub(super) entries: Vec<(TrnId, ChainDigest, Vec<Key>)>,
 }
 
 impl OpenRun {
     pub(super) fn new(life: Life, first: Seq, base: ChainDigest) -> Self {
-        Self { life, first, base, frames: Vec::new(), places: Vec::new(), whole: 0, entries: Vec::new() }
+        let (frames, places, entries) = (Vec::new(), Vec::new(), Vec::new());
+        Self { life, first, base, frames, places, whole: 0, bytes: 0, fresh: 0, entries }
     }
 
     /// Appends a transaction whose chunks are at these places; `came` are those that came with it, in order, with their
-    /// keys.
-    pub(super) fn append(&mut self, trn: &Committed, places: &[Place], came: &[(ChunkId, Key, bytes::Bytes)]) {
+    /// keys. One that was pending is weighed already.
+    pub(super) fn append(
+        &mut self,
+        trn: &Committed,
+        places: &[Place],
+        came: &[(ChunkId, Key, bytes::Bytes)],
+        was_pending: bool,
+    ) {
+        let (weight, new) = (weight(&trn.chunks), came.iter().map(|(_, _, bytes)| bytes.len() as u64).sum::<u64>());
+        self.bytes += new + if was_pending { 0 } else { weight };
+        self.fresh += new + weight;
         encode_transaction(trn.id, trn.seq, trn.parent, &trn.chunks, &mut self.frames);
         for (id, _, bytes) in came {
             encode_chunk(id, bytes, &mut self.frames);

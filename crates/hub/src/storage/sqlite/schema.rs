@@ -23,7 +23,10 @@ pub(super) const FORMAT: i32 = 1;
 ///   with them, as the frames that a pull sends. `places` says where other chunks are.
 /// - `block` says which runs hold the transactions from `first` on, in order, up to the next block's first.
 /// - `name` says where the transaction or chunk of a name is.
-/// - `chunk` are the other chunks, in the order they came.
+/// - `chunk` are the other chunks, in the order they came; `loose` says which of them no committed transaction named when
+///   it was written, so that the garbage rule looks at those alone.
+/// - `ended` are lives whose rows are to be swept.
+/// - `snapshot` and `piece` are snapshots and their bytes.
 const FORMAT_1: &str = "
 CREATE TABLE log (
   nr         INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -33,8 +36,15 @@ CREATE TABLE log (
   head       BLOB NOT NULL,
   seq        INTEGER NOT NULL,
   chain      BLOB NOT NULL,
+  bytes      INTEGER NOT NULL DEFAULT 0,
+  fresh      INTEGER NOT NULL DEFAULT 0,
+  snapshot   INTEGER NOT NULL DEFAULT 0,
+  written    INTEGER NOT NULL DEFAULT 0,
+  minute     INTEGER NOT NULL DEFAULT 0,
+  writer     TEXT NOT NULL DEFAULT '',
   tail       BLOB NOT NULL
 ) STRICT;
+CREATE INDEX log_by_minute ON log (minute) WHERE generation IS NOT NULL;
 CREATE TABLE run (
   nr     INTEGER PRIMARY KEY,
   log    INTEGER NOT NULL,
@@ -69,7 +79,35 @@ CREATE TABLE pending (
   chunks BLOB NOT NULL,
   PRIMARY KEY (log, id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX pending_by_parent ON pending (log, parent);
+CREATE INDEX pending_by_parent ON pending (log, parent, id);
+CREATE TABLE loose (
+  log   INTEGER NOT NULL,
+  key   BLOB NOT NULL,
+  chunk INTEGER NOT NULL,
+  named INTEGER NOT NULL,
+  PRIMARY KEY (log, key)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE ended (
+  log INTEGER PRIMARY KEY
+) STRICT;
+CREATE TABLE snapshot (
+  nr     INTEGER PRIMARY KEY AUTOINCREMENT,
+  log    INTEGER NOT NULL,
+  seq    INTEGER NOT NULL,
+  trn    BLOB NOT NULL,
+  chain  BLOB NOT NULL,
+  digest BLOB NOT NULL,
+  bytes  INTEGER NOT NULL,
+  pieces INTEGER NOT NULL,
+  fresh  INTEGER NOT NULL,
+  state  INTEGER NOT NULL
+) STRICT;
+CREATE INDEX snapshot_of_log ON snapshot (log, seq);
+CREATE INDEX snapshot_by_state ON snapshot (state) WHERE state <> 1;
+CREATE TABLE piece (
+  at    INTEGER PRIMARY KEY,
+  bytes BLOB NOT NULL
+) STRICT;
 ";
 
 /// Checks that the file is a hub's and of a known format; fills a new one.

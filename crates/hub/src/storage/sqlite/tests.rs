@@ -20,6 +20,8 @@ fn empty() -> (Arc<dyn Storage>, TempDir) {
 
 crate::storage_conformance!(empty());
 
+type Rules = Box<dyn FnMut(&mut dyn WriteTxn) -> Result<(), StorageError> + Send>;
+
 /// A job that does this, and sends its number and its end.
 struct Job<F> {
     number: u8,
@@ -144,17 +146,55 @@ fn a_deleted_log_leaves_nothing_but_its_tombstone() {
     let (storage, directory) = empty();
     crate::storage::conformance::a_long_chain_is_whole_from_every_place(&storage);
     let (ends, ended) = mpsc::channel();
-    for n in [1, 2] {
-        let rules = move |txn: &mut dyn WriteTxn| txn.end_life(LogId::from_bytes([n; 16]));
-        storage.write(Box::new(Job { number: n, rules, ends: ends.clone() }));
+    let run = |number: u8, rules: Rules| {
+        storage.write(Box::new(Job { number, rules, ends: ends.clone() }));
         ended.recv().unwrap().1.unwrap();
+    };
+    for n in [1, 2] {
+        run(n, Box::new(move |txn| txn.end_life(LogId::from_bytes([n; 16]))));
     }
+    run(
+        3,
+        Box::new(|txn| {
+            while txn.sweep(50)?.more {}
+            Ok(())
+        }),
+    );
     drop(storage);
     let connection = Connection::open(directory.path().join(DATABASE)).unwrap();
     let rows = |table: &str| -> i64 {
         connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
     };
-    assert_eq!(["log", "run", "block", "name", "chunk", "pending"].map(rows), [2, 0, 0, 0, 0, 0]);
+    let tables = ["log", "run", "block", "name", "chunk", "pending", "loose", "ended", "snapshot", "piece"];
+    assert_eq!(tables.map(rows), [2, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+}
+
+#[test]
+fn the_space_of_deleted_logs_goes_back() {
+    let (storage, directory) = empty();
+    let (ends, ended) = mpsc::channel();
+    let run = |rules: Rules| {
+        storage.write(Box::new(Job { number: 0, rules, ends: ends.clone() }));
+        ended.recv().unwrap().1.unwrap();
+    };
+    run(Box::new(|txn| {
+        let life = txn.begin_life(LogId::from_bytes([1; 16]), Generation { id: Uuid::nil(), number: 1 })?;
+        for n in 0..40u8 {
+            let bytes = Bytes::from(vec![n; 1 << 20]);
+            txn.put_chunk(life, &tolstoy_proto::ChunkId::of(&bytes), &bytes)?;
+        }
+        txn.end_life(LogId::from_bytes([1; 16]))
+    }));
+    run(Box::new(|txn| {
+        while txn.sweep(50)?.more {}
+        assert!(txn.totals()?.free > 40 << 20);
+        while txn.give_back(100)? > 0 {}
+        let left = txn.totals()?;
+        assert!(left.free <= 1025 * 8192 && left.file < 12 << 20, "{left:?}");
+        Ok(())
+    }));
+    drop(storage);
+    assert!(fs::metadata(directory.path().join(DATABASE)).unwrap().len() < 12 << 20);
 }
 
 #[test]

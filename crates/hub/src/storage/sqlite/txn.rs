@@ -10,9 +10,13 @@ use uuid::Uuid;
 
 use super::end::End;
 use super::failed;
+use super::loose::LooseChunks;
 use super::pack::{At, Key, Place, Unpack, chunk_key, pack_runs, put_chunk, trn_key};
 use super::run::OpenRun;
-use crate::storage::{Committed, Life, LogRow, Pending, ReadTxn, StorageError, Tip, Visit, VisitRuns, WriteTxn};
+use crate::storage::figures::minute;
+use crate::storage::{
+    Committed, Life, LogRow, Pending, ReadTxn, StorageError, Tip, Usage, Visit, VisitRuns, WriteTxn, weight,
+};
 
 /// A chunk of at most so many bytes goes into the row of the transaction it came with.
 const SMALL_CHUNK: usize = 8 << 10;
@@ -30,6 +34,8 @@ pub(super) struct Txn<'a> {
     end: RefCell<Option<End>>,
     /// Whether the life that was last asked for has pending transactions.
     any_pending: Cell<Option<(Life, bool)>>,
+    /// Chunks that no committed transaction took.
+    pub(super) loose: LooseChunks,
     staged: Staged,
     /// What a job appended and is not written yet.
     open: RefCell<Option<OpenRun>>,
@@ -49,6 +55,7 @@ impl<'a> Txn<'a> {
             connection,
             end: RefCell::new(None),
             any_pending: Cell::new(None),
+            loose: LooseChunks::default(),
             staged: Staged::default(),
             open: RefCell::new(None),
         }
@@ -57,6 +64,7 @@ impl<'a> Txn<'a> {
     /// Writes what the job changed and did not write yet.
     pub(super) fn finish(mut self) -> Result<(), StorageError> {
         self.unstage()?;
+        self.note_loose()?;
         self.settle()?;
         self.flush_tail(true)?;
         match self.end.get_mut() {
@@ -75,7 +83,7 @@ impl<'a> Txn<'a> {
         statement.query_row(params, read).optional().map_err(failed)
     }
 
-    fn execute(&self, sql: &'static str, params: impl Params) -> Result<usize, StorageError> {
+    pub(super) fn execute(&self, sql: &'static str, params: impl Params) -> Result<usize, StorageError> {
         self.connection.prepare_cached(sql).map_err(failed)?.execute(params).map_err(failed)
     }
 
@@ -93,7 +101,7 @@ impl<'a> Txn<'a> {
         if let Some(end) = cached.as_ref().filter(|end| end.changed) {
             write_end(self.connection, end)?;
         }
-        let sql = "SELECT head, seq, chain, tail FROM log WHERE nr = ?1";
+        let sql = "SELECT head, seq, chain, bytes, fresh, snapshot, written, tail FROM log WHERE nr = ?1";
         let end = self.row(sql, [life.0], |row| end(row, life, 0))?;
         let end = end.ok_or_else(|| StorageError::Failed(format!("there is no life {}", life.0)))?;
         with(cached.insert(end))
@@ -129,6 +137,11 @@ impl<'a> Txn<'a> {
         Ok(any)
     }
 
+    /// What was known of pending transactions may no longer hold.
+    pub(super) fn forget_pending(&self) {
+        self.any_pending.set(None);
+    }
+
     /// A chunk's bytes from where they are.
     pub(super) fn bytes_at(&self, life: Life, id: &ChunkId, at: At) -> Result<Bytes, StorageError> {
         let lost = || StorageError::Failed(format!("the bytes of chunk {id} are lost"));
@@ -162,16 +175,24 @@ impl<'a> Txn<'a> {
             for ((id, chain, keys), seq) in run.entries.iter().zip(run.first.0..) {
                 end.append(Tip { id: *id, seq: Seq(seq), chain: *chain }, row, keys);
             }
+            end.weigh(run.bytes, run.fresh);
             Ok(())
         })
     }
 
     /// Puts the tail into `block` and `name` where it is long enough.
     fn flush_tail(&mut self, job_ends: bool) -> Result<(), StorageError> {
-        let Some(end) = self.end.get_mut().as_mut().filter(|end| end.changed && end.is_full(job_ends)) else {
-            return Ok(());
-        };
+        match self.end.get_mut() {
+            Some(end) if end.changed && end.is_full(job_ends) => self.empty_tail(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts the tail of the end that is at hand into `block` and `name`.
+    fn empty_tail(&mut self) -> Result<(), StorageError> {
+        let Some(end) = self.end.get_mut() else { return Ok(()) };
         let life = end.life;
+        let mut known = Vec::new();
         let mut insert = self
             .connection
             .prepare_cached("INSERT INTO name (log, key, at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
@@ -182,14 +203,18 @@ impl<'a> Txn<'a> {
             insert.execute((life.0, trn_key(entry.id), seq)).map_err(failed)?;
             let at = At::Trn(Seq(seq.cast_unsigned())).code();
             for key in entry.keys() {
-                insert.execute((life.0, key?, at)).map_err(failed)?;
+                let key = key?;
+                if insert.execute((life.0, key, at)).map_err(failed)? == 0 {
+                    known.push(key.to_vec());
+                }
             }
         }
         end.clear();
         drop(insert);
         let sql = "INSERT INTO block (log, first, runs) VALUES (?1, ?2, ?3)";
         self.execute(sql, (life.0, sql_int(first), pack_runs(&runs)))?;
-        Ok(())
+        // The name goes on leading to the chunk that was there first, which therefore stays.
+        known.iter().try_for_each(|key| self.take_loose(life, key, None))
     }
 
     /// Gives the staged chunks that no transaction took rows of their own.
@@ -206,11 +231,15 @@ impl<'a> Txn<'a> {
         Ok(())
     }
 
-    fn put_chunk_row(&self, life: Life, key: &[u8], bytes: &Bytes) -> Result<(), StorageError> {
+    fn put_chunk_row(&mut self, life: Life, key: &[u8], bytes: &Bytes) -> Result<(), StorageError> {
         self.execute("INSERT INTO chunk (log, bytes) VALUES (?1, ?2)", (life.0, bytes.as_ref()))?;
-        let at = At::Chunk(self.connection.last_insert_rowid());
-        self.execute("INSERT INTO name (log, key, at) VALUES (?1, ?2, ?3)", (life.0, key, at.code()))?;
-        Ok(())
+        let row = self.connection.last_insert_rowid();
+        self.execute("INSERT INTO name (log, key, at) VALUES (?1, ?2, ?3)", (life.0, key, At::Chunk(row).code()))?;
+        self.loose.came(life, key, row);
+        self.with_end(life, |end| {
+            end.weigh(bytes.len() as u64, bytes.len() as u64);
+            Ok(())
+        })
     }
 
     /// Where a chunk is that must be here.
@@ -219,12 +248,30 @@ impl<'a> Txn<'a> {
     }
 }
 
-/// Writes the end of a chain into its log's row.
+/// Writes the end of a chain into its log's row. The index by minute is touched once a minute only.
 fn write_end(connection: &Connection, end: &End) -> Result<(), StorageError> {
+    const WITHIN_MINUTE: &str = "UPDATE log SET head = ?2, seq = ?3, chain = ?4, tail = ?5, bytes = ?6, fresh = ?7,
+        snapshot = ?8, written = ?9, writer = coalesce(?10, writer) WHERE nr = ?1";
+    const NEW_MINUTE: &str = "UPDATE log SET head = ?2, seq = ?3, chain = ?4, tail = ?5, bytes = ?6, fresh = ?7,
+        snapshot = ?8, written = ?9, writer = coalesce(?10, writer), minute = ?9 / 60000000 WHERE nr = ?1";
     let Tip { id, seq, chain } = end.tip;
-    let sql = "UPDATE log SET head = ?2, seq = ?3, chain = ?4, tail = ?5 WHERE nr = ?1";
+    let Usage { bytes, fresh, snapshot, written } = end.usage;
+    let sql = if minute(written) == end.minute { WITHIN_MINUTE } else { NEW_MINUTE };
     let mut update = connection.prepare_cached(sql).map_err(failed)?;
-    update.execute((end.life.0, id.as_bytes(), sql_int(seq), chain.0, end.tail())).map_err(failed)?;
+    update
+        .execute((
+            end.life.0,
+            id.as_bytes(),
+            sql_int(seq),
+            chain.0,
+            end.tail(),
+            bytes.cast_signed(),
+            fresh.cast_signed(),
+            sql_int(snapshot),
+            written,
+            end.writer.as_deref(),
+        ))
+        .map_err(failed)?;
     Ok(())
 }
 
@@ -233,11 +280,11 @@ pub(super) fn sql_int(seq: Seq) -> i64 {
     i64::try_from(seq.0).unwrap_or(i64::MAX)
 }
 
-fn trn_id(row: &Row<'_>, column: usize) -> rusqlite::Result<TrnId> {
+pub(super) fn trn_id(row: &Row<'_>, column: usize) -> rusqlite::Result<TrnId> {
     Ok(TrnId::from_bytes(row.get(column)?))
 }
 
-fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<Seq> {
+pub(super) fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<Seq> {
     row.get::<_, i64>(column).map(|n| Seq(n.cast_unsigned()))
 }
 
@@ -245,15 +292,31 @@ fn chain(row: &Row<'_>, column: usize) -> rusqlite::Result<ChainDigest> {
     Ok(ChainDigest(row.get(column)?))
 }
 
+/// HEAD, its place and the chain digest at it, from the columns from this one on.
+pub(super) fn tip(row: &Row<'_>, column: usize) -> rusqlite::Result<Tip> {
+    Ok(Tip { id: trn_id(row, column)?, seq: seq(row, column + 1)?, chain: chain(row, column + 2)? })
+}
+
+/// `bytes`, `fresh`, `snapshot` and `written`, from the columns from this one on.
+pub(super) fn usage(row: &Row<'_>, column: usize) -> rusqlite::Result<Usage> {
+    let number = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
+    Ok(Usage {
+        bytes: number(column)?,
+        fresh: number(column + 1)?,
+        snapshot: seq(row, column + 2)?,
+        written: row.get(column + 3)?,
+    })
+}
+
 /// The end of a chain, from the columns from this one on.
 fn end(row: &Row<'_>, life: Life, column: usize) -> rusqlite::Result<End> {
-    let tip = Tip { id: trn_id(row, column)?, seq: seq(row, column + 1)?, chain: chain(row, column + 2)? };
-    Ok(End::new(life, tip, row.get(column + 3)?))
+    Ok(End::new(life, tip(row, column)?, usage(row, column + 3)?, row.get(column + 7)?))
 }
 
 impl ReadTxn for Txn<'_> {
     fn log(&self, log: LogId) -> Result<LogRow, StorageError> {
-        let sql = "SELECT nr, generation, number, head, seq, chain, tail FROM log WHERE id = ?1";
+        let sql = "SELECT nr, generation, number, head, seq, chain, bytes, fresh, snapshot, written, tail
+                   FROM log WHERE id = ?1";
         let read = |row: &Row<'_>| {
             let number = row.get::<_, i64>(2)?.cast_unsigned();
             let Some(generation) = row.get::<_, Option<[u8; 16]>>(1)? else { return Ok((LogRow::Ended(number), None)) };
@@ -309,13 +372,7 @@ impl ReadTxn for Txn<'_> {
         let Some((parent, seq, base, chunks)) = self.row(sql, (life.0, id.as_bytes()), read)? else {
             return Ok(None);
         };
-        Ok(Some(Pending {
-            id,
-            parent,
-            seq,
-            base,
-            chunks: Unpack(&chunks).chunks()?.into_iter().map(|(id, _)| id).collect(),
-        }))
+        Ok(Some(Pending { id, parent, seq, base, chunks: Unpack(&chunks).chunk_ids()? }))
     }
 
     fn has_pending_child(&self, life: Life, parent: TrnId) -> Result<bool, StorageError> {
@@ -356,32 +413,23 @@ impl WriteTxn for Txn<'_> {
 
     fn end_life(&mut self, log: LogId) -> Result<(), StorageError> {
         let LogRow::Living(life, generation) = self.log(log)? else { return Ok(()) };
-        let mut rows = Vec::new();
-        self.blocks_after(life, Seq::ROOT, &mut |_, runs| {
-            rows.extend(runs.iter().map(|(row, _)| *row));
-            Ok(true)
-        })?;
-        for row in rows {
-            self.execute("DELETE FROM run WHERE nr = ?1", [row])?;
+        if self.staged.life == Some(life) {
+            self.staged = Staged::default();
         }
-        // Only what names of chunks say is about chunks: those of transactions lead to rows of `trn`, odd ones too.
-        self.execute(
-            "DELETE FROM chunk WHERE nr IN \
-             (SELECT at >> 1 FROM name WHERE log = ?1 AND at & 1 AND substr(key, 1, 1) <> x'01')",
-            [life.0],
-        )?;
-        self.execute("DELETE FROM block WHERE log = ?1", [life.0])?;
-        self.execute("DELETE FROM name WHERE log = ?1", [life.0])?;
-        self.execute("DELETE FROM pending WHERE log = ?1", [life.0])?;
+        // What the tail lists must be in `block` and `name`, where the sweeper finds it.
+        self.note_loose()?;
+        if self.with_end(life, |end| Ok(!end.tail().is_empty()))? {
+            self.empty_tail()?;
+        }
+        *self.end.get_mut() = None;
+        self.any_pending.set(None);
+        self.loose.forget();
         self.execute("DELETE FROM log WHERE nr = ?1", [life.0])?;
         self.execute(
             "INSERT INTO log (id, generation, number, head, seq, chain, tail) VALUES (?1, NULL, ?2, x'', 0, x'', x'')",
             (log.as_bytes(), generation.number.cast_signed()),
         )?;
-        *self.end.get_mut() = None;
-        if self.staged.life == Some(life) {
-            self.staged = Staged::default();
-        }
+        self.execute("INSERT INTO ended (log) VALUES (?1)", [life.0])?;
         Ok(())
     }
 
@@ -408,11 +456,16 @@ impl WriteTxn for Txn<'_> {
 
     fn put_pending(&mut self, life: Life, pending: &Pending) -> Result<(), StorageError> {
         self.unstage()?;
+        self.note_loose()?;
         self.any_pending.set(Some((life, true)));
         let mut chunks = Vec::new();
         for id in &pending.chunks {
             let key = chunk_key(id);
-            put_chunk(&mut chunks, &key, self.chunk_here(life, id, &key)?);
+            let at = self.chunk_here(life, id, &key)?;
+            put_chunk(&mut chunks, &key, at);
+            if let At::Chunk(row) = at {
+                self.name_loose(life, &key, row, 1)?;
+            }
         }
         self.execute(
             "INSERT INTO pending (log, id, parent, seq, base, chunks) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -425,7 +478,10 @@ impl WriteTxn for Txn<'_> {
                 chunks,
             ),
         )?;
-        Ok(())
+        self.with_end(life, |end| {
+            end.weigh(weight(&pending.chunks), 0);
+            Ok(())
+        })
     }
 
     fn append(&mut self, life: Life, trn: &Committed) -> Result<(), StorageError> {
@@ -440,7 +496,11 @@ impl WriteTxn for Txn<'_> {
                 came.push((*id, key, bytes));
                 Place::Here
             } else {
-                Place::There(self.chunk_here(life, id, &key)?)
+                let at = self.chunk_here(life, id, &key)?;
+                if let At::Chunk(row) = at {
+                    self.take_loose(life, &key, Some(row))?;
+                }
+                Place::There(at)
             };
             if trn.chunks.len() > 1 {
                 named.insert(id, place);
@@ -448,15 +508,14 @@ impl WriteTxn for Txn<'_> {
             places.push(place);
         }
         self.unstage()?;
-        if self.any_pending(life)? {
-            self.execute("DELETE FROM pending WHERE log = ?1 AND id = ?2", (life.0, trn.id.as_bytes()))?;
-        }
+        let was_pending = self.any_pending(life)?
+            && self.execute("DELETE FROM pending WHERE log = ?1 AND id = ?2", (life.0, trn.id.as_bytes()))? > 0;
         if self.open.get_mut().as_ref().is_none_or(|run| run.life != life) {
             let base = self.with_end(life, |end| Ok(end.tip.chain))?;
             *self.open.get_mut() = Some(OpenRun::new(life, trn.seq, base));
         }
         if let Some(run) = self.open.get_mut() {
-            run.append(trn, &places, &came);
+            run.append(trn, &places, &came, was_pending);
             if run.is_full() {
                 self.settle()?;
                 self.flush_tail(false)?;

@@ -428,12 +428,13 @@ fn frames(push: &Push, generation: Option<Generation>) -> Vec<Frame> {
 
 fn push_said(outcome: &PushOutcome) -> &'static str {
     match outcome {
-        PushOutcome::Done(_) => "done",
+        PushOutcome::Done(..) => "done",
         PushOutcome::Conflict => "conflict",
         PushOutcome::Generation(_) => "generation",
         PushOutcome::MissingChunks(_) => "missing chunks",
         PushOutcome::IdTaken(_) => "id taken",
         PushOutcome::ChainMismatch(_) => "chain mismatch",
+        PushOutcome::Quota(..) => "quota",
     }
 }
 
@@ -442,6 +443,7 @@ fn put_said(outcome: &PutOutcome) -> &'static str {
         PutOutcome::Done => "done",
         PutOutcome::Conflict(_) => "conflict",
         PutOutcome::UnknownChunk(_) => "unknown chunk",
+        PutOutcome::Quota(_) => "quota",
         PutOutcome::WrongDigest => "wrong digest",
     }
 }
