@@ -7,6 +7,7 @@ mod demo;
 mod devices;
 mod help;
 mod hub_data;
+mod hostile;
 mod killed;
 mod output;
 mod room;
