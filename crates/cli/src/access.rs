@@ -93,7 +93,9 @@ impl Remembered {
                     .map_err(|e: tolstoy_proto::BadFingerprint| Failure::new(Kind::Usage, e.to_string()))?,
             ),
             (None, Some(path)) => {
-                Trust::Roots(std::fs::read(path).map_err(|e| Failure::io(&path.display().to_string(), &e))?)
+                let name = path.display();
+                let pem = std::fs::read(path).map_err(|e| Failure::io(&name.to_string(), &e))?;
+                Trust::roots(pem).map_err(|e| Failure::new(Kind::Input, format!("{name}: {e}")))?
             }
             (None, None) => Trust::System,
         };

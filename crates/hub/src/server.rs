@@ -20,7 +20,7 @@ use crate::gc;
 use crate::metrics::{Metrics, StorageMetrics};
 use crate::rate::{Connections, Rate};
 use crate::ready::Readiness;
-use crate::routes::{self, App, Door, Gate, RequestIds, SMALL_BODY};
+use crate::routes::{self, App, Door, Gate, RequestIds, SMALL_BODY, Waits};
 use crate::service::{GcFigures, Policy, Service};
 use crate::storage::{MemoryStorage, OpenError, SqliteOptions, SqliteStorage};
 use crate::tls::{Certificates, TlsError, TlsOptions};
@@ -61,12 +61,13 @@ pub struct Options {
     pub snapshot_uploads: usize,
     /// Long answers at the same time.
     pub streams: usize,
+    /// Requests that wait for a log to change, at the same time; more are answered 503. One token, or
+    /// address, may have a quarter of them.
+    pub waits: usize,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
     /// How long a connection stays without a request.
     pub idle_timeout: Duration,
-    /// Requests that wait for a log to change, at the same time; more are answered 503.
-    pub waits: usize,
     /// How long a request's head may take to arrive.
     pub header_timeout: Duration,
     /// How long a client may take for the next 16 KiB of a body, or its end, and for taking anything of an answer.
@@ -101,9 +102,9 @@ impl Default for Options {
             large_bodies: 4,
             snapshot_uploads: 2,
             streams: 64,
+            waits: 2048,
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
-            waits: 2048,
             header_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
@@ -161,8 +162,8 @@ impl Hub {
             reads: places(options.sqlite.readers * 2),
             snapshots: places(options.snapshot_uploads),
             streams: places(options.streams),
+            waits: Waits::new(options.waits),
             most_streams: options.streams.clamp(1, Semaphore::MAX_PERMITS),
-            waits: places(options.waits),
         };
         let (spool, database) = data.unzip();
         let counted = database.as_ref().map_or_else(StorageMetrics::default, |database| database.metrics().clone());
@@ -190,6 +191,11 @@ impl Hub {
     /// The fingerprint of the certificate, where the hub does TLS.
     pub fn fingerprint(&self) -> Option<Fingerprint> {
         self.certificates.as_ref().map(|certificates| certificates.fingerprint())
+    }
+
+    /// What answers requests, as [`serve`] would, without listening: for tests, and for servers of one's own.
+    pub fn router(&self) -> axum::Router {
+        routes::router(self.app.clone(), Arc::new(Door::new(self.tokens.clone(), self.env.clone(), &self.options)))
     }
 
     /// The hub's rules, without HTTP.
@@ -317,8 +323,7 @@ pub async fn serve(
         Some(certificates) => Some(TlsAcceptor::from(Arc::new(certificates.server()?))),
         None => None,
     };
-    let door = Arc::new(Door::new(hub.tokens.clone(), hub.env.clone(), &hub.options));
-    let router = routes::router(hub.app.clone(), door);
+    let router = hub.router();
     let connections = u32::try_from(hub.options.connections.max(1)).unwrap_or(u32::MAX);
     let places = Arc::new(Semaphore::new(connections as usize));
     let (stop, stopping) = watch::channel(());

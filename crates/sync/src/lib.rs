@@ -18,5 +18,6 @@ pub use error::{Error, ErrorKind, Result};
 pub use remote::{BadUrl, Remote, normalize_url};
 pub use report::{Outcome, PassReport, SyncReport};
 pub use transport::{
-    Access, Answer, BadToken, BearerToken, Body, HttpTransport, MemoryTransport, Transport, TransportError, Trust,
+    Access, Answer, BadToken, BearerToken, Body, HttpTransport, MemoryTransport, NoCertificates, Transport,
+    TransportError, Trust,
 };

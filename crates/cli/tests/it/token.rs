@@ -127,6 +127,7 @@ fn who_has_no_good_token_gets_nowhere() {
     insta::assert_snapshot!(fresh("c.db", &elsewhere), @"
     created c.db
     error: https://127.0.0.1:PORT: the hub refused (not-found): there is no such log, or this token does not cover it
+    hint: ask the hub's owner which logs your token covers; a new log needs one that covers all
     exit 4
     ");
     insta::assert_snapshot!(fresh("d.db", "not a token"), @"
@@ -139,7 +140,7 @@ fn who_has_no_good_token_gets_nowhere() {
     room.ok(&["transact", "e.db", "[{:person/name \"Vera\"}]"]);
     insta::assert_snapshot!(fresh("e.db", &reader), @"
     error: https://127.0.0.1:PORT: the hub refused (forbidden): this token lacks the right write, on this log
-    hint: ask the hub's owner for a token with more rights; without tokens a hub answers only to localhost and 127.0.0.1
+    hint: a hub without tokens answers only to localhost and 127.0.0.1; with tokens, its owner gives out their rights
     exit 4
     ");
 
@@ -173,7 +174,7 @@ fn a_hub_that_is_not_trusted_gets_nothing() {
     exit 5
     ");
     insta::assert_snapshot!(sync(&["--trust", &"00".repeat(32)]), @"
-    error: https://127.0.0.1:PORT: the hub there is not trusted: its certificate has the fingerprint FINGERPRINT
+    error: https://127.0.0.1:PORT: the hub there is not trusted: its certificate has the fingerprint FINGERPRINT, not the one that is trusted
     hint: nothing was sent; compare with what the hub printed when it started (certificate ...): `--trust SHA256` trusts that one, `--ca FILE` one that vouches for it
     exit 5
     ");
@@ -184,9 +185,8 @@ fn a_hub_that_is_not_trusted_gets_nothing() {
     exit 2
     ");
     insta::assert_snapshot!(sync(&["--ca", "people.edn"]), @"
-    error: https://127.0.0.1:PORT: the hub there is not trusted: there is no certificate in what shall be trusted: PEM is needed
-    hint: nothing was sent; compare with what the hub printed when it started (certificate ...): `--trust SHA256` trusts that one, `--ca FILE` one that vouches for it
-    exit 5
+    error: ROOM/people.edn: there is no certificate in it: PEM with BEGIN CERTIFICATE is needed
+    exit 3
     ");
     insta::assert_snapshot!(sync(&["--token-file", "missing", "--trust", &hub.fingerprint]), @"
     error: ROOM/missing: there is no such file

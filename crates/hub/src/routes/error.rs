@@ -18,9 +18,9 @@ use crate::storage::StorageError;
 pub(super) struct ApiError {
     status: StatusCode,
     body: Box<ErrorBody>,
+    header: Option<(HeaderName, HeaderValue)>,
     /// What the log is told, and the asker is not.
     reason: Option<Box<str>>,
-    header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl ApiError {
@@ -117,7 +117,7 @@ impl From<UploadError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let Self { status, mut body, header, reason } = self;
+        let Self { status, mut body, header: more, reason } = self;
         let request = watch::current_id();
         if let Some(reason) = reason {
             let request = request.as_ref().map(tracing::field::display);
@@ -130,7 +130,7 @@ impl IntoResponse for ApiError {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        response.headers_mut().extend(header);
+        response.headers_mut().extend(more);
         response
     }
 }

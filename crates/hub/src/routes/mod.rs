@@ -14,6 +14,7 @@ mod stream;
 mod table;
 mod v0;
 mod v1;
+mod waits;
 mod watch;
 mod watched;
 
@@ -37,6 +38,7 @@ use table::Routes;
 
 pub(crate) use body::SMALL_BODY;
 pub(crate) use guard::Door;
+pub(crate) use waits::Waits;
 pub(crate) use watch::RequestIds;
 
 /// What all routes share.
@@ -70,10 +72,10 @@ pub(crate) struct Gate {
     pub(crate) snapshots: Arc<Semaphore>,
     /// Answers that are longer than a page.
     pub(crate) streams: Arc<Semaphore>,
+    /// Requests that wait for a log to change. Who finds no room is told so.
+    pub(crate) waits: Arc<Waits>,
     /// As many as there may be.
     pub(crate) most_streams: usize,
-    /// Requests that wait for a log to change. Who finds no room is told so.
-    pub(crate) waits: Arc<Semaphore>,
 }
 
 /// All routes.

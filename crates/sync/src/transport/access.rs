@@ -55,10 +55,30 @@ pub enum Trust {
     /// Those that lead to an authority which this system knows.
     #[default]
     System,
-    /// Those that lead to one of these, in PEM, and no others.
+    /// Those that lead to one of these, in PEM, and no others. [`Trust::roots`] looks whether there are any.
     Roots(Vec<u8>),
     /// The one with this fingerprint, whatever names and dates are in it.
     Fingerprint(Fingerprint),
+}
+
+/// A text without certificates.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no certificate in it: PEM with BEGIN CERTIFICATE is needed")]
+pub struct NoCertificates;
+
+impl Trust {
+    /// To believe what leads to one of these certificates, in PEM.
+    ///
+    /// # Errors
+    /// Where there are none.
+    pub fn roots(pem: Vec<u8>) -> Result<Self, NoCertificates> {
+        certificates(&pem)?;
+        Ok(Self::Roots(pem))
+    }
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, NoCertificates> {
+    Certificate::from_pem_bundle(pem).ok().filter(|all| !all.is_empty()).ok_or(NoCertificates)
 }
 
 impl Access {
@@ -67,12 +87,7 @@ impl Access {
         let client = match &self.trust {
             Trust::System => client,
             Trust::Roots(pem) => {
-                let roots = Certificate::from_pem_bundle(pem).ok().filter(|roots| !roots.is_empty());
-                client.tls_certs_only(roots.ok_or_else(|| {
-                    TransportError::Untrusted(
-                        "there is no certificate in what shall be trusted: PEM is needed".to_owned(),
-                    )
-                })?)
+                client.tls_certs_only(certificates(pem).map_err(|e| TransportError::Untrusted(e.to_string()))?)
             }
             Trust::Fingerprint(fingerprint) => client.tls_backend_preconfigured(pinned(*fingerprint)?),
         };
@@ -102,7 +117,7 @@ struct OtherCertificate(Fingerprint);
 
 impl fmt::Display for OtherCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "its certificate has the fingerprint {}", self.0)
+        write!(f, "its certificate has the fingerprint {}, not the one that is trusted", self.0)
     }
 }
 

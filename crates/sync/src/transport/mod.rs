@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tolstoy_proto::{ChunkId, ErrorBody, LogState, TrnId};
 
-pub use access::{Access, BadToken, BearerToken, Trust};
+pub use access::{Access, BadToken, BearerToken, NoCertificates, Trust};
 pub use http::HttpTransport;
 pub use memory::{MemoryBody, MemoryTransport, Request};
 
