@@ -91,6 +91,7 @@ fn check(
     let wrong = |place: &std::ops::Range<usize>, other: &DeValue<'_>| {
         let failure = at(place, &format!("{key} takes {}, not {}", kind.wanted(), called(other)));
         match example(arg) {
+            None if kind == Kind::List => failure.hint(format!("such as {key} = [\"one\", \"two\"]")),
             Some(example) => failure.hint(format!("such as {example}")),
             None => failure,
         }
