@@ -2,7 +2,9 @@
 
 use crate::room::Room;
 
-const COMMANDS: [&str; 9] = ["demo", "serve", "repl", "transact", "query", "schema", "log", "import", "sync"];
+const COMMANDS: [&str; 13] = [
+    "demo", "serve", "repl", "transact", "query", "schema", "log", "import", "sync", "backup", "restore", "fsck", "gc",
+];
 
 #[test]
 fn each_command_explains_itself() {
