@@ -1,12 +1,13 @@
 //! The command line.
 
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use tolstoy_hub::auth::{Rights, TokenId};
+use tolstoy_proto::{Fingerprint, LogId};
 
 use crate::error::EXIT_CODES;
+use crate::settings::{Period, Settings};
 
 const BEGIN: &str = "\
 Begin with:
@@ -38,6 +39,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Demo(Demo),
     Serve(Serve),
+    Token(Token),
     Repl(Repl),
     Transact(Transact),
     Query(Query),
@@ -66,29 +68,105 @@ pub(crate) struct Demo {
 ///
 /// Prints one line, `listening on http://ADDRESS:PORT`, when it is ready. Ctrl-C and SIGTERM let the requests under way
 /// end, and then it exits with 0; a second one ends it at once. What it acknowledged is on the disk in either case.
+///
+/// Each setting is a flag, an environment variable (--stall-timeout is TOLSTOY_STALL_TIMEOUT) and a key of the settings
+/// file (`stall-timeout = "30s"`). A flag beats the environment, which beats the file.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   tolstoy serve
   tolstoy serve --listen 127.0.0.1:0 --data ./hub     a free port; the line printed tells which
-  tolstoy serve --listen 0.0.0.0:7410 --open          for a network that you trust")]
+  tolstoy token create --data ./hub --name phone      then the hub asks for tokens, here too
+  tolstoy serve --data ./hub --listen 0.0.0.0:7410 --tls-self-signed
+  tolstoy serve --listen 0.0.0.0:7410 --open          for a network that you trust
+  tolstoy serve --print-config > hub.toml             a settings file to begin with
+  tolstoy serve --config hub.toml")]
 pub(crate) struct Serve {
-    /// The address and port to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7410", value_parser = address)]
-    pub(crate) listen: SocketAddr,
-    /// The directory for the hub's data, made where it is missing [default: tolstoy/hub among your data, such as
-    /// ~/.local/share/tolstoy/hub]
-    #[arg(long, value_name = "DIR", env = "TOLSTOY_DATA", hide_env_values = true)]
-    pub(crate) data: Option<PathBuf>,
-    /// Listen beyond this machine too: whoever reaches the port may read and write every log
+    /// The settings file, in TOML; TOLSTOY_CONFIG names it too
+    #[arg(short, long, value_name = "FILE", env = "TOLSTOY_CONFIG", hide_env = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// Print the settings in force as a settings file, with the meaning and the origin of each, and do nothing else
     #[arg(long)]
-    pub(crate) open: bool,
-    /// Tell more on standard error: -v what happens, -vv every request
+    pub(crate) print_config: bool,
+    /// Tell more on standard error: -v is `--log info`, -vv also each decision, -vvv everything
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// Tell exactly this on standard error, as in RUST_LOG: `info,tolstoy_hub=trace`
-    #[arg(long, value_name = "FILTER", env = "TOLSTOY_LOG", hide_env_values = true, conflicts_with = "verbose")]
-    pub(crate) log: Option<String>,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// Make, list and revoke the tokens of a hub
+///
+/// Once a token was made, the hub asks for one, on this machine too, and answers nobody without; also when the last is
+/// revoked. A hub that runs takes in each change within about a second.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tolstoy token create --name phone > phone.token       its owner syncs with --token-file phone.token
+  tolstoy token create --log 0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e --rights read --expires 90d
+  tolstoy token list
+  tolstoy token revoke k3j2h4g5")]
+pub(crate) struct Token {
+    #[command(subcommand)]
+    pub(crate) what: TokenCommand,
+}
+
+/// What to do with tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    Create(TokenCreate),
+    List(TokenList),
+    Revoke(TokenRevoke),
+}
+
+/// Make a token and print it: this once, since the hub keeps only its digest
+#[derive(Debug, Args)]
+pub(crate) struct TokenCreate {
+    #[command(flatten)]
+    pub(crate) data: HubData,
+    /// A log that it is for; may be repeated [default: all logs, those to come too]
+    #[arg(long, value_name = "UUID", value_parser = log_id)]
+    pub(crate) log: Vec<LogId>,
+    /// What it allows, with commas: read (pull), write (push, and read), admin (delete a log; with all logs: metrics)
+    #[arg(long, value_name = "RIGHTS", default_value = "read,write")]
+    pub(crate) rights: Rights,
+    /// For how long it is valid, such as 12h, 90d, 8w or 1y, or until when, such as 2027-01-31 [default: for ever]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) expires: Option<String>,
+    /// What you call it, for the list
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// List the tokens: all but the secrets, which nobody has but their holders
+#[derive(Debug, Args)]
+pub(crate) struct TokenList {
+    #[command(flatten)]
+    pub(crate) data: HubData,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Make tokens worth nothing, from about a second later on
+#[derive(Debug, Args)]
+pub(crate) struct TokenRevoke {
+    /// The tokens' ids, as in the list; they stand behind tol_ in the tokens
+    #[arg(value_name = "ID", required = true)]
+    pub(crate) id: Vec<TokenId>,
+    #[command(flatten)]
+    pub(crate) data: HubData,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Where a hub's data is.
+#[derive(Debug, Args)]
+pub(crate) struct HubData {
+    /// The hub's data directory [default: as for `tolstoy serve`]
+    #[arg(long, value_name = "DIR", env = "TOLSTOY_DATA", hide_env_values = true)]
+    pub(crate) data: Option<PathBuf>,
 }
 
 /// Talk to a store: transactions, queries and more, as you type
@@ -257,7 +335,8 @@ Examples:
   tolstoy sync people.db http://127.0.0.1:7410 new
   tolstoy sync phone.db http://127.0.0.1:7410 0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e
   tolstoy sync people.db
-  tolstoy sync people.db http://hub.example:7410      the same log, at another address")]
+  tolstoy sync people.db http://hub.example:7410      the same log, at another address
+  tolstoy sync people.db https://hub.example:7410 new --token-file phone.token --trust 5A:0B:...")]
 pub(crate) struct Sync {
     /// The store
     #[arg(value_name = "DB")]
@@ -269,7 +348,27 @@ pub(crate) struct Sync {
     #[arg(value_name = "LOG-UUID", requires = "url")]
     pub(crate) log: Option<String>,
     #[command(flatten)]
+    pub(crate) access: Access,
+    #[command(flatten)]
     pub(crate) output: Output,
+}
+
+/// What it takes to speak to a closed hub.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "A closed hub")]
+pub(crate) struct Access {
+    /// The file that holds the token; remembered, the token itself never is [default: the token in $TOLSTOY_TOKEN]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Trust the hub whose certificate has this fingerprint, which the hub prints when it starts; remembered
+    #[arg(long, value_name = "SHA256", conflicts_with = "ca")]
+    pub(crate) trust: Option<Fingerprint>,
+    /// Trust hubs whose certificate leads to one in this file, in PEM; remembered
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Send the token over plain http:// too: for a network that encrypts by itself, such as a VPN; remembered
+    #[arg(long)]
+    pub(crate) token_in_clear: bool,
 }
 
 /// Copy a hub's data into one file, also while the hub serves
@@ -340,8 +439,8 @@ pub(crate) struct Gc {
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// How long after a log's last upload: a number with s, m, h or d
-    #[arg(long, value_name = "PERIOD", default_value = "7d", value_parser = period)]
-    pub(crate) after: Duration,
+    #[arg(long, value_name = "PERIOD", default_value = "7d")]
+    pub(crate) after: Period,
     #[command(flatten)]
     pub(crate) output: Output,
 }
@@ -359,6 +458,11 @@ impl Command {
     pub(crate) fn json(&self) -> bool {
         match self {
             Self::Demo(_) | Self::Serve(_) => false,
+            Self::Token(Token { what }) => match what {
+                TokenCommand::Create(args) => args.output.json,
+                TokenCommand::List(args) => args.output.json,
+                TokenCommand::Revoke(args) => args.output.json,
+            },
             Self::Repl(args) => args.output.json,
             Self::Transact(args) => args.output.json,
             Self::Query(args) => args.output.json,
@@ -374,25 +478,11 @@ impl Command {
     }
 }
 
-/// An address to listen on; names such as `localhost` are looked up.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let found = text.to_socket_addrs().ok().and_then(|mut all| all.next());
-    found.ok_or_else(|| "an address and a port are needed, such as 127.0.0.1:7410".to_owned())
-}
-
-/// A time such as 90s, 30m, 12h or 7d.
-fn period(text: &str) -> Result<Duration, String> {
-    let wrong = || "a number and a unit are needed, such as 90s, 30m, 12h or 7d".to_owned();
-    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 60 * 60,
-        "d" => 24 * 60 * 60,
-        _ => return Err(wrong()),
-    };
-    let number: u32 = number.parse().map_err(|_| wrong())?;
-    Ok(Duration::from_secs(u64::from(number) * seconds))
+/// A log's name.
+fn log_id(text: &str) -> Result<LogId, String> {
+    text.to_ascii_lowercase()
+        .parse()
+        .map_err(|_| "logs are named by UUIDs, as `tolstoy sync DB URL new` prints them".to_owned())
 }
 
 /// How many transactions to list.

@@ -1,5 +1,6 @@
 //! The one binary: stores, a hub to sync them through, and a shell.
 
+mod access;
 mod args;
 mod commands;
 mod dirs;
@@ -8,6 +9,7 @@ mod facts;
 mod json;
 mod progress;
 mod repl;
+mod settings;
 mod signals;
 mod text;
 mod ui;
@@ -61,6 +63,7 @@ fn run(command: &Command, matches: &ArgMatches, ui: &mut Ui) -> Result<(), Failu
         Command::Fsck(args) => commands::fsck::run(args, ui),
         Command::Gc(args) => commands::gc::run(args, env, ui),
         Command::Serve(args) => commands::serve::run(args, env, ui),
+        Command::Token(args) => commands::token::run(args, &env, ui),
     }
 }
 

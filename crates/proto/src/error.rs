@@ -20,6 +20,9 @@ pub struct ErrorBody {
     /// With [`ErrorKind::MissingChunks`]: which, at most [`crate::limits::MAX_MISSING`] of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunks: Option<Vec<ChunkId>>,
+    /// The request's id, by which the hub's log knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
     /// With [`ErrorKind::Quota`]: which.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<Quota>,
@@ -55,7 +58,7 @@ impl fmt::Display for QuotaKind {
 impl ErrorBody {
     /// An error with nothing but its message.
     pub fn new(error: ErrorKind, message: impl Into<String>) -> Self {
-        Self { error, message: message.into(), state: None, chunks: None, quota: None }
+        Self { error, message: message.into(), state: None, chunks: None, quota: None, request: None }
     }
 }
 
@@ -65,7 +68,9 @@ impl ErrorBody {
 pub enum ErrorKind {
     /// The request is malformed. The same again will be refused again.
     BadRequest,
-    /// The asker is not answered: wrong Host or Origin.
+    /// The hub answers only who shows a token, and there was none, or none that is valid.
+    Unauthorized,
+    /// The asker is not answered: wrong Host or Origin, or the token lacks a right.
     Forbidden,
     /// There is no such thing, or none that can be seen.
     NotFound,
@@ -89,6 +94,8 @@ pub enum ErrorKind {
     MissingChunks,
     /// The client's chain digest is not the hub's, though HEAD is the same: one of the two is damaged.
     ChainMismatch,
+    /// More requests than this token or address may send. Try again after the time in `Retry-After`.
+    RateLimited,
     /// The hub has more to do than it can. Try again later.
     Busy,
     /// The hub's disk is full.

@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use crate::ui::Ui;
 
 pub(crate) fn run(args: &args::Gc, env: Env, ui: &mut Ui) -> Result<(), Failure> {
-    let policy = Policy { garbage_after: args.after, ..Policy::default() };
+    let policy = Policy { garbage_after: args.after.0, ..Policy::default() };
     if args.dry_run {
         let storage = SqliteReader::open(&args.data).map_err(|error| Failure::hub_data(&error))?;
         let service = Service::new(Arc::new(storage), env).with_policy(policy);

@@ -2,40 +2,55 @@
 
 use std::path::PathBuf;
 
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use tokio::net::TcpListener;
 use tolstoy_env::Env;
-use tolstoy_hub::{Hub, Options, ServeError, serve};
+use tolstoy_hub::auth::TokenFile;
+use tolstoy_hub::{Hub, may_listen, serve};
 use tracing_subscriber::EnvFilter;
 
+use crate::args::{self, Cli};
+use crate::dirs;
 use crate::error::{Failure, Kind};
+use crate::settings::{self, Given, LogFormat, Settings};
 use crate::signals::Signals;
 use crate::ui::Ui;
-use crate::{args, dirs};
 
 pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failure> {
-    tell_on_stderr(args, ui)?;
-    if !args.open && !args.listen.ip().is_loopback() {
-        return Err(Failure::serve(&ServeError::NotOpen(args.listen)));
+    let given = args.config.as_deref().map_or(Ok(Given::default()), Given::read)?;
+    let matches = with_file(&given)?;
+    if args.print_config {
+        return ui.write(settings::document(&matches, &given)?);
     }
-    let data = match &args.data {
-        Some(data) => data.clone(),
-        None => default_data()?,
+    let settings = &Settings::from_arg_matches(&matches).map_err(misused)?;
+    tell_on_stderr(settings, args.verbose, &matches, ui)?;
+    let options = settings.options()?;
+    let data = match &settings.data {
+        Some(data) => data,
+        None => &default_data()?,
     };
     if data.exists() && !data.is_dir() {
         let message = format!("{}: this is a file, and a hub keeps its data in a directory", data.display());
         return Err(Failure::new(Kind::NotAStore, message).hint("name a directory: `tolstoy serve --data DIR`"));
     }
+    let has_tokens = TokenFile::of(data).path().exists();
+    may_listen(settings.listen, &options, has_tokens).map_err(|e| Failure::exposed(&e, data))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|e| Failure::io("starting the network", &e))?;
     runtime.block_on(async {
-        let listener = TcpListener::bind(args.listen).await.map_err(|e| Failure::listen(args.listen, &e))?;
-        let address = listener.local_addr().map_err(|e| Failure::listen(args.listen, &e))?;
-        let hub = Hub::open(&data, env, Options { open: args.open, ..Options::default() })
-            .map_err(|e| Failure::hub_data(&e))?;
+        let listener = TcpListener::bind(settings.listen).await.map_err(|e| Failure::listen(settings.listen, &e))?;
+        let address = listener.local_addr().map_err(|e| Failure::listen(settings.listen, &e))?;
+        let hub = Hub::open(data, env, options).map_err(|e| Failure::hub_data(&e))?;
         let stopped = Signals::listen()?;
-        ui.line(format!("listening on http://{address}"))?;
+        let fingerprint = hub.fingerprint();
+        let scheme = if fingerprint.is_some() { "https" } else { "http" };
+        ui.line(format!("listening on {scheme}://{address}"))?;
+        if let Some(fingerprint) = fingerprint.filter(|_| settings.tls_self_signed) {
+            ui.line(format!("certificate {fingerprint}"))?;
+        }
         ui.flush()?;
         // Not where a program reads the line above, such as the demo, and shares the terminal.
         if ui.out_is_tty() && ui.err_is_tty() {
@@ -45,30 +60,54 @@ pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failu
     })
 }
 
-fn default_data() -> Result<PathBuf, Failure> {
+/// The command line once more, with what the file says, and the place for data, where the defaults were.
+fn with_file(given: &Given) -> Result<ArgMatches, Failure> {
+    let mut command = Cli::command().mut_subcommand("serve", |mut serve| {
+        if let Ok(data) = default_data() {
+            serve = serve.mut_arg("data", |arg| arg.default_value(data.into_os_string()));
+        }
+        given.stand_in(serve)
+    });
+    let matches = command.try_get_matches_from_mut(std::env::args_os()).map_err(misused)?;
+    matches
+        .subcommand_matches("serve")
+        .cloned()
+        .ok_or_else(|| Failure::new(Kind::Usage, "these are no arguments of serve"))
+}
+
+/// Arguments that clap takes without the file, but not with it.
+fn misused(error: clap::Error) -> Failure {
+    let text = error.to_string();
+    Failure::new(Kind::Usage, text.lines().next().unwrap_or_default().trim_start_matches("error: "))
+}
+
+pub(crate) fn default_data() -> Result<PathBuf, Failure> {
     dirs::data().map(|dir| dir.join("hub")).ok_or_else(|| {
         Failure::new(Kind::Usage, "there is no home directory to keep the hub's data in")
             .hint("say where: `tolstoy serve --data DIR`")
     })
 }
 
-fn tell_on_stderr(args: &args::Serve, ui: &Ui) -> Result<(), Failure> {
-    let filter = match (&args.log, args.verbose) {
-        (Some(filter), _) => filter.as_str(),
-        (None, 0) => "warn",
-        (None, 1) => "info",
-        (None, 2) => "info,tolstoy_hub=debug",
-        (None, _) => "debug,tolstoy_hub=trace",
+fn tell_on_stderr(settings: &Settings, verbose: u8, matches: &ArgMatches, ui: &Ui) -> Result<(), Failure> {
+    if verbose > 0 && matches.value_source("log") == Some(ValueSource::CommandLine) {
+        return Err(Failure::new(Kind::Usage, "--verbose and --log say the same: one of them is enough"));
+    }
+    let filter = match verbose {
+        0 => settings.log.as_str(),
+        1 => "info",
+        2 => "info,tolstoy_hub=debug",
+        _ => "debug,tolstoy_hub=trace",
     };
     let filter = EnvFilter::try_new(filter).map_err(|e| {
         Failure::new(Kind::Usage, format!("{filter:?} is no filter: {e}"))
             .hint("write a level, or `info,tolstoy_hub=debug`")
     })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(ui.err_is_colourful())
-        .init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match settings.log_format {
+        LogFormat::Text => log.with_ansi(ui.err_is_colourful()).init(),
+        // A request's span is told once, as an object beside the event's own fields.
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
+    }
     Ok(())
 }
 

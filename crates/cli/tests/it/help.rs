@@ -2,8 +2,9 @@
 
 use crate::room::Room;
 
-const COMMANDS: [&str; 13] = [
-    "demo", "serve", "repl", "transact", "query", "schema", "log", "import", "sync", "backup", "restore", "fsck", "gc",
+const COMMANDS: [&str; 14] = [
+    "demo", "serve", "token", "repl", "transact", "query", "schema", "log", "import", "sync", "backup", "restore",
+    "fsck", "gc",
 ];
 
 #[test]

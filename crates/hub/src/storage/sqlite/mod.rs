@@ -26,6 +26,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::{ReadRules, Storage, StorageError, WriteJob};
+use crate::metrics::StorageMetrics;
 pub use backup::{Copied, CopyError, Progress, backup, restore};
 pub use fsck::{Checked, Finding, Listener, fsck};
 use readers::Readers;
@@ -105,6 +106,12 @@ pub enum OpenError {
         /// What SQLite says.
         message: String,
     },
+    /// The tokens cannot be read.
+    #[error("{0}")]
+    Tokens(#[from] crate::auth::TokenError),
+    /// The certificate cannot be read or made.
+    #[error("{0}")]
+    Tls(#[from] crate::tls::TlsError),
 }
 
 impl OpenError {
@@ -125,6 +132,9 @@ impl OpenError {
 pub struct SqliteStorage {
     writer: Writer,
     readers: Readers,
+    metrics: StorageMetrics,
+    /// The database file.
+    path: PathBuf,
     /// While it is locked the directory is ours.
     lock: File,
 }
@@ -143,8 +153,38 @@ impl SqliteStorage {
         File::open(directory).and_then(|dir| dir.sync_all()).map_err(OpenError::io(directory))?;
         let readers =
             (0..options.readers.max(1)).map(|_| open_for_reading(&path, options)).collect::<Result<_, _>>()?;
-        let writer = Writer::start(connection, options).map_err(OpenError::io(&path))?;
-        Ok(Self { writer, readers: Readers::new(readers), lock })
+        let metrics = StorageMetrics::default();
+        let writer = Writer::start(connection, options, metrics.clone()).map_err(OpenError::io(&path))?;
+        Ok(Self { writer, readers: Readers::new(readers), metrics, path, lock })
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &StorageMetrics {
+        &self.metrics
+    }
+
+    /// The bytes of the database file and of the write-ahead log beside it.
+    ///
+    /// # Errors
+    /// Where the file system does not tell.
+    pub fn file_sizes(&self) -> io::Result<(u64, u64)> {
+        let wal = match fs::metadata(self.path.with_extension("db-wal")) {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+        Ok((fs::metadata(&self.path)?.len(), wal))
+    }
+
+    /// The bytes that may still be written to the disk that holds the data; none where the system does not tell.
+    pub fn disk_free(&self) -> Option<u64> {
+        #[cfg(unix)]
+        {
+            let disk = rustix::fs::statvfs(&self.path).ok()?;
+            Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+        }
+        #[cfg(not(unix))]
+        None
     }
 
     /// Does the jobs that wait, moves everything into the one file, and refuses what comes after.
@@ -194,7 +234,7 @@ impl Storage for SqliteStorage {
 }
 
 /// Makes the directory so that only its owner can read what is in it.
-fn make_private_directory(directory: &Path) -> io::Result<()> {
+pub(crate) fn make_private_directory(directory: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
