@@ -200,12 +200,20 @@ pub(super) async fn admit(
 /// A request that is not answered.
 struct Refusal {
     error: ApiError,
-    header: Option<(HeaderName, HeaderValue)>,
+    told: Option<Told>,
+}
+
+/// What a header of a refusal tells.
+enum Told {
+    /// How to say who one is.
+    Challenge(&'static str),
+    /// After how many seconds to try again.
+    RetryAfter(u64),
 }
 
 impl Refusal {
     fn new(status: StatusCode, kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { error: ApiError::new(status, kind, message), header: None }
+        Self { error: ApiError::new(status, kind, message), told: None }
     }
 
     fn not_local() -> Self {
@@ -230,7 +238,7 @@ impl Refusal {
 
     fn unauthorized(message: &str, challenge: &'static str) -> Self {
         let refusal = Self::new(StatusCode::UNAUTHORIZED, ErrorKind::Unauthorized, message);
-        Self { header: Some((header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))), ..refusal }
+        Self { told: Some(Told::Challenge(challenge)), ..refusal }
     }
 
     fn lacks(right: &str) -> Self {
@@ -242,24 +250,18 @@ impl Refusal {
     }
 
     fn no_log() -> Self {
-        Self {
-            error: ApiError::bad_request("the path names no log: a log's name is a UUID in lowercase"),
-            header: None,
-        }
+        Self { error: ApiError::bad_request("the path names no log: a log's name is a UUID in lowercase"), told: None }
     }
 
     fn too_many(pause: Duration) -> Self {
         // Rounded up, so that who waits so long is let through.
-        let seconds = pause.as_millis().div_ceil(1000).max(1);
+        let seconds = u64::try_from(pause.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1);
         let refusal = Self::new(
             StatusCode::TOO_MANY_REQUESTS,
             ErrorKind::RateLimited,
             format!("too many requests: try again in {seconds} s"),
         );
-        Self {
-            header: HeaderValue::try_from(seconds.to_string()).ok().map(|value| (header::RETRY_AFTER, value)),
-            ..refusal
-        }
+        Self { told: Some(Told::RetryAfter(seconds)), ..refusal }
     }
 
     fn busy() -> Self {
@@ -270,7 +272,11 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = self.error.into_response();
-        response.headers_mut().extend(self.header);
+        let header = self.told.map(|told| match told {
+            Told::Challenge(how) => (header::WWW_AUTHENTICATE, HeaderValue::from_static(how)),
+            Told::RetryAfter(seconds) => (header::RETRY_AFTER, HeaderValue::from(seconds)),
+        });
+        response.headers_mut().extend(header);
         response
     }
 }
