@@ -7,7 +7,7 @@ use tolstoy_hub::auth::{Rights, TokenId};
 use tolstoy_proto::{Fingerprint, LogId};
 
 use crate::error::EXIT_CODES;
-use crate::settings::Settings;
+use crate::settings::{Period, Settings};
 
 const BEGIN: &str = "\
 Begin with:
@@ -47,6 +47,10 @@ pub(crate) enum Command {
     Log(Log),
     Import(Import),
     Sync(Sync),
+    Backup(Backup),
+    Restore(Restore),
+    Fsck(Fsck),
+    Gc(Gc),
 }
 
 /// Show two devices sync through a hub, in a temporary directory, explained as it goes
@@ -367,6 +371,80 @@ pub(crate) struct Access {
     pub(crate) token_in_clear: bool,
 }
 
+/// Copy a hub's data into one file, also while the hub serves
+///
+/// The copy is the data as it is when the command begins: all logs with their chunks, pending transactions, snapshots, and
+/// the tombstones of deleted logs. Tokens, certificates and configuration are files of their own and are not in it. It
+/// appears under its name when it is whole and on the disk, and never over another file.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tolstoy backup /var/lib/tolstoy /backup/hub-2026-11-21.db
+  tolstoy fsck /backup/hub-2026-11-21.db     a backup can be checked as it is")]
+pub(crate) struct Backup {
+    /// The hub's data directory
+    #[arg(value_name = "DATA")]
+    pub(crate) data: PathBuf,
+    /// The new file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Make a hub's data directory from a backup
+///
+/// The directory must be empty or missing. The logs go on in the generations they had, with the HEAD of then: stores
+/// that have more supply the rest when they sync; what no store has is lost.
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// The backup
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The new data directory
+    #[arg(value_name = "DATA")]
+    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Check a hub's data: hash every chunk and snapshot, walk every chain
+///
+/// Says exactly what is wrong where, one line each, and changes nothing. It may run beside a hub: it sees the data as it is
+/// when it begins, and until it ends the write-ahead log keeps what is pushed meanwhile. Exits with 0 where all is well, with 1 (`damaged`) where
+/// something is wrong.
+#[derive(Debug, Args)]
+pub(crate) struct Fsck {
+    /// The hub's data directory, or a backup
+    #[arg(value_name = "DATA")]
+    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Remove what nobody can reach any more from a hub's data
+///
+/// A running hub does so by itself. Dead are pending transactions that can no longer become HEAD, and chunks that no other
+/// transaction names, once the last upload to their log is long enough ago; and what deleted logs left.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tolstoy gc /var/lib/tolstoy --dry-run
+  tolstoy gc /var/lib/tolstoy --after 12h")]
+pub(crate) struct Gc {
+    /// The hub's data directory
+    #[arg(value_name = "DATA")]
+    pub(crate) data: PathBuf,
+    /// Show what would be removed, and change nothing; also beside a running hub
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How long after a log's last upload: a number with s, m, h or d
+    #[arg(long, value_name = "PERIOD", default_value = "7d")]
+    pub(crate) after: Period,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
 /// How data is printed.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Output {
@@ -392,6 +470,10 @@ impl Command {
             Self::Log(args) => args.output.json,
             Self::Import(args) => args.output.json,
             Self::Sync(args) => args.output.json,
+            Self::Backup(args) => args.output.json,
+            Self::Restore(args) => args.output.json,
+            Self::Fsck(args) => args.output.json,
+            Self::Gc(args) => args.output.json,
         }
     }
 }

@@ -20,7 +20,8 @@ use crate::error::{self, Failure};
 
 pub(crate) use document::document;
 pub(crate) use file::Given;
-use units::{Period, Size};
+pub(crate) use units::Period;
+use units::Size;
 
 /// The settings of `tolstoy serve`.
 ///

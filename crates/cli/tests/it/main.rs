@@ -6,6 +6,8 @@ mod config;
 mod demo;
 mod devices;
 mod help;
+mod hub_data;
+mod hostile;
 mod killed;
 mod output;
 mod room;

@@ -222,7 +222,9 @@ where
     }
 
     fn done(self: Box<Self>, result: Result<(), StorageError>) {
-        let Self { outcome, moved, wakes, reply, .. } = *self;
+        let Self { rules, outcome, moved, wakes, reply } = *self;
+        // They may hold the storage, which must not end here, on its own thread, once its last user has the answer.
+        drop(rules);
         let written = result.is_ok() && moved;
         // Who asked may have gone; what was written stays written.
         let _ = reply.send(result.and_then(|()| outcome.ok_or(StorageError::Closed)));

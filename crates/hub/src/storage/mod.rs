@@ -23,7 +23,10 @@ pub use garbage::{Loose, ReadGarbage, Swept, WriteGarbage};
 pub use memory::MemoryStorage;
 pub use snapshots::{PIECE, ReadSnapshots, Snapshot, SnapshotId, WriteSnapshots};
 pub(crate) use sqlite::make_private_directory;
-pub use sqlite::{OpenError, SqliteOptions, SqliteStorage};
+pub use sqlite::{
+    Checked, Copied, CopyError, Finding, Listener, OpenError, Progress, SqliteOptions, SqliteReader, SqliteStorage,
+    backup, fsck, restore,
+};
 
 /// Keeps logs.
 pub trait Storage: Send + Sync {

@@ -19,6 +19,7 @@ mod observed;
 mod pull;
 mod push;
 mod racing;
+mod snapshots;
 mod status_page;
 mod tls;
 mod transcript;

@@ -3,9 +3,11 @@
 //! One thread writes: it runs as many jobs as are waiting within one SQLite transaction, commits it once (one fsync), then
 //! tells them all. Readers have connections of their own and never wait for it.
 
+mod backup;
 mod chain;
 mod end;
 mod figures;
+mod fsck;
 mod garbage;
 mod loose;
 mod pack;
@@ -25,6 +27,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{ReadRules, Storage, StorageError, WriteJob};
 use crate::metrics::StorageMetrics;
+pub use backup::{Copied, CopyError, Progress, backup, restore};
+pub use fsck::{Checked, Finding, Listener, fsck};
 use readers::Readers;
 use writer::Writer;
 
@@ -73,6 +77,12 @@ pub enum OpenError {
         found: i64,
         /// The newest known.
         known: i64,
+    },
+    /// No hub has its data there.
+    #[error("{} holds no hub's data", .path.display())]
+    NoHub {
+        /// The directory.
+        path: PathBuf,
     },
     /// The file is something else.
     #[error("{} is not a hub's database", .path.display())]
@@ -187,6 +197,32 @@ impl SqliteStorage {
     }
 }
 
+/// Logs in a data directory that may be in use: they can be read, and not written.
+#[derive(Debug)]
+pub struct SqliteReader {
+    readers: Readers,
+}
+
+impl SqliteReader {
+    /// Opens the data directory of a hub, which may be running.
+    ///
+    /// # Errors
+    /// Where there is none, or it is of a newer format.
+    pub fn open(directory: &Path) -> Result<Self, OpenError> {
+        Ok(Self { readers: Readers::new(vec![open_existing(&directory.join(DATABASE))?]) })
+    }
+}
+
+impl Storage for SqliteReader {
+    fn read(&self, rules: &mut ReadRules<'_>) -> Result<(), StorageError> {
+        self.readers.read(rules)
+    }
+
+    fn write(&self, job: Box<dyn WriteJob>) {
+        job.done(Err(StorageError::Closed));
+    }
+}
+
 impl Storage for SqliteStorage {
     fn read(&self, rules: &mut ReadRules<'_>) -> Result<(), StorageError> {
         self.readers.read(rules)
@@ -232,6 +268,16 @@ fn open_for_writing(path: &Path, options: &SqliteOptions) -> Result<Connection, 
     connection.pragma_update(None, "wal_autocheckpoint", options.checkpoint_pages).map_err(failed)?;
     connection.pragma_update(None, "cache_size", -24 * 1024).map_err(failed)?;
     connection.execute(snapshots::DROP_HALVES, []).map_err(failed)?;
+    Ok(connection)
+}
+
+/// Opens a hub's file that is there, for reading.
+fn open_existing(path: &Path) -> Result<Connection, OpenError> {
+    if !path.try_exists().map_err(OpenError::io(path))? {
+        return Err(OpenError::NoHub { path: path.parent().unwrap_or(path).to_owned() });
+    }
+    let connection = open_for_reading(path, &SqliteOptions::default())?;
+    schema::check(&connection, path)?;
     Ok(connection)
 }
 

@@ -66,6 +66,11 @@ impl Writer {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Running { queue, thread }) = running {
             drop(queue);
+            // A job that nobody waits for may be the last to hold the storage: then this is the thread itself, which ends
+            // when it has done the jobs that wait.
+            if thread.thread().id() == thread::current().id() {
+                return;
+            }
             // The thread catches what its jobs do wrong; should it fail all the same, its jobs' waiters were told.
             let _ = thread.join();
         }
