@@ -4,6 +4,8 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use tolstoy_hub::auth::{Rights, TokenId};
+use tolstoy_proto::{Fingerprint, LogId};
 
 use crate::error::EXIT_CODES;
 
@@ -37,6 +39,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Demo(Demo),
     Serve(Serve),
+    Token(Token),
     Repl(Repl),
     Transact(Transact),
     Query(Query),
@@ -66,6 +69,8 @@ pub(crate) struct Demo {
 Examples:
   tolstoy serve
   tolstoy serve --listen 127.0.0.1:0 --data ./hub     a free port; the line printed tells which
+  tolstoy token create --data ./hub --name phone      then the hub asks for tokens, here too
+  tolstoy serve --data ./hub --listen 0.0.0.0:7410 --tls-self-signed
   tolstoy serve --listen 0.0.0.0:7410 --open          for a network that you trust")]
 pub(crate) struct Serve {
     /// The address and port to listen on; port 0 takes a free one
@@ -75,15 +80,128 @@ pub(crate) struct Serve {
     /// ~/.local/share/tolstoy/hub]
     #[arg(long, value_name = "DIR", env = "TOLSTOY_DATA", hide_env_values = true)]
     pub(crate) data: Option<PathBuf>,
-    /// Listen beyond this machine too: whoever reaches the port may read and write every log
+    /// Ask for no token, beyond this machine too: anyone who reaches the address reads and writes every log
     #[arg(long)]
     pub(crate) open: bool,
+    #[command(flatten)]
+    pub(crate) closed: Closed,
     /// Tell more on standard error: -v what happens, -vv every request
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
     /// Tell exactly this on standard error, as in RUST_LOG: `info,tolstoy_hub=trace`
     #[arg(long, value_name = "FILTER", env = "TOLSTOY_LOG", hide_env_values = true, conflicts_with = "verbose")]
     pub(crate) log: Option<String>,
+}
+
+/// What keeps strangers out, and bounds what a hub does for each.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Who is answered")]
+pub(crate) struct Closed {
+    /// Ask for a token even where none was made yet, and on this machine too
+    #[arg(long, conflicts_with = "open")]
+    pub(crate) require_token: bool,
+    /// Speak TLS with the certificate in this file, in PEM, with those that lead to it
+    #[arg(long, value_name = "FILE", requires = "tls_key", conflicts_with = "tls_self_signed")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The certificate's private key, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Speak TLS with a certificate of the hub's own, made once and kept in its data; clients know it by the fingerprint
+    /// that is printed
+    #[arg(long)]
+    pub(crate) tls_self_signed: bool,
+    /// A name or address that the hub's own certificate is for, besides this machine's; may be repeated
+    #[arg(long, value_name = "NAME", requires = "tls_self_signed")]
+    pub(crate) tls_name: Vec<String>,
+    /// A proxy in front of the hub does TLS, and says in X-Forwarded-For or Forwarded who asks
+    #[arg(long)]
+    pub(crate) behind_proxy: bool,
+    /// Requests a second for each token, ten times as many at once; 0: no limit
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub(crate) token_rate: u32,
+    /// Requests a second for each address, ten times as many at once; 0: no limit
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub(crate) address_rate: u32,
+    /// Connections at the same time; who comes later waits
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    pub(crate) connections: usize,
+    /// Connections of one address at the same time; further ones are closed
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub(crate) connections_per_address: usize,
+}
+
+/// Make, list and revoke the tokens of a hub
+///
+/// Once a token was made, the hub asks for one, on this machine too, and answers nobody without; also when the last is
+/// revoked. A hub that runs takes in each change within about a second.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tolstoy token create --name phone > phone.token       its owner syncs with --token-file phone.token
+  tolstoy token create --log 0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e --rights read --expires 90d
+  tolstoy token list
+  tolstoy token revoke k3j2h4g5")]
+pub(crate) struct Token {
+    #[command(subcommand)]
+    pub(crate) what: TokenCommand,
+}
+
+/// What to do with tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    Create(TokenCreate),
+    List(TokenList),
+    Revoke(TokenRevoke),
+}
+
+/// Make a token and print it: this once, since the hub keeps only its digest
+#[derive(Debug, Args)]
+pub(crate) struct TokenCreate {
+    #[command(flatten)]
+    pub(crate) data: HubData,
+    /// A log that it is for; may be repeated [default: all logs, those to come too]
+    #[arg(long, value_name = "UUID", value_parser = log_id)]
+    pub(crate) log: Vec<LogId>,
+    /// What it allows, with commas: read (pull), write (push, and read), admin (delete a log; with all logs: metrics)
+    #[arg(long, value_name = "RIGHTS", default_value = "read,write")]
+    pub(crate) rights: Rights,
+    /// For how long it is valid, such as 12h, 90d, 8w or 1y, or until when, such as 2027-01-31 [default: for ever]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) expires: Option<String>,
+    /// What you call it, for the list
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// List the tokens: all but the secrets, which nobody has but their holders
+#[derive(Debug, Args)]
+pub(crate) struct TokenList {
+    #[command(flatten)]
+    pub(crate) data: HubData,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Make tokens worth nothing, from about a second later on
+#[derive(Debug, Args)]
+pub(crate) struct TokenRevoke {
+    /// The tokens' ids, as in the list; they stand behind tol_ in the tokens
+    #[arg(value_name = "ID", required = true)]
+    pub(crate) id: Vec<TokenId>,
+    #[command(flatten)]
+    pub(crate) data: HubData,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Where a hub's data is.
+#[derive(Debug, Args)]
+pub(crate) struct HubData {
+    /// The hub's data directory [default: as for `tolstoy serve`]
+    #[arg(long, value_name = "DIR", env = "TOLSTOY_DATA", hide_env_values = true)]
+    pub(crate) data: Option<PathBuf>,
 }
 
 /// Talk to a store: transactions, queries and more, as you type
@@ -252,7 +370,8 @@ Examples:
   tolstoy sync people.db http://127.0.0.1:7410 new
   tolstoy sync phone.db http://127.0.0.1:7410 0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e
   tolstoy sync people.db
-  tolstoy sync people.db http://hub.example:7410      the same log, at another address")]
+  tolstoy sync people.db http://hub.example:7410      the same log, at another address
+  tolstoy sync people.db https://hub.example:7410 new --token-file phone.token --trust 5A:0B:...")]
 pub(crate) struct Sync {
     /// The store
     #[arg(value_name = "DB")]
@@ -264,7 +383,27 @@ pub(crate) struct Sync {
     #[arg(value_name = "LOG-UUID", requires = "url")]
     pub(crate) log: Option<String>,
     #[command(flatten)]
+    pub(crate) access: Access,
+    #[command(flatten)]
     pub(crate) output: Output,
+}
+
+/// What it takes to speak to a closed hub.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "A closed hub")]
+pub(crate) struct Access {
+    /// The file that holds the token; remembered, the token itself never is [default: the token in $TOLSTOY_TOKEN]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Trust the hub whose certificate has this fingerprint, which the hub prints when it starts; remembered
+    #[arg(long, value_name = "SHA256", conflicts_with = "ca")]
+    pub(crate) trust: Option<Fingerprint>,
+    /// Trust hubs whose certificate leads to one in this file, in PEM; remembered
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Send the token over plain http:// too: for a network that encrypts by itself, such as a VPN; remembered
+    #[arg(long)]
+    pub(crate) token_in_clear: bool,
 }
 
 /// How data is printed.
@@ -280,6 +419,11 @@ impl Command {
     pub(crate) fn json(&self) -> bool {
         match self {
             Self::Demo(_) | Self::Serve(_) => false,
+            Self::Token(Token { what }) => match what {
+                TokenCommand::Create(args) => args.output.json,
+                TokenCommand::List(args) => args.output.json,
+                TokenCommand::Revoke(args) => args.output.json,
+            },
             Self::Repl(args) => args.output.json,
             Self::Transact(args) => args.output.json,
             Self::Query(args) => args.output.json,
@@ -295,6 +439,13 @@ impl Command {
 fn address(text: &str) -> Result<SocketAddr, String> {
     let found = text.to_socket_addrs().ok().and_then(|mut all| all.next());
     found.ok_or_else(|| "an address and a port are needed, such as 127.0.0.1:7410".to_owned())
+}
+
+/// A log's name.
+fn log_id(text: &str) -> Result<LogId, String> {
+    text.to_ascii_lowercase()
+        .parse()
+        .map_err(|_| "logs are named by UUIDs, as `tolstoy sync DB URL new` prints them".to_owned())
 }
 
 /// How many transactions to list.

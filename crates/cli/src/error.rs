@@ -7,7 +7,8 @@ use std::path::Path;
 use std::string::FromUtf8Error;
 
 use tolstoy_edn::{ReadError, Span, locate, render_error};
-use tolstoy_hub::{OpenError, ServeError};
+use tolstoy_hub::auth::{TokenError, TokenFile};
+use tolstoy_hub::{Exposed, OpenError, ServeError, TlsError};
 use tolstoy_store as store;
 use tolstoy_sync as sync;
 
@@ -44,6 +45,8 @@ pub(crate) enum Kind {
     Offline,
     /// Something answers, and it is no hub.
     NotAHub,
+    /// The hub's certificate is not one that is trusted.
+    Untrusted,
     /// Two definitions of one attribute contradict.
     Definitions,
     /// The log was wiped or begun anew.
@@ -65,7 +68,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// All kinds, in the order of their exit codes.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Missing,
         Self::NotAStore,
         Self::NewerFormat,
@@ -80,6 +83,7 @@ impl Kind {
         Self::HubRefused,
         Self::Offline,
         Self::NotAHub,
+        Self::Untrusted,
         Self::Definitions,
         Self::Generation,
         Self::OtherLog,
@@ -106,6 +110,7 @@ impl Kind {
             Self::Demo => "demo",
             Self::Offline => "offline",
             Self::NotAHub => "not-a-hub",
+            Self::Untrusted => "untrusted",
             Self::Definitions => "definitions",
             Self::Generation => "generation",
             Self::OtherLog => "other-log",
@@ -131,7 +136,7 @@ impl Kind {
             Self::Usage | Self::NoRemote => 2,
             Self::Input => 3,
             Self::Refused | Self::HubRefused => 4,
-            Self::Offline | Self::NotAHub => 5,
+            Self::Offline | Self::NotAHub | Self::Untrusted => 5,
             Self::Definitions | Self::Generation | Self::OtherLog | Self::Format => 6,
             Self::Busy | Self::Contended => 7,
             Self::Interrupted => 130,
@@ -147,7 +152,7 @@ Exit codes:
     2  the arguments make no command
     3  a text is malformed, or names what does not exist
     4  the schema, the facts or the hub refuse it
-    5  the hub cannot be reached
+    5  the hub cannot be reached, or is not trusted
     6  the sync stopped before it changed anything: you have to decide something
     7  others are writing: try again
   130  interrupted";
@@ -299,6 +304,10 @@ impl Failure {
         match error {
             sync::Error::Transport(T::Protocol(_)) => Self::new(Kind::NotAHub, format!("{url}: {error}"))
                 .hint("check the address; a browser shows a hub's greeting there"),
+            sync::Error::Transport(T::Untrusted(_)) => Self::new(Kind::Untrusted, format!("{url}: {error}")).hint(
+                "nothing was sent; compare with what the hub printed when it started (certificate ...): `--trust SHA256` \
+                 trusts that one, `--ca FILE` one that vouches for it",
+            ),
             sync::Error::Refused(body) => Self::refused_by_hub(url, body),
             sync::Error::Store(error) => Self::store(db, None, error),
             sync::Error::Spool(error) => Self::io(&format!("{}: spooling what came in", db.display()), error)
@@ -307,7 +316,7 @@ impl Failure {
                 let (kind, hint) = match error.kind() {
                     K::Offline if url.starts_with("https://") => (
                         Kind::Offline,
-                        "a hub itself speaks http://, and https:// only behind a proxy; is it running, and is the address right?",
+                        "is the hub running, does it speak TLS (https://), and is the address right? Nothing is lost: sync again later",
                     ),
                     K::Offline => (
                         Kind::Offline,
@@ -334,8 +343,14 @@ impl Failure {
         match body.error {
             K::Busy | K::Timeout => Self::new(Kind::Contended, message).hint("sync again later"),
             K::Full => Self::new(Kind::HubRefused, message).hint("make room on the hub's disk"),
+            K::RateLimited => Self::new(Kind::Contended, message).hint("sync again later"),
+            K::Unauthorized => Self::new(Kind::HubRefused, message).hint(
+                "its owner makes tokens with `tolstoy token create`; give yours with --token-file FILE, or in $TOLSTOY_TOKEN",
+            ),
+            K::NotFound => Self::new(Kind::HubRefused, message)
+                .hint("ask the hub's owner which logs your token covers; a new log needs one that covers all"),
             K::Forbidden => Self::new(Kind::HubRefused, message)
-                .hint("a hub on loopback answers only to localhost and 127.0.0.1; others need `tolstoy serve --open`"),
+                .hint("a hub without tokens answers only to localhost and 127.0.0.1; with tokens, its owner gives out their rights"),
             K::Internal => Self::new(Kind::HubRefused, message).hint("the hub's own log says why"),
             K::ChainMismatch => {
                 Self::new(Kind::Damaged, message).hint("sync the log into a new file, and compare; nothing was changed")
@@ -347,6 +362,8 @@ impl Failure {
     /// A hub whose data cannot be opened.
     pub(crate) fn hub_data(error: &OpenError) -> Self {
         let (kind, hint) = match error {
+            OpenError::Tokens(error) => return Self::tokens(error),
+            OpenError::Tls(error) => return Self::tls(error),
             OpenError::InUse { .. } => (Kind::InUse, "a hub there can serve any number of logs"),
             OpenError::Newer { .. } => {
                 (Kind::NewerFormat, concat!("this is tolstoy ", env!("CARGO_PKG_VERSION"), "; get a newer one"))
@@ -374,10 +391,69 @@ impl Failure {
         Self::new(Kind::InUse, message).hint(hint)
     }
 
+    /// Tokens that cannot be read or changed.
+    pub(crate) fn tokens(error: &TokenError) -> Self {
+        let (kind, hint) = match error {
+            TokenError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                (Kind::Missing, "name the hub's data directory: `--data DIR`")
+            }
+            TokenError::Io { .. } => {
+                (Kind::Storage, "use the account that the hub runs under, and check that there is room")
+            }
+            TokenError::Damaged { .. } => (
+                Kind::Damaged,
+                "bring it back from a backup; or remove it and make new tokens: until there is one, a hub on loopback asks for none",
+            ),
+            TokenError::Newer { .. } => {
+                (Kind::NewerFormat, concat!("this is tolstoy ", env!("CARGO_PKG_VERSION"), "; get a newer one"))
+            }
+            TokenError::BadName => return Self::new(Kind::Usage, error.to_string()),
+            TokenError::NoEntropy(_) => return Self::new(Kind::Storage, error.to_string()),
+        };
+        Self::new(kind, error.to_string()).hint(hint)
+    }
+
+    fn tls(error: &TlsError) -> Self {
+        let (kind, hint) = match error {
+            TlsError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                (Kind::Missing, "--tls-cert and --tls-key name files in PEM; --tls-self-signed needs none")
+            }
+            TlsError::Io { .. } => (Kind::Storage, "the account that the hub runs under must be able to read it"),
+            TlsError::Bad { .. } => {
+                (Kind::Input, "--tls-cert and --tls-key name files in PEM; --tls-self-signed needs none")
+            }
+            TlsError::Mismatch { .. } => (Kind::Input, "give the certificate and the key that were made together"),
+            TlsError::Make(_) => (Kind::Usage, "--tls-name takes a host's name or an address, without a port"),
+        };
+        Self::new(kind, error.to_string()).hint(hint)
+    }
+
+    /// A hub that would be more open than somebody said.
+    pub(crate) fn exposed(error: &Exposed, data: &Path) -> Self {
+        let token = format!("make a token: `tolstoy token create --data {}`", data.display());
+        let tls = "say how TLS is done: --tls-self-signed, or --tls-cert FILE --tls-key FILE, or --behind-proxy where a proxy in front does it";
+        let open = "or say --open, and anyone who reaches the address reads and writes every log";
+        let hint = match error {
+            Exposed::NoTokensNoTls(_) => format!("{token}; and {tls}; {open}"),
+            Exposed::NoTokens(_) | Exposed::ProxyNoTokens => format!("{token}; {open}"),
+            Exposed::NoTls(_) => tls.to_owned(),
+            Exposed::OpenWithTokens => {
+                format!(
+                    "leave --open out; or, if strangers shall read and write all, remove {}",
+                    TokenFile::of(data).path().display()
+                )
+            }
+        };
+        Self::new(Kind::Usage, error.to_string()).hint(hint)
+    }
+
     /// A hub that does not serve.
     pub(crate) fn serve(error: &ServeError) -> Self {
-        let kind = if matches!(error, ServeError::NotOpen(_)) { Kind::Usage } else { Kind::Storage };
-        Self::new(kind, error.to_string())
+        match error {
+            ServeError::Tls(error) => Self::tls(error),
+            ServeError::Exposed(_) => Self::new(Kind::Usage, error.to_string()),
+            ServeError::Io(_) => Self::new(Kind::Storage, error.to_string()),
+        }
     }
 }
 

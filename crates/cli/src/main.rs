@@ -1,5 +1,6 @@
 //! The one binary: stores, a hub to sync them through, and a shell.
 
+mod access;
 mod args;
 mod commands;
 mod dirs;
@@ -57,6 +58,7 @@ fn run(command: &Command, matches: &ArgMatches, ui: &mut Ui) -> Result<(), Failu
         Command::Import(args) => commands::import::run(args, &env, ui),
         Command::Sync(args) => commands::sync::run(args, &env, ui),
         Command::Serve(args) => commands::serve::run(args, env, ui),
+        Command::Token(args) => commands::token::run(args, &env, ui),
     }
 }
 

@@ -76,6 +76,16 @@ impl Env {
         Ok(uuid::Builder::from_random_bytes(bytes).into_uuid())
     }
 
+    /// So many random bytes, good for secrets.
+    ///
+    /// # Errors
+    /// Where the source of randomness fails.
+    pub fn bytes<const N: usize>(&self) -> Result<[u8; N], NoEntropy> {
+        let mut bytes = [0; N];
+        self.entropy.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
     /// A random number below `bound`, for jitter; 0 where `bound` is 0. Not for secrets: the distribution is very
     /// slightly uneven.
     ///

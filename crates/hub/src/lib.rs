@@ -3,13 +3,20 @@
 //! [`storage`] keeps rows, [`service`] knows the rules, [`live`] wakes who waits, `routes` speaks HTTP, [`serve`] listens. A hub never looks into a
 //! chunk, and never acknowledges what is not durable.
 
+pub mod auth;
+mod connection;
 mod gc;
 pub mod live;
+mod rate;
 mod routes;
 mod server;
 pub mod service;
 mod stalled;
 pub mod storage;
+mod tls;
 
-pub use server::{Hub, HubHandle, Options, ServeError, serve};
+pub use auth::Principal;
+pub use rate::Rate;
+pub use server::{Exposed, Hub, HubHandle, Options, ReloadError, Reloader, ServeError, may_listen, serve};
 pub use storage::{OpenError, SqliteOptions};
+pub use tls::{TlsError, TlsOptions};

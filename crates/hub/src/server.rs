@@ -6,28 +6,50 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 use tolstoy_env::Env;
+use tolstoy_proto::Fingerprint;
 
+use crate::auth::{LiveTokens, TokenError};
+use crate::connection::{Host, converse};
 use crate::gc;
-use crate::routes::{self, App, Gate, Guard, SMALL_BODY};
+use crate::rate::{Connections, Rate};
+use crate::routes::{self, App, Door, Gate, SMALL_BODY};
 use crate::service::{GcFigures, Policy, Service};
-use crate::stalled::Stalled;
 use crate::storage::{MemoryStorage, OpenError, SqliteOptions, SqliteStorage};
+use crate::tls::{Certificates, TlsError, TlsOptions};
 
 /// How a hub works.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Listens beyond loopback too, and answers whoever asks.
+    /// Answers whoever asks, beyond loopback too, and asks for no token.
     pub open: bool,
+    /// Asks for a token on loopback too, even where there is none yet: then nobody is answered until one is made.
+    pub require_token: bool,
+    /// A proxy stands before the hub. It does TLS, so that the hub may listen beyond loopback without; and the address
+    /// that it names in `X-Forwarded-For` or `Forwarded` is the one that limits are about.
+    pub behind_proxy: bool,
+    /// Where the certificate comes from; none: plain HTTP.
+    pub tls: Option<TlsOptions>,
+    /// How often the hub looks whether the tokens' file has changed.
+    pub token_poll: Duration,
+    /// Requests that each token may send.
+    pub token_rate: Option<Rate>,
+    /// Requests that each address may send, an IPv6 network of 64 bits being one. It does not hold on loopback where no
+    /// token is asked for.
+    pub address_rate: Option<Rate>,
     /// Connections at the same time; who comes later waits.
     pub connections: usize,
+    /// Connections of one address at the same time; further ones are closed. It does not hold on loopback where no token
+    /// is asked for, nor behind a proxy.
+    pub connections_per_address: usize,
+    /// Requests at the same time on one connection over HTTP/2.
+    pub http2_streams: u32,
+    /// Requests under way at the same time, on all connections; further ones are refused, to be sent again later.
+    pub requests: usize,
     /// Bytes of request bodies held in memory at the same time, large bodies left out.
     pub body_memory: usize,
     /// Large request bodies (over 256 KiB) at the same time. Each may hold twice the largest chunk.
@@ -38,6 +60,10 @@ pub struct Options {
     pub streams: usize,
     /// Requests that wait for a log to change, at the same time; more are answered 503.
     pub waits: usize,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
+    /// How long a connection stays without a request.
+    pub idle_timeout: Duration,
     /// How long a request's head may take to arrive.
     pub header_timeout: Duration,
     /// How long a client may take for the next 16 KiB of a body, or its end, and for taking anything of an answer.
@@ -56,12 +82,23 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             open: false,
+            require_token: false,
+            behind_proxy: false,
+            tls: None,
+            token_poll: Duration::from_secs(1),
+            token_rate: Rate::per_second(500),
+            address_rate: Rate::per_second(500),
             connections: 4096,
+            connections_per_address: 256,
+            http2_streams: 32,
+            requests: 8192,
             body_memory: 64 << 20,
             large_bodies: 4,
             snapshot_uploads: 2,
             streams: 64,
             waits: 2048,
+            handshake_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
             header_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
@@ -76,29 +113,36 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct Hub {
     app: Arc<App>,
+    env: Env,
     database: Option<Arc<SqliteStorage>>,
+    tokens: Arc<LiveTokens>,
+    certificates: Option<Arc<Certificates>>,
     options: Options,
     gc: gc::Figures,
 }
 
 impl Hub {
-    /// Opens the data directory, and makes it where there is none.
+    /// Opens the data directory, and makes it where there is none. Reads the tokens and the certificate.
     ///
     /// # Errors
-    /// Where the directory cannot be used, another hub has it open, or what is in it is no hub's or too new.
+    /// Where the directory cannot be used, another hub has it open, or what is in it is no hub's, damaged or too new.
     pub fn open(directory: &Path, env: Env, options: Options) -> Result<Self, OpenError> {
         let database = Arc::new(SqliteStorage::open(directory, &options.sqlite)?);
-        let service = Service::new(database.clone(), env).with_policy(options.policy);
-        Ok(Self::new(service, Some(database), Some(directory.to_owned()), options))
+        let service = Service::new(database.clone(), env.clone()).with_policy(options.policy);
+        let tokens = LiveTokens::load(directory, options.require_token)?;
+        let certificates = options.tls.as_ref().map(|tls| Certificates::load(tls, directory)).transpose()?;
+        let hub = Self::new(service, env, tokens, Some(directory.to_owned()), options);
+        Ok(Self { database: Some(database), certificates, ..hub })
     }
 
-    /// A hub that forgets everything when it stops, for tests.
+    /// A hub that forgets everything when it stops, for tests. It has no tokens, and does no TLS.
     pub fn in_memory(env: Env, options: Options) -> Self {
-        let service = Service::new(Arc::new(MemoryStorage::new()), env).with_policy(options.policy);
-        Self::new(service, None, None, options)
+        let service = Service::new(Arc::new(MemoryStorage::new()), env.clone()).with_policy(options.policy);
+        let tokens = LiveTokens::none(options.require_token);
+        Self::new(service, env, tokens, None, Options { tls: None, ..options })
     }
 
-    fn new(service: Service, database: Option<Arc<SqliteStorage>>, spool: Option<PathBuf>, options: Options) -> Self {
+    fn new(service: Service, env: Env, tokens: LiveTokens, directory: Option<PathBuf>, options: Options) -> Self {
         let places = |n: usize| Arc::new(Semaphore::new(n.clamp(1, Semaphore::MAX_PERMITS)));
         let gate = Gate {
             small: places(options.body_memory / SMALL_BODY),
@@ -109,8 +153,19 @@ impl Hub {
             streams: places(options.streams),
             waits: places(options.waits),
         };
-        let app = Arc::new(App { service, gate, spool, body_timeout: options.stall_timeout });
-        Self { app, database, options, gc: gc::Figures::default() }
+        let app = Arc::new(App { service, gate, spool: directory, body_timeout: options.stall_timeout });
+        let gc = gc::Figures::default();
+        Self { app, env, database: None, tokens: Arc::new(tokens), certificates: None, options, gc }
+    }
+
+    /// What reads the tokens and the certificate again while the hub serves.
+    pub fn reloader(&self) -> Reloader {
+        Reloader { tokens: self.tokens.clone(), certificates: self.certificates.clone() }
+    }
+
+    /// The fingerprint of the certificate, where the hub does TLS.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.certificates.as_ref().map(|certificates| certificates.fingerprint())
     }
 
     /// The hub's rules, without HTTP.
@@ -131,14 +186,92 @@ impl Hub {
     }
 }
 
+/// Reads the tokens and the certificate again while their hub serves. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Reloader {
+    tokens: Arc<LiveTokens>,
+    certificates: Option<Arc<Certificates>>,
+}
+
+/// What could not be read again. It stays as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The tokens. Those that were revoked since the file was last good are still valid.
+    #[error("the tokens stay as they were: {0}")]
+    Tokens(#[from] TokenError),
+    /// The certificate.
+    #[error("the certificate stays as it was: {0}")]
+    Tls(#[from] TlsError),
+}
+
+impl Reloader {
+    /// Reads both, one even where the other fails. Blocks for as long as the files take.
+    ///
+    /// # Errors
+    /// What could not be read, all of it.
+    pub fn reload(&self) -> Result<(), Vec<ReloadError>> {
+        let tokens = self.tokens.reload().map_err(ReloadError::from);
+        let certificate = self.certificates.as_ref().map_or(Ok(()), |all| all.reload()).map_err(ReloadError::from);
+        let failed: Vec<ReloadError> = [tokens, certificate].into_iter().filter_map(Result::err).collect();
+        if failed.is_empty() { Ok(()) } else { Err(failed) }
+    }
+}
+
+/// Why a hub would be more open than somebody said that it may be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Exposed {
+    /// The address can be reached from elsewhere, and nothing keeps anybody out.
+    #[error(
+        "{0} can be reached from other machines, and whoever is there could read and write every log: there are no tokens, and no TLS"
+    )]
+    NoTokensNoTls(SocketAddr),
+    /// The address can be reached from elsewhere, and there are no tokens.
+    #[error(
+        "{0} can be reached from other machines, and whoever is there could read and write every log: there are no tokens"
+    )]
+    NoTokens(SocketAddr),
+    /// The address can be reached from elsewhere, and tokens would be sent there for anybody to see.
+    #[error("{0} can be reached from other machines, and without TLS tokens and facts would pass in the clear")]
+    NoTls(SocketAddr),
+    /// What a proxy passes on comes from anywhere.
+    #[error("what a proxy passes on may come from anywhere, and there are no tokens")]
+    ProxyNoTokens,
+    /// Two contrary wishes.
+    #[error("an open hub answers everybody, and this one has tokens, which would mean nothing")]
+    OpenWithTokens,
+}
+
+/// Whether a hub with these options may listen at the address, having tokens or not.
+///
+/// > **Closed.** A hub answers strangers only on loopback, or where its owner said so in as many words.
+///
+/// # Errors
+/// Where it may not, why.
+pub fn may_listen(address: SocketAddr, options: &Options, has_tokens: bool) -> Result<(), Exposed> {
+    let asks = has_tokens || options.require_token;
+    if options.open {
+        return if asks { Err(Exposed::OpenWithTokens) } else { Ok(()) };
+    }
+    if address.ip().is_loopback() {
+        return if options.behind_proxy && !asks { Err(Exposed::ProxyNoTokens) } else { Ok(()) };
+    }
+    match (asks, options.tls.is_some() || options.behind_proxy) {
+        (true, true) => Ok(()),
+        (true, false) => Err(Exposed::NoTls(address)),
+        (false, true) => Err(Exposed::NoTokens(address)),
+        (false, false) => Err(Exposed::NoTokensNoTls(address)),
+    }
+}
+
 /// Why a hub cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The address can be reached from elsewhere, and nobody said that it may.
-    #[error(
-        "{0} can be reached from other machines, and anyone there could read and write every log: listen on 127.0.0.1, or say --open if that is what you want"
-    )]
-    NotOpen(SocketAddr),
+    /// It would be more open than somebody said that it may be.
+    #[error("{0}")]
+    Exposed(#[from] Exposed),
+    /// The certificate cannot be used.
+    #[error("{0}")]
+    Tls(#[from] TlsError),
     /// The listener failed.
     #[error("cannot listen: {0}")]
     Io(#[from] io::Error),
@@ -148,29 +281,32 @@ pub enum ServeError {
 /// database. What was acknowledged is on the disk.
 ///
 /// # Errors
-/// Where the listener fails, or listens beyond loopback and [`Options::open`] does not say so.
+/// Where the listener fails, or the hub [may not listen](may_listen) there.
 pub async fn serve(
     listener: TcpListener,
     hub: Hub,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let address = listener.local_addr()?;
-    let guard = match (address.ip().is_loopback(), hub.options.open) {
-        (true, _) => Guard::Loopback,
-        (false, true) => Guard::Open,
-        (false, false) => return Err(ServeError::NotOpen(address)),
+    may_listen(address, &hub.options, hub.tokens.required())?;
+    let tls = match &hub.certificates {
+        Some(certificates) => Some(TlsAcceptor::from(Arc::new(certificates.server()?))),
+        None => None,
     };
-    let router = routes::router(hub.app.clone(), guard);
+    let door = Arc::new(Door::new(hub.tokens.clone(), hub.env.clone(), &hub.options));
+    let router = routes::router(hub.app.clone(), door);
     let connections = u32::try_from(hub.options.connections.max(1)).unwrap_or(u32::MAX);
     let places = Arc::new(Semaphore::new(connections as usize));
     let (stop, stopping) = watch::channel(());
     let collector = gc::Runner::start(hub.service().clone(), hub.gc.0.clone(), hub.options.gc_rest)?;
-    tracing::info!(%address, "listening");
+    let host = Host { router, tls, options: Arc::new(hub.options.clone()), stopping };
+    tracing::info!(%address, tls = host.tls.is_some(), tokens = hub.tokens.count(), "listening");
     tokio::select! {
-        () = accept(&listener, &router, &places, &stopping, &hub.options) => {}
+        () = accept(&listener, &host, &hub.tokens, &places) => {}
+        () = follow(&hub.tokens, &hub.options) => {}
         () = shutdown => {}
     }
-    drop((listener, stop));
+    drop((listener, host, stop));
     hub.service().end_watches();
     if tokio::time::timeout(hub.options.drain, places.acquire_many(connections)).await.is_err() {
         tracing::warn!("some requests did not end in time and are cut");
@@ -187,18 +323,22 @@ pub async fn serve(
 }
 
 /// Takes connections for ever.
-async fn accept(
-    listener: &TcpListener,
-    router: &Router,
-    places: &Arc<Semaphore>,
-    stopping: &watch::Receiver<()>,
-    options: &Options,
-) {
+async fn accept(listener: &TcpListener, host: &Host, tokens: &LiveTokens, places: &Arc<Semaphore>) {
+    let by_address = Connections::new(host.options.connections_per_address);
     while let Ok(place) = places.clone().acquire_owned().await {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                let connection = converse(stream, router.clone(), place, stopping.clone(), options.clone());
-                tokio::spawn(connection);
+            Ok((stream, peer)) => {
+                let is_trusted = peer.ip().is_loopback() && !tokens.required() || host.options.behind_proxy;
+                let counted = (!is_trusted).then(|| by_address.admit(peer.ip().into()));
+                if let Some(None) = counted {
+                    tracing::debug!(%peer, "a connection too many from its address is closed");
+                    continue;
+                }
+                let connection = converse(stream, peer, host.clone());
+                tokio::spawn(async move {
+                    connection.await;
+                    drop((place, counted));
+                });
             }
             Err(error) => {
                 // The client has gone, or the process is out of file descriptors: others may end meanwhile.
@@ -209,32 +349,21 @@ async fn accept(
     }
 }
 
-/// Answers the requests of one connection.
-async fn converse(
-    stream: TcpStream,
-    router: Router,
-    _place: OwnedSemaphorePermit,
-    mut stopping: watch::Receiver<()>,
-    options: Options,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "the connection keeps its delay");
+/// Takes in what others do to the tokens' file, for ever.
+async fn follow(tokens: &Arc<LiveTokens>, options: &Options) {
+    if options.open {
+        return std::future::pending().await;
     }
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(options.header_timeout)
-        .serve_connection(TokioIo::new(Stalled::new(stream, options.stall_timeout)), TowerToHyperService::new(router));
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        // The sender never sends: it is dropped when the hub stops.
-        _ = stopping.changed() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    loop {
+        tokio::time::sleep(options.token_poll.max(Duration::from_millis(1))).await;
+        let looked = tokens.clone();
+        match tokio::task::spawn_blocking(move || looked.refresh()).await {
+            Ok(Ok(false)) => {}
+            Ok(Ok(true)) => tracing::info!(tokens = tokens.count(), "the tokens were read again"),
+            Ok(Err(error)) => tracing::error!(%error, "the tokens stay as they were"),
+            // The runtime is going down, and the hub with it.
+            Err(_) => return std::future::pending().await,
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended");
     }
 }
 
@@ -242,6 +371,8 @@ async fn converse(
 #[derive(Debug)]
 pub struct HubHandle {
     address: SocketAddr,
+    scheme: &'static str,
+    reloader: Reloader,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), ServeError>>,
 }
@@ -254,12 +385,14 @@ impl HubHandle {
     pub async fn start(hub: Hub, address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
+        let scheme = if hub.certificates.is_some() { "https" } else { "http" };
+        let reloader = hub.reloader();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(serve(listener, hub, async {
             // A handle that was dropped stops the hub too.
             let _ = stopped.await;
         }));
-        Ok(Self { address, stop, task })
+        Ok(Self { address, scheme, reloader, stop, task })
     }
 
     /// Where it listens.
@@ -269,7 +402,12 @@ impl HubHandle {
 
     /// Its base address, without a slash at the end.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
+    }
+
+    /// What reads the tokens and the certificate again.
+    pub fn reloader(&self) -> &Reloader {
+        &self.reloader
     }
 
     /// Stops it, and waits until its data is closed.

@@ -8,6 +8,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+/// What a connection in HTTP/2 begins with.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// A stream whose writes fail when the other side takes nothing for so long. So an answer that nobody reads does not
 /// hold its memory for ever.
 #[derive(Debug)]
@@ -16,11 +19,26 @@ pub(crate) struct Stalled<S> {
     patience: Duration,
     /// Runs while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
+    opening: Option<Opening>,
+}
+
+/// The beginning of a connection, as long as what came could become either version of HTTP. Nothing else measures this
+/// time: each version measures its own from here on.
+#[derive(Debug)]
+struct Opening {
+    /// Bytes of the preface that have come.
+    seen: usize,
+    until: Pin<Box<Sleep>>,
 }
 
 impl<S> Stalled<S> {
     pub(crate) fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, waiting: None }
+        Self { stream, patience, waiting: None, opening: None }
+    }
+
+    /// The same, whose reads fail too where it takes longer than this to tell which version of HTTP the other side speaks.
+    pub(crate) fn opening_within(self, patience: Duration) -> Self {
+        Self { opening: Some(Opening { seen: 0, until: Box::pin(sleep(patience)) }), ..self }
     }
 
     /// What a write that gave `result` gives; an error where it has waited too long.
@@ -38,7 +56,21 @@ impl<S> Stalled<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Stalled<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let filled = buf.filled().len();
+        let this = &mut *self;
+        let result = Pin::new(&mut this.stream).poll_read(cx, buf);
+        let Some(opening) = &mut this.opening else { return result };
+        if result.is_pending() {
+            ready!(opening.until.as_mut().poll(cx));
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "no request began")));
+        }
+        let new = buf.filled().get(filled..).unwrap_or_default();
+        let expected = PREFACE.get(opening.seen..).unwrap_or_default();
+        opening.seen += new.len();
+        if new.len() >= expected.len() || !expected.starts_with(new) {
+            this.opening = None;
+        }
+        result
     }
 }
 
@@ -74,9 +106,39 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stalled<S> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_beginning_that_tells_no_version_fails() {
+        for begun in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM"] {
+            let (near, mut far) = tokio::io::duplex(64);
+            let mut near = Stalled::new(near, Duration::MAX).opening_within(Duration::from_millis(1));
+            far.write_all(begun.as_bytes()).await.unwrap();
+            let error = near.read_to_end(&mut Vec::new()).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{begun}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn once_the_version_is_told_others_measure_the_time() {
+        for begun in ["G", "PUT", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n and more"] {
+            let (near, mut far) = tokio::io::duplex(64);
+            let mut near = Stalled::new(near, Duration::MAX).opening_within(Duration::from_secs(1));
+            let read = tokio::spawn(async move {
+                let mut all = String::new();
+                near.read_to_string(&mut all).await.map(|_| all)
+            });
+            for byte in begun.as_bytes() {
+                far.write_all(&[*byte]).await.unwrap();
+            }
+            sleep(Duration::from_secs(60)).await;
+            far.write_all(b".").await.unwrap();
+            drop(far);
+            assert_eq!(read.await.unwrap().unwrap(), format!("{begun}."));
+        }
+    }
 
     #[tokio::test]
     async fn a_write_that_nobody_reads_fails() {

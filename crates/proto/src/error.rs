@@ -65,7 +65,9 @@ impl ErrorBody {
 pub enum ErrorKind {
     /// The request is malformed. The same again will be refused again.
     BadRequest,
-    /// The asker is not answered: wrong Host or Origin.
+    /// The hub answers only who shows a token, and there was none, or none that is valid.
+    Unauthorized,
+    /// The asker is not answered: wrong Host or Origin, or the token lacks a right.
     Forbidden,
     /// There is no such thing, or none that can be seen.
     NotFound,
@@ -89,6 +91,8 @@ pub enum ErrorKind {
     MissingChunks,
     /// The client's chain digest is not the hub's, though HEAD is the same: one of the two is damaged.
     ChainMismatch,
+    /// More requests than this token or address may send. Try again after the time in `Retry-After`.
+    RateLimited,
     /// The hub has more to do than it can. Try again later.
     Busy,
     /// The hub's disk is full.

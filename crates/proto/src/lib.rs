@@ -6,6 +6,7 @@
 pub mod coding;
 mod digest;
 mod error;
+mod fingerprint;
 mod frame;
 mod ids;
 pub mod limits;
@@ -17,6 +18,7 @@ pub mod v0;
 
 pub use digest::{ChainDigest, derive_trn};
 pub use error::{ErrorBody, ErrorKind, Quota, QuotaKind};
+pub use fingerprint::{BadFingerprint, Fingerprint};
 pub use frame::{
     Chunk, End, Form, Frame, FrameDecoder, FrameEncoder, FrameError, Piece, Push, RawFrame, Start, Transaction,
     check_chunk_ids, encode_chunk, encode_frame, encode_transaction,

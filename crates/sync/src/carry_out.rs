@@ -70,6 +70,10 @@ pub struct Options {
     pub max_conflicts: u32,
     /// How often to ask again for the rest of a stream that was cut before anything new arrived.
     pub max_cuts: u32,
+    /// How often to ask again, for each request, where the hub says that it has no time now.
+    pub max_waits: u32,
+    /// The longest pause that the hub may ask for; where it asks for a longer one the sync ends.
+    pub max_wait: Duration,
     /// Where what comes in is put aside when it is long; in memory where there is none. The store's own folder is good.
     pub spool_dir: Option<PathBuf>,
 }
@@ -77,7 +81,16 @@ pub struct Options {
 impl Options {
     /// The usual options.
     pub fn new(env: Env, sleep: Sleep) -> Self {
-        Self { env, sleep, told: None, max_conflicts: 10, max_cuts: 3, spool_dir: None }
+        Self {
+            env,
+            sleep,
+            told: None,
+            max_conflicts: 10,
+            max_cuts: 3,
+            max_waits: 5,
+            max_wait: Duration::from_secs(60),
+            spool_dir: None,
+        }
     }
 
     fn tell(&self, progress: Progress) {
@@ -172,8 +185,7 @@ impl<T: Transport> Session<'_, T> {
     async fn pull(&mut self) -> Result<Event> {
         let have = outgoing::have(self.store, self.local()?.synced)?;
         let from: Vec<TrnId> = have.iter().map(|p| p.id).collect();
-        self.engine.report_mut().round_trips += 1;
-        match self.transport.pull(&from).await? {
+        match self.ask_for(&from).await? {
             Answer::Stream(body) => self.receive(body, &have, false).await,
             other => Err(unexpected(other)),
         }
@@ -189,14 +201,28 @@ impl<T: Transport> Session<'_, T> {
             return self.pull().await;
         }
         for (id, bytes) in ahead {
-            self.count_sent(bytes.len());
-            match self.transport.put_chunk(&id, bytes).await? {
+            let mut waits = 0;
+            let answer = loop {
+                self.count_sent(bytes.len());
+                let answer = self.transport.put_chunk(&id, bytes.clone()).await?;
+                if !self.waited(&answer, &mut waits).await {
+                    break answer;
+                }
+            };
+            match answer {
                 Answer::Stored => {}
                 other => return Err(unexpected(other)),
             }
         }
-        self.count_sent(body.len());
-        match self.transport.push(body).await? {
+        let mut waits = 0;
+        let answer = loop {
+            self.count_sent(body.len());
+            let answer = self.transport.push(body.clone()).await?;
+            if !self.waited(&answer, &mut waits).await {
+                break answer;
+            }
+        };
+        match answer {
             Answer::Accepted(state) => {
                 self.acknowledge(after, &places, &state)?;
                 let sent = places.len() as u64;
@@ -210,6 +236,31 @@ impl<T: Transport> Session<'_, T> {
                 self.receive(body, &have, true).await
             }
             other => Err(unexpected(other)),
+        }
+    }
+
+    /// Pulls, and again where the hub says when.
+    async fn ask_for(&mut self, from: &[TrnId]) -> Result<Answer<T::Body>, TransportError> {
+        let mut waits = 0;
+        loop {
+            self.engine.report_mut().round_trips += 1;
+            let answer = self.transport.pull(from).await?;
+            if !self.waited(&answer, &mut waits).await {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// Pauses where the hub asks for a pause, and not too often or for too long; says whether it did.
+    async fn waited(&self, answer: &Answer<T::Body>, waits: &mut u32) -> bool {
+        let Options { max_waits, max_wait, .. } = self.options;
+        match answer {
+            Answer::Later { after, .. } if *waits < *max_waits && after <= max_wait => {
+                *waits += 1;
+                (self.options.sleep)(*after).await;
+                true
+            }
+            _ => false,
         }
     }
 
@@ -270,11 +321,10 @@ impl<T: Transport> Session<'_, T> {
                 return Ok(Some(TransportError::Broken("the answer was cut, again and again".to_owned())));
             }
             let from = if spool.count() > 0 { vec![spool.last()] } else { have.iter().map(|p| p.id).collect() };
-            self.engine.report_mut().round_trips += 1;
-            body = match self.transport.pull(&from).await {
+            body = match self.ask_for(&from).await {
                 Ok(Answer::Stream(body)) => body,
                 Ok(other) => return Err(unexpected(other)),
-                Err(e @ TransportError::Protocol(_)) => return Err(e.into()),
+                Err(e @ (TransportError::Protocol(_) | TransportError::Untrusted(_))) => return Err(e.into()),
                 Err(e) => return Ok(Some(e)),
             };
         }
@@ -411,7 +461,7 @@ fn raced() -> Error {
 fn unexpected<B>(answer: Answer<B>) -> Error {
     match answer {
         Answer::Generation(state) => Error::Generation { state: Box::new(state) },
-        Answer::Refused(body) => Error::Refused(Box::new(body)),
+        Answer::Refused(body) | Answer::Later { body, .. } => Error::Refused(Box::new(body)),
         Answer::Missing(chunks) => {
             let message = format!("it lacks {} chunks that were sent to it", chunks.len());
             Error::Refused(Box::new(ErrorBody::new(ErrorKind::MissingChunks, message)))

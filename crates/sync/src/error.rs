@@ -20,6 +20,8 @@ pub enum ErrorKind {
     Damaged,
     /// The hub refused the request; the message is its own.
     Refused,
+    /// The hub's certificate is not one that is trusted. Nothing was sent.
+    Untrusted,
     /// The store failed; the source is a [`tolstoy_store::Error`].
     Store,
 }
@@ -68,6 +70,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Transport(TransportError::Protocol(_)) => ErrorKind::Damaged,
+            Self::Transport(TransportError::Untrusted(_)) => ErrorKind::Untrusted,
             Self::Transport(_) => ErrorKind::Offline,
             Self::Contended { .. } => ErrorKind::Contended,
             Self::Generation { .. } => ErrorKind::Generation,

@@ -17,4 +17,7 @@ pub use carry_out::{Options, Progress, Sleep, Told, sync};
 pub use error::{Error, ErrorKind, Result};
 pub use remote::{BadUrl, Remote, normalize_url};
 pub use report::{Outcome, PassReport, SyncReport};
-pub use transport::{Answer, Body, HttpTransport, MemoryTransport, Transport, TransportError};
+pub use transport::{
+    Access, Answer, BadToken, BearerToken, Body, HttpTransport, MemoryTransport, NoCertificates, Transport,
+    TransportError, Trust,
+};

@@ -7,6 +7,7 @@ pub(crate) mod query;
 pub(crate) mod schema;
 pub(crate) mod serve;
 pub(crate) mod sync;
+pub(crate) mod token;
 pub(crate) mod transact;
 
 use std::path::{Path, PathBuf};

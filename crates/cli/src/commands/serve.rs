@@ -1,10 +1,12 @@
 //! `tolstoy serve`
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use tokio::net::TcpListener;
 use tolstoy_env::Env;
-use tolstoy_hub::{Hub, Options, ServeError, serve};
+use tolstoy_hub::auth::TokenFile;
+use tolstoy_hub::{Hub, Options, Rate, TlsOptions, may_listen, serve};
 use tracing_subscriber::EnvFilter;
 
 use crate::error::{Failure, Kind};
@@ -14,9 +16,6 @@ use crate::{args, dirs};
 
 pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failure> {
     tell_on_stderr(args, ui)?;
-    if !args.open && !args.listen.ip().is_loopback() {
-        return Err(Failure::serve(&ServeError::NotOpen(args.listen)));
-    }
     let data = match &args.data {
         Some(data) => data.clone(),
         None => default_data()?,
@@ -25,6 +24,9 @@ pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failu
         let message = format!("{}: this is a file, and a hub keeps its data in a directory", data.display());
         return Err(Failure::new(Kind::NotAStore, message).hint("name a directory: `tolstoy serve --data DIR`"));
     }
+    let options = options(args);
+    let has_tokens = TokenFile::of(&data).path().exists();
+    may_listen(args.listen, &options, has_tokens).map_err(|e| Failure::exposed(&e, &data))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -32,10 +34,14 @@ pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failu
     runtime.block_on(async {
         let listener = TcpListener::bind(args.listen).await.map_err(|e| Failure::listen(args.listen, &e))?;
         let address = listener.local_addr().map_err(|e| Failure::listen(args.listen, &e))?;
-        let hub = Hub::open(&data, env, Options { open: args.open, ..Options::default() })
-            .map_err(|e| Failure::hub_data(&e))?;
+        let hub = Hub::open(&data, env, options).map_err(|e| Failure::hub_data(&e))?;
         let stopped = Signals::listen()?;
-        ui.line(format!("listening on http://{address}"))?;
+        let fingerprint = hub.fingerprint();
+        let scheme = if fingerprint.is_some() { "https" } else { "http" };
+        ui.line(format!("listening on {scheme}://{address}"))?;
+        if let Some(fingerprint) = fingerprint.filter(|_| args.closed.tls_self_signed) {
+            ui.line(format!("certificate {fingerprint}"))?;
+        }
         ui.flush()?;
         // Not where a program reads the line above, such as the demo, and shares the terminal.
         if ui.out_is_tty() && ui.err_is_tty() {
@@ -45,7 +51,53 @@ pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failu
     })
 }
 
-fn default_data() -> Result<PathBuf, Failure> {
+/// How the hub is to work, as far as it was said.
+fn options(args: &args::Serve) -> Options {
+    let args::Closed {
+        require_token,
+        tls_cert,
+        tls_key,
+        tls_self_signed,
+        tls_name,
+        behind_proxy,
+        token_rate,
+        address_rate,
+        connections,
+        connections_per_address,
+    } = &args.closed;
+    let files = tls_cert.clone().zip(tls_key.clone());
+    let files = files.map(|(certificate, key)| TlsOptions::Files { certificate, key });
+    let own = || TlsOptions::SelfSigned { names: own_names(args.listen.ip(), tls_name) };
+    Options {
+        open: args.open,
+        require_token: *require_token,
+        behind_proxy: *behind_proxy,
+        tls: files.or_else(|| tls_self_signed.then(own)),
+        token_rate: Rate::per_second(*token_rate),
+        address_rate: Rate::per_second(*address_rate),
+        connections: *connections,
+        connections_per_address: *connections_per_address,
+        ..Options::default()
+    }
+}
+
+/// The names that a certificate of the hub's own is for.
+fn own_names(listen: IpAddr, said: &[String]) -> Vec<String> {
+    let mut names = said.to_vec();
+    if !listen.is_unspecified() {
+        names.push(listen.to_string());
+    }
+    // Where the system tells the machine's name in no file, it can be said.
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if !host.trim().is_empty() {
+        names.push(host.trim().to_owned());
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+pub(crate) fn default_data() -> Result<PathBuf, Failure> {
     dirs::data().map(|dir| dir.join("hub")).ok_or_else(|| {
         Failure::new(Kind::Usage, "there is no home directory to keep the hub's data in")
             .hint("say where: `tolstoy serve --data DIR`")

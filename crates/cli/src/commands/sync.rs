@@ -8,9 +8,10 @@ use serde_json::{Value as Json, json};
 use tolstoy_env::Env;
 use tolstoy_proto::LogId;
 use tolstoy_store::{Rebased, Schema};
-use tolstoy_sync::{HttpTransport, Options, Outcome, PassReport, Progress as Step, Remote, SyncReport};
+use tolstoy_sync::{Access, HttpTransport, Options, Outcome, PassReport, Progress as Step, Remote, SyncReport};
 use uuid::Uuid;
 
+use crate::access::Remembered;
 use crate::commands::{Db, log};
 use crate::error::{Failure, Kind};
 use crate::progress::Progress;
@@ -23,7 +24,7 @@ pub(crate) fn run(args: &args::Sync, env: &Env, ui: &mut Ui) -> Result<(), Failu
         Some(_) if target.log.is_some() => Db::open_or_create(&args.db, env, ui, args.output.json)?,
         _ => Db::open(&args.db, env)?,
     };
-    with(&mut db, &target, env, args.output.json, ui)
+    with(&mut db, &target, &args.access, env, args.output.json, ui)
 }
 
 /// What to sync with, as far as it was said.
@@ -58,18 +59,32 @@ impl Target {
 }
 
 /// Syncs a store, and prints what happened.
-pub(crate) fn with(db: &mut Db, target: &Target, env: &Env, json: bool, ui: &mut Ui) -> Result<(), Failure> {
+pub(crate) fn with(
+    db: &mut Db,
+    target: &Target,
+    said: &args::Access,
+    env: &Env,
+    json: bool,
+    ui: &mut Ui,
+) -> Result<(), Failure> {
     let known = Remote::of(&db.store).map_err(|e| Failure::new(Kind::Storage, e.to_string()))?;
     let remote = choose(db, target, known.as_ref(), env)?;
+    let remembered = Remembered::of(&db.store, &remote.url).map_err(|e| db.failure(&e))?;
+    let wanted = remembered.clone().with(said);
+    let access = wanted.access(said)?;
     // A log is remembered before anything is sent to it: where the answer is lost, the next sync goes on with it. Another
     // address of the same log counts only once a hub has answered there.
     let is_known_log = known.as_ref().is_some_and(|known| known.log == remote.log);
     if !is_known_log {
         remember(db, &remote)?;
+        keep(db, &remembered, &wanted)?;
     }
-    let report = carry_out(db, &remote, env, ui)?;
+    let report = carry_out(db, &remote, &access, env, ui)?;
     if is_known_log && known.as_ref() != Some(&remote) {
         remember(db, &remote)?;
+    }
+    if is_known_log {
+        keep(db, &remembered, &wanted)?;
     }
     if target.log == Some(Log::New) && !json {
         ui.note(format!("new log; on another device: tolstoy sync DB {} {}", remote.url, remote.log));
@@ -80,6 +95,13 @@ pub(crate) fn with(db: &mut Db, target: &Target, env: &Env, json: bool, ui: &mut
 
 fn remember(db: &mut Db, remote: &Remote) -> Result<(), Failure> {
     remote.remember(&mut db.store).map_err(|e| Failure::sync(&db.path, remote, &e))
+}
+
+fn keep(db: &mut Db, before: &Remembered, now: &Remembered) -> Result<(), Failure> {
+    if now == before {
+        return Ok(());
+    }
+    now.remember(&mut db.store).map_err(|e| db.failure(&e))
 }
 
 fn choose(db: &Db, target: &Target, known: Option<&Remote>, env: &Env) -> Result<Remote, Failure> {
@@ -117,9 +139,9 @@ fn choose(db: &Db, target: &Target, known: Option<&Remote>, env: &Env) -> Result
     Ok(Remote { url, log })
 }
 
-fn carry_out(db: &mut Db, remote: &Remote, env: &Env, ui: &Ui) -> Result<SyncReport, Failure> {
+fn carry_out(db: &mut Db, remote: &Remote, access: &Access, env: &Env, ui: &Ui) -> Result<SyncReport, Failure> {
     let failure = |error: &tolstoy_sync::Error| Failure::sync(&db.path, remote, error);
-    let mut transport = HttpTransport::new(remote.clone()).map_err(|e| failure(&e.into()))?;
+    let mut transport = HttpTransport::with_access(remote.clone(), access).map_err(|e| failure(&e.into()))?;
     let mut options = Options::new(env.clone(), Arc::new(|pause| Box::pin(tokio::time::sleep(pause))));
     // Beside the store, where there is as much room as it needs; a store in memory has no beside.
     options.spool_dir = db.path.exists().then(|| match db.path.parent() {

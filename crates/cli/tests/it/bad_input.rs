@@ -363,7 +363,8 @@ fn hubs_that_cannot_be() {
     hint: name a directory: `tolstoy serve --data DIR`
     exit 1
 
-    error: 0.0.0.0:0 can be reached from other machines, and anyone there could read and write every log: listen on 127.0.0.1, or say --open if that is what you want
+    error: 0.0.0.0:0 can be reached from other machines, and whoever is there could read and write every log: there are no tokens, and no TLS
+    hint: make a token: `tolstoy token create --data other`; and say how TLS is done: --tls-self-signed, or --tls-cert FILE --tls-key FILE, or --behind-proxy where a proxy in front does it; or say --open, and anyone who reaches the address reads and writes every log
     exit 2
 
     error: invalid value 'localhost' for '--listen <ADDRESS:PORT>': an address and a port are needed, such as 127.0.0.1:7410

@@ -2,7 +2,7 @@
 
 use crate::room::Room;
 
-const COMMANDS: [&str; 9] = ["demo", "serve", "repl", "transact", "query", "schema", "log", "import", "sync"];
+const COMMANDS: [&str; 10] = ["demo", "serve", "token", "repl", "transact", "query", "schema", "log", "import", "sync"];
 
 #[test]
 fn each_command_explains_itself() {

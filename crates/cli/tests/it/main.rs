@@ -11,3 +11,4 @@ mod output;
 mod room;
 mod serve;
 mod shell;
+mod token;

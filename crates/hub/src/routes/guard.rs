@@ -1,38 +1,209 @@
-//! Who is answered.
+//! Who is answered, and who may do what.
 //!
-//! A hub on loopback has no other lock than being there: but any web page that a browser on this machine shows can send
-//! requests to a local port. Such a request names the page's host, in `Host` (where the name was made to lead here) or in
-//! `Origin`. So only requests that name loopback's own are answered.
+//! A request's [`Principal`] is worked out here, once, before anything else looks at the request; handlers find it among
+//! the extensions. What it may do is decided here too, from the method and the path alone: no log is looked up before.
+//!
+//! A hub on loopback that has no tokens has no other lock than being there: but any web page that a browser on this
+//! machine shows can send requests to a local port. Such a request names the page's host, in `Host` (where the name was
+//! made to lead here) or in `Origin`. So only requests that name loopback's own are answered. A page that knows no token
+//! cannot send one, so where tokens are asked for, these names do not matter.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{MatchedPath, RawPathParams, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tolstoy_proto::ErrorKind;
-use tracing::Instrument;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tolstoy_env::Env;
+use tolstoy_proto::{ErrorKind, LogId, paths};
+use tracing::{Instrument, field};
 
 use super::error::ApiError;
+use crate::auth::{LiveTokens, Principal, Right, TokenId};
+use crate::connection::Peer;
+use crate::rate::{Address, Limiter};
+use crate::server::Options;
 
-/// Whom the hub answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Guard {
-    /// Requests to loopback, from loopback.
-    Loopback,
-    /// All.
-    Open,
+/// Paths that are answered without a token. They tell nothing of any log.
+const PUBLIC: [&str; 2] = ["/", paths::HEALTHZ];
+
+/// Paths that any token opens, whatever its logs and rights. All other paths that are about no one log are for tokens
+/// with the right `admin` on all logs: a path that is added is closed unless it is named here.
+const ANY_TOKEN: [&str; 1] = ["/openapi.json"];
+
+const FORWARDED: HeaderName = header::FORWARDED;
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// What decides whether a request is answered.
+#[derive(Debug)]
+pub(crate) struct Door {
+    tokens: Arc<LiveTokens>,
+    env: Env,
+    open: bool,
+    behind_proxy: bool,
+    by_token: Limiter<TokenId>,
+    by_address: Limiter<Address>,
+    /// The moment from which the limiters count.
+    began: Instant,
+    /// Requests under way.
+    places: Arc<Semaphore>,
 }
 
-/// Answers the request, or says that it is not answered. Notes it in the log either way.
-pub(super) async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let span = tracing::info_span!("request", method = %request.method(), path = request.uri().path());
+/// A request that is answered: whose it is, and its place among those under way.
+struct Admitted {
+    principal: Principal,
+    place: OwnedSemaphorePermit,
+}
+
+/// What a request is about, as far as it takes to decide who may.
+enum Matter {
+    /// Nothing that anybody may not know.
+    Public,
+    /// Something that any token opens; also paths that lead nowhere.
+    AnyToken,
+    /// All logs.
+    Hub,
+    /// One log; none where the path names it wrongly.
+    Log(Option<LogId>),
+}
+
+impl Matter {
+    fn of(path: Option<&MatchedPath>, params: Result<RawPathParams, RawPathParamsRejection>) -> Self {
+        let Some(path) = path.map(MatchedPath::as_str) else { return Self::AnyToken };
+        if path.contains("{log}") || path.contains("{user}") {
+            let params = params.ok();
+            let named = params.iter().flatten().find(|(name, _)| matches!(*name, "log" | "user"));
+            return Self::Log(named.and_then(|(_, id)| id.parse().ok()));
+        }
+        match path {
+            path if PUBLIC.contains(&path) => Self::Public,
+            path if ANY_TOKEN.contains(&path) => Self::AnyToken,
+            _ => Self::Hub,
+        }
+    }
+}
+
+impl Door {
+    pub(crate) fn new(tokens: Arc<LiveTokens>, env: Env, options: &Options) -> Self {
+        Self {
+            tokens,
+            env,
+            open: options.open,
+            behind_proxy: options.behind_proxy,
+            by_token: Limiter::new(options.token_rate),
+            by_address: Limiter::new(options.address_rate),
+            began: Instant::now(),
+            places: Arc::new(Semaphore::new(options.requests.clamp(1, Semaphore::MAX_PERMITS))),
+        }
+    }
+
+    fn decide(&self, request: &Request, matter: &Matter) -> Result<Admitted, Refusal> {
+        let place = self.places.clone().try_acquire_owned().map_err(|_| Refusal::busy())?;
+        let principal = self.principal(request, matter)?;
+        let Some(principal) = principal else {
+            return Ok(Admitted { principal: Principal::Open, place });
+        };
+        may(&principal, request.method(), matter)?;
+        Ok(Admitted { principal, place })
+    }
+
+    /// Whose the request is; none where it does not matter and nobody said.
+    fn principal(&self, request: &Request, matter: &Matter) -> Result<Option<Principal>, Refusal> {
+        let required = self.tokens.required();
+        if !self.open && !required && !self.behind_proxy {
+            return if is_local(request.uri(), request.headers()) {
+                Ok(Some(Principal::Loopback))
+            } else {
+                Err(Refusal::not_local())
+            };
+        }
+        let elapsed = self.began.elapsed();
+        if let Some(client) = self.client(request) {
+            self.by_address.admit(client.into(), elapsed).map_err(Refusal::too_many)?;
+        }
+        if self.open {
+            return Ok(Some(Principal::Open));
+        }
+        let Some(shown) = bearer(request.headers()) else {
+            return if matches!(matter, Matter::Public) { Ok(None) } else { Err(Refusal::no_token()) };
+        };
+        let found = shown.and_then(|text| self.tokens.find(text, self.env.now()));
+        let Some(token) = found else {
+            return if matches!(matter, Matter::Public) { Ok(None) } else { Err(Refusal::bad_token()) };
+        };
+        self.by_token.admit(token.id.clone(), elapsed).map_err(Refusal::too_many)?;
+        Ok(Some(Principal::Token(token)))
+    }
+
+    /// The address that the request comes from; where a proxy stands before the hub, the one that the proxy names.
+    fn client(&self, request: &Request) -> Option<IpAddr> {
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+        if self.behind_proxy { forwarded_for(request.headers()).or(peer) } else { peer }
+    }
+}
+
+/// Whether the principal may do what the request asks. What it does not cover looks as if it was not there, whether or not
+/// it is.
+fn may(principal: &Principal, method: &Method, matter: &Matter) -> Result<(), Refusal> {
+    match matter {
+        Matter::Public | Matter::AnyToken => Ok(()),
+        Matter::Hub if principal.oversees() => Ok(()),
+        Matter::Hub => Err(Refusal::lacks("the right admin, on all logs")),
+        Matter::Log(log) => {
+            let covered = match log {
+                Some(log) => principal.covers(*log),
+                None => matches!(principal, Principal::Loopback | Principal::Open),
+            };
+            if !covered {
+                return Err(if log.is_some() { Refusal::no_such_log() } else { Refusal::no_log() });
+            }
+            let right = right_for(method);
+            if principal.has(right) { Ok(()) } else { Err(Refusal::lacks(&format!("the right {right}, on this log"))) }
+        }
+    }
+}
+
+/// The right that a method needs.
+fn right_for(method: &Method) -> Right {
+    match *method {
+        Method::GET | Method::HEAD | Method::OPTIONS => Right::Read,
+        Method::DELETE => Right::Admin,
+        _ => Right::Write,
+    }
+}
+
+/// Answers the request, or says why it is not answered. Notes it in the log either way.
+pub(super) async fn admit(
+    State(door): State<Arc<Door>>,
+    path: Option<MatchedPath>,
+    params: Result<RawPathParams, RawPathParamsRejection>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let span = tracing::info_span!(
+        "request",
+        method = %request.method(),
+        path = request.uri().path(),
+        token = field::Empty,
+    );
     async move {
-        let begun = tokio::time::Instant::now();
-        let response = if guard == Guard::Open || is_local(request.uri(), request.headers()) {
-            next.run(request).await
-        } else {
-            forbidden().into_response()
+        let begun = Instant::now();
+        let response = match door.decide(&request, &Matter::of(path.as_ref(), params)) {
+            Ok(Admitted { principal, place }) => {
+                if let Principal::Token(token) = &principal {
+                    tracing::Span::current().record("token", field::display(&token.id));
+                }
+                request.extensions_mut().insert(principal);
+                let response = next.run(request).await;
+                drop(place);
+                response
+            }
+            Err(refusal) => refusal.into_response(),
         };
         tracing::debug!(status = response.status().as_u16(), elapsed = ?begun.elapsed(), "answered");
         response
@@ -41,20 +212,125 @@ pub(super) async fn admit(State(guard): State<Guard>, request: Request, next: Ne
     .await
 }
 
-fn forbidden() -> ApiError {
-    ApiError::new(
-        StatusCode::FORBIDDEN,
-        ErrorKind::Forbidden,
-        "this hub answers only requests whose Host and Origin are this machine's own: localhost, 127.0.0.0/8 or [::1]",
-    )
+/// A request that is not answered.
+struct Refusal {
+    error: ApiError,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { error: ApiError::new(status, kind, message), header: None }
+    }
+
+    fn not_local() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            ErrorKind::Forbidden,
+            "this hub answers only requests whose Host and Origin are this machine's own (localhost, 127.0.0.0/8 or [::1]) \
+             and that no proxy passed on",
+        )
+    }
+
+    fn no_token() -> Self {
+        Self::unauthorized("this hub wants a token: send it as Authorization: Bearer", "Bearer")
+    }
+
+    fn bad_token() -> Self {
+        Self::unauthorized(
+            "this token is not valid here: it was revoked, has expired, or was never given out",
+            "Bearer error=\"invalid_token\"",
+        )
+    }
+
+    fn unauthorized(message: &str, challenge: &'static str) -> Self {
+        let refusal = Self::new(StatusCode::UNAUTHORIZED, ErrorKind::Unauthorized, message);
+        Self { header: Some((header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))), ..refusal }
+    }
+
+    fn lacks(right: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, ErrorKind::Forbidden, format!("this token lacks {right}"))
+    }
+
+    fn no_such_log() -> Self {
+        Self::new(StatusCode::NOT_FOUND, ErrorKind::NotFound, "there is no such log, or this token does not cover it")
+    }
+
+    fn no_log() -> Self {
+        Self {
+            error: ApiError::bad_request("the path names no log: a log's name is a UUID in lowercase"),
+            header: None,
+        }
+    }
+
+    fn too_many(pause: Duration) -> Self {
+        // Rounded up, so that who waits so long is let through.
+        let seconds = pause.as_millis().div_ceil(1000).max(1);
+        let refusal = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            ErrorKind::RateLimited,
+            format!("too many requests: try again in {seconds} s"),
+        );
+        Self {
+            header: HeaderValue::try_from(seconds.to_string()).ok().map(|value| (header::RETRY_AFTER, value)),
+            ..refusal
+        }
+    }
+
+    fn busy() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Busy, "too many requests are under way: try again later")
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = self.error.into_response();
+        response.headers_mut().extend(self.header);
+        response
+    }
+}
+
+/// What stands behind `Bearer` in `Authorization`. None: there is no such header; none within: it is no bearer token, or
+/// there are several.
+fn bearer(headers: &HeaderMap) -> Option<Option<&str>> {
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let first = all.next()?;
+    let token = first.to_str().ok().and_then(|text| {
+        let (scheme, token) = text.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
+    });
+    Some(token.filter(|_| all.next().is_none()))
+}
+
+/// The client that the nearest proxy names: the last one, since what stands before it was said by the client itself.
+fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
+    let last = |name: &HeaderName| headers.get_all(name).iter().next_back()?.to_str().ok()?.rsplit(',').next();
+    if let Some(ip) = last(&X_FORWARDED_FOR).and_then(node) {
+        return Some(ip);
+    }
+    let pairs = last(&FORWARDED)?.split(';').filter_map(|pair| pair.split_once('='));
+    let mut named = pairs.filter(|(key, _)| key.trim().eq_ignore_ascii_case("for"));
+    named.next().and_then(|(_, value)| node(value))
+}
+
+/// An address with or without a port, as proxies write it.
+fn node(text: &str) -> Option<IpAddr> {
+    let text = text.trim().trim_matches('"');
+    if let Some(rest) = text.strip_prefix('[') {
+        return rest.split_once(']').and_then(|(ip, _)| ip.parse::<Ipv6Addr>().ok()).map(IpAddr::V6);
+    }
+    text.parse().ok().or_else(|| text.split_once(':').and_then(|(ip, _)| ip.parse::<Ipv4Addr>().ok()).map(IpAddr::V4))
 }
 
 fn is_local(uri: &Uri, headers: &HeaderMap) -> bool {
     let values = |name| headers.get_all(name).iter().map(|value: &header::HeaderValue| value.to_str().unwrap_or(""));
-    headers.contains_key(header::HOST)
+    // In HTTP/2 the authority stands in the place of Host.
+    (headers.contains_key(header::HOST) || uri.authority().is_some())
         && values(header::HOST).all(is_loopback)
         && uri.authority().is_none_or(|authority| is_loopback(authority.as_str()))
         && values(header::ORIGIN).all(is_loopback_origin)
+        && !headers.contains_key(FORWARDED)
+        && !headers.contains_key(X_FORWARDED_FOR)
 }
 
 fn is_loopback_origin(origin: &str) -> bool {
@@ -82,43 +358,4 @@ fn is_loopback(authority: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn loopback_has_these_names() {
-        for good in ["localhost", "LOCALHOST:7410", "127.0.0.1", "127.0.0.1:7410", "127.9.8.7:1", "[::1]", "[::1]:7410"]
-        {
-            assert!(is_loopback(good), "{good}");
-        }
-        for bad in [
-            "",
-            "example.org",
-            "localhost.example.org",
-            "127.0.0.1.example.org",
-            "127.0.0.1@example.org",
-            "example.org:127",
-            "localhost:",
-            "localhost:x",
-            "localhost:7410:7410",
-            "10.0.0.1",
-            "0.0.0.0",
-            "::1",
-            "[::2]",
-            "[::1",
-            "[::1]7410",
-            "[127.0.0.1]",
-        ] {
-            assert!(!is_loopback(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn an_origin_has_a_scheme() {
-        assert!(is_loopback_origin("http://localhost:3000"));
-        assert!(is_loopback_origin("https://127.0.0.1"));
-        for bad in ["null", "", "localhost", "http://example.org", "file://localhost", "http://localhost/"] {
-            assert!(!is_loopback_origin(bad), "{bad}");
-        }
-    }
-}
+mod tests;

@@ -31,7 +31,7 @@ use error::ApiError;
 use table::Routes;
 
 pub(crate) use body::SMALL_BODY;
-pub(crate) use guard::Guard;
+pub(crate) use guard::Door;
 
 /// How long `/healthz` waits for the writer.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -65,7 +65,7 @@ pub(crate) struct Gate {
 }
 
 /// All routes.
-pub(crate) fn router(app: Arc<App>, guard: Guard) -> Router {
+pub(crate) fn router(app: Arc<App>, door: Arc<Door>) -> Router {
     let (routes, described) = Routes::default()
         .get("/", root, openapi::hub::root)
         .get(paths::HEALTHZ, healthz, openapi::hub::healthz)
@@ -78,7 +78,7 @@ pub(crate) fn router(app: Arc<App>, guard: Guard) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
         .with_state(app)
-        .layer(middleware::from_fn_with_state(guard, guard::admit))
+        .layer(middleware::from_fn_with_state(door, guard::admit))
 }
 
 async fn root() -> &'static str {

@@ -22,6 +22,7 @@ pub use figures::{LogCursor, LogFigures, ReadFigures, Totals, Usage, WriteFigure
 pub use garbage::{Loose, ReadGarbage, Swept, WriteGarbage};
 pub use memory::MemoryStorage;
 pub use snapshots::{PIECE, ReadSnapshots, Snapshot, SnapshotId, WriteSnapshots};
+pub(crate) use sqlite::make_private_directory;
 pub use sqlite::{OpenError, SqliteOptions, SqliteStorage};
 
 /// Keeps logs.

@@ -86,6 +86,13 @@ impl TestHub {
         Self::start_in(TempDir::new().unwrap()).await
     }
 
+    pub(crate) async fn start_with(options: Options) -> Self {
+        let directory = TempDir::new().unwrap();
+        let hub = Hub::open(directory.path(), env(), options).unwrap();
+        let handle = HubHandle::start(hub, "127.0.0.1:0".parse().unwrap()).await.unwrap();
+        Self { handle, client: reqwest::Client::new(), directory }
+    }
+
     pub(crate) async fn start_in(directory: TempDir) -> Self {
         let handle = serve(directory.path()).await;
         Self { handle, client: reqwest::Client::new(), directory }

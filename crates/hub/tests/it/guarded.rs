@@ -1,7 +1,7 @@
 //! Who is answered.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tolstoy_hub::{Hub, HubHandle, Options, ServeError};
+use tolstoy_hub::{Exposed, Hub, HubHandle, Options, ServeError, TlsOptions, may_listen};
 
 use crate::common::{Answer, TestHub, env};
 
@@ -56,7 +56,7 @@ async fn beyond_loopback_it_listens_only_when_told() {
     let everywhere = "0.0.0.0:0".parse().unwrap();
     let closed = HubHandle::start(Hub::in_memory(env(), Options::default()), everywhere).await.unwrap();
     let error = closed.stop().await.unwrap_err();
-    assert!(matches!(error, ServeError::NotOpen(_)), "{error}");
+    assert!(matches!(error, ServeError::Exposed(Exposed::NoTokensNoTls(_))), "{error}");
 
     let options = Options { open: true, ..Options::default() };
     let open = HubHandle::start(Hub::in_memory(env(), options), everywhere).await.unwrap();
@@ -64,4 +64,35 @@ async fn beyond_loopback_it_listens_only_when_told() {
     let answer = reqwest::Client::new().get(url).header("host", "hub.example").send().await.unwrap();
     assert_eq!(answer.status(), 200);
     open.stop().await.unwrap();
+}
+
+#[test]
+fn a_hub_is_as_open_as_somebody_said() {
+    let (here, there) = ("127.0.0.1:1".parse().unwrap(), "192.0.2.1:1".parse().unwrap());
+    let plain = Options::default();
+    let tls = Options { tls: Some(TlsOptions::SelfSigned { names: vec![] }), ..Options::default() };
+    let proxied = Options { behind_proxy: true, ..Options::default() };
+    let open = Options { open: true, ..Options::default() };
+    let asking = |options: &Options| Options { require_token: true, ..options.clone() };
+    for (address, options, has_tokens, expected) in [
+        (here, &plain, false, Ok(())),
+        (here, &plain, true, Ok(())),
+        (here, &proxied, false, Err(Exposed::ProxyNoTokens)),
+        (here, &proxied, true, Ok(())),
+        (here, &open, false, Ok(())),
+        (here, &open, true, Err(Exposed::OpenWithTokens)),
+        (here, &asking(&open), false, Err(Exposed::OpenWithTokens)),
+        (there, &plain, false, Err(Exposed::NoTokensNoTls(there))),
+        (there, &plain, true, Err(Exposed::NoTls(there))),
+        (there, &asking(&plain), false, Err(Exposed::NoTls(there))),
+        (there, &tls, false, Err(Exposed::NoTokens(there))),
+        (there, &tls, true, Ok(())),
+        (there, &asking(&tls), false, Ok(())),
+        (there, &proxied, false, Err(Exposed::NoTokens(there))),
+        (there, &proxied, true, Ok(())),
+        (there, &open, false, Ok(())),
+        (there, &open, true, Err(Exposed::OpenWithTokens)),
+    ] {
+        assert_eq!(may_listen(address, options, has_tokens), expected, "{address} {options:?} {has_tokens}");
+    }
 }

@@ -3,15 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bodies;
+mod closed;
 mod coded;
 mod common;
 mod durable;
 mod format;
 mod guarded;
+mod limits;
 mod model;
 mod pull;
 mod push;
 mod racing;
+mod tls;
 mod transcript;
 mod v0;
 mod watched;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http_body::{Frame, SizeHint};
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -16,6 +16,7 @@ use tolstoy_proto::coding::{self, Decompressor, ZSTD};
 use tolstoy_proto::{ChunkId, ErrorBody, ErrorKind, LogState, TrnId, media, paths};
 
 use crate::remote::Remote;
+use crate::transport::access::{Access, untrusted};
 use crate::transport::{Answer, Body, Transport, TransportError};
 
 /// How long connecting may take.
@@ -42,12 +43,21 @@ pub struct HttpTransport {
 }
 
 impl HttpTransport {
-    /// A transport to a log on a hub.
+    /// A transport to a log on a hub that asks for no token.
     ///
     /// # Errors
     /// Where the system's TLS settings cannot be used.
     pub fn new(remote: Remote) -> Result<Self, TransportError> {
-        let client = Client::builder()
+        Self::with_access(remote, &Access::default())
+    }
+
+    /// A transport to a log on a hub.
+    ///
+    /// # Errors
+    /// Where the TLS settings cannot be used.
+    pub fn with_access(remote: Remote, access: &Access) -> Result<Self, TransportError> {
+        let client = access
+            .apply(Client::builder())?
             .connect_timeout(CONNECT)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("tolstoy/", env!("CARGO_PKG_VERSION")))
@@ -270,8 +280,14 @@ fn is_stream(response: &Response) -> bool {
 /// An answer that is an error, or no answer of a hub at all.
 async fn refusal<B>(remote: &Remote, mut answer: HttpBody) -> Result<Answer<B>, TransportError> {
     let status = answer.response.status();
-    let location = answer.response.headers().get(LOCATION).and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let header = |name: HeaderName| answer.response.headers().get(name).and_then(|v| v.to_str().ok());
+    let location = header(LOCATION).map(str::to_owned);
+    let after = header(RETRY_AFTER).and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
     let body = serde_json::from_slice::<ErrorBody>(&small(&mut answer).await?);
+    let is_for_now = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    if let (Ok(body), Some(after), true) = (&body, after, is_for_now) {
+        return Ok(Answer::Later { after, body: body.clone() });
+    }
     Ok(match (body, location) {
         (Ok(ErrorBody { error: ErrorKind::Generation, state: Some(state), .. }), _) => Answer::Generation(state),
         (Ok(ErrorBody { error: ErrorKind::MissingChunks, chunks: Some(chunks), .. }), _) => Answer::Missing(chunks),
@@ -301,6 +317,9 @@ async fn small(answer: &mut HttpBody) -> Result<Vec<u8>, TransportError> {
 }
 
 fn failed(remote: &Remote, e: &reqwest::Error) -> TransportError {
+    if let Some(why) = untrusted(e) {
+        return TransportError::Untrusted(why);
+    }
     let why = format!("{}: {}", remote.url, deepest(e));
     if e.is_connect() || e.is_builder() { TransportError::Unreachable(why) } else { TransportError::Broken(why) }
 }

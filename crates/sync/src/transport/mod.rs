@@ -1,13 +1,16 @@
 //! The seam to a hub: how requests get there and answers back. `docs/protocol.md` says what they mean.
 
+mod access;
 mod http;
 mod memory;
 
 use std::future::Future;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tolstoy_proto::{ChunkId, ErrorBody, LogState, TrnId};
 
+pub use access::{Access, BadToken, BearerToken, NoCertificates, Trust};
 pub use http::HttpTransport;
 pub use memory::{MemoryBody, MemoryTransport, Request};
 
@@ -53,6 +56,13 @@ pub enum Answer<B> {
     Generation(LogState),
     /// The hub lacks these chunks.
     Missing(Vec<ChunkId>),
+    /// The hub does not do it now, and says when to ask again.
+    Later {
+        /// After how long.
+        after: Duration,
+        /// Why.
+        body: ErrorBody,
+    },
     /// The hub refuses.
     Refused(ErrorBody),
 }
@@ -66,6 +76,9 @@ pub enum TransportError {
     /// The connection broke after the request was sent: it may have been carried out, or not.
     #[error("the connection to the hub broke: {0}")]
     Broken(String),
+    /// The hub's certificate is not one that is trusted. Nothing was sent.
+    #[error("the hub there is not trusted: {0}")]
+    Untrusted(String),
     /// What answered does not speak the protocol.
     #[error("what answers there is not a Tolstoy hub, or not one of this version: {0}")]
     Protocol(String),

@@ -191,3 +191,16 @@ async fn a_compressed_stream_is_read_in_bounded_pieces() {
         to_all(vec![answer("200 OK", &format!("{STREAM}Content-Encoding: br\r\n"), b"x")]).await;
     assert!(protocol(transport.pull(&[]).await.unwrap_err()).contains("\"br\""));
 }
+
+#[tokio::test]
+async fn a_hub_that_says_when_to_ask_again_is_heard() {
+    for (status, kind) in [("429 Too Many Requests", "rate-limited"), ("503 Service Unavailable", "busy")] {
+        let body = format!("{{\"error\":\"{kind}\",\"message\":\"so much\"}}");
+        let head = format!("HTTP/1.1 {status}\r\nRetry-After: 7\r\nContent-Length: {}\r\n\r\n", body.len());
+        let answer: &'static str = (head + &body).leak();
+        let Answer::Later { after, body } = to(answer.as_bytes()).await.pull(&[]).await.unwrap() else {
+            panic!("{kind}")
+        };
+        assert_eq!((after, body.message.as_str()), (Duration::from_secs(7), "so much"));
+    }
+}

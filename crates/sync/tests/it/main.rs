@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod http;
+mod later;
 
 use std::future::Future;
 use std::pin::pin;

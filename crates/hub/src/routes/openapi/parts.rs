@@ -17,9 +17,10 @@ use super::schemas::{self, named};
 pub(super) const BEARER: &str = "bearer";
 
 /// Each kind of error, and when it is answered.
-pub(super) const KINDS: [(&str, &str); 17] = [
+pub(super) const KINDS: [(&str, &str); 19] = [
     ("bad-request", "The request is malformed. The same again will be refused again."),
-    ("forbidden", "The asker is not answered: wrong Host or Origin."),
+    ("unauthorized", "The hub answers only who shows a token, and there was none, or none that is valid."),
+    ("forbidden", "The asker is not answered: wrong Host or Origin, or the token lacks a right."),
     ("not-found", "There is no such thing, or none that can be seen."),
     ("method-not-allowed", "The path knows other methods."),
     ("not-acceptable", "The request takes no content coding that the hub knows."),
@@ -31,6 +32,7 @@ pub(super) const KINDS: [(&str, &str); 17] = [
     ("unsupported-media-type", "The body's media type, or its content coding, is not known here."),
     ("missing-chunks", "Chunks are neither in the push nor on the hub."),
     ("chain-mismatch", "The client's chain digest is not the hub's, though HEAD is the same."),
+    ("rate-limited", "More requests than this token or address may send. Try again later."),
     ("busy", "The hub has more to do than it can. Try again later."),
     ("full", "The hub's disk is full: nothing was changed."),
     ("quota", "The log holds as much as the hub's owner allows: nothing was changed. Reading and deleting still work."),
@@ -38,8 +40,9 @@ pub(super) const KINDS: [(&str, &str); 17] = [
 ];
 
 /// Answers that several operations give, by their names: the status, and the kind of error.
-const SHARED: [(&str, u16, &str); 11] = [
+const SHARED: [(&str, u16, &str); 13] = [
     ("BadRequest", 400, "bad-request"),
+    ("Unauthorized", 401, "unauthorized"),
     ("Forbidden", 403, "forbidden"),
     ("NotFound", 404, "not-found"),
     ("NotAcceptable", 406, "not-acceptable"),
@@ -47,6 +50,7 @@ const SHARED: [(&str, u16, &str); 11] = [
     ("Conflict", 409, "conflict"),
     ("TooLarge", 413, "too-large"),
     ("UnsupportedMediaType", 415, "unsupported-media-type"),
+    ("RateLimited", 429, "rate-limited"),
     ("Internal", 500, "internal"),
     ("Busy", 503, "busy"),
     ("Full", 507, "full"),
@@ -76,7 +80,8 @@ pub(super) fn responses(components: ComponentsBuilder) -> Components {
     let with_all = SHARED.iter().fold(components, |components, (name, status, kind)| {
         let response = if *status == 507 { error(&[kind, "quota"], None) } else { error(&[kind], None) };
         let response = match status {
-            503 => response.header("Retry-After", whole_seconds()),
+            401 => response.header("WWW-Authenticate", header(text(), "`Bearer`, and what is wrong with the token.")),
+            429 | 503 => response.header("Retry-After", whole_seconds()),
             415 => response.header("Accept-Encoding", takes()),
             _ => response,
         };
@@ -149,7 +154,7 @@ impl Op {
     /// An operation. Every one may be refused, and fail.
     pub(super) fn new(tag: &str, id: &str, summary: &str) -> Self {
         let operation = OperationBuilder::new().tag(tag).operation_id(Some(id)).summary(Some(summary));
-        Self { operation }.shared(&[403, 500, 503])
+        Self { operation }.shared(&[401, 403, 429, 500, 503])
     }
 
     fn with(self, change: impl FnOnce(OperationBuilder) -> OperationBuilder) -> Self {
@@ -169,7 +174,8 @@ impl Op {
             .description(Some(about))
             .schema(Some(named(schema)))
             .example(Some(Value::from(example)));
-        self.with(|operation| operation.parameter(parameter)).shared(&[400])
+        // A log that the token does not cover looks as if it was not there.
+        self.with(|operation| operation.parameter(parameter)).shared(&[400, 404])
     }
 
     /// A header that the request may have.

@@ -95,6 +95,12 @@ pub enum OpenError {
         /// What SQLite says.
         message: String,
     },
+    /// The tokens cannot be read.
+    #[error("{0}")]
+    Tokens(#[from] crate::auth::TokenError),
+    /// The certificate cannot be read or made.
+    #[error("{0}")]
+    Tls(#[from] crate::tls::TlsError),
 }
 
 impl OpenError {
@@ -158,7 +164,7 @@ impl Storage for SqliteStorage {
 }
 
 /// Makes the directory so that only its owner can read what is in it.
-fn make_private_directory(directory: &Path) -> io::Result<()> {
+pub(crate) fn make_private_directory(directory: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
