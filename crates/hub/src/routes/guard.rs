@@ -21,16 +21,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tolstoy_env::Env;
 use tolstoy_proto::{ErrorKind, LogId, paths};
-use tracing::{Instrument, field};
 
 use super::error::ApiError;
+use super::watch;
 use crate::auth::{LiveTokens, Principal, Right, TokenId};
 use crate::connection::Peer;
 use crate::rate::{Address, Limiter};
 use crate::server::Options;
 
 /// Paths that are answered without a token. They tell nothing of any log.
-const PUBLIC: [&str; 2] = ["/", paths::HEALTHZ];
+const PUBLIC: [&str; 3] = ["/", paths::HEALTHZ, paths::READYZ];
 
 /// Paths that any token opens, whatever its logs and rights. All other paths that are about no one log are for tokens
 /// with the right `admin` on all logs: a path that is added is closed unless it is named here.
@@ -177,7 +177,7 @@ fn right_for(method: &Method) -> Right {
     }
 }
 
-/// Answers the request, or says why it is not answered. Notes it in the log either way.
+/// Answers the request, or says why it is not answered.
 pub(super) async fn admit(
     State(door): State<Arc<Door>>,
     path: Option<MatchedPath>,
@@ -185,42 +185,35 @@ pub(super) async fn admit(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let span = tracing::info_span!(
-        "request",
-        method = %request.method(),
-        path = request.uri().path(),
-        token = field::Empty,
-    );
-    async move {
-        let begun = Instant::now();
-        let response = match door.decide(&request, &Matter::of(path.as_ref(), params)) {
-            Ok(Admitted { principal, place }) => {
-                if let Principal::Token(token) = &principal {
-                    tracing::Span::current().record("token", field::display(&token.id));
-                }
-                request.extensions_mut().insert(principal);
-                let response = next.run(request).await;
-                drop(place);
-                response
-            }
-            Err(refusal) => refusal.into_response(),
-        };
-        tracing::debug!(status = response.status().as_u16(), elapsed = ?begun.elapsed(), "answered");
-        response
+    match door.decide(&request, &Matter::of(path.as_ref(), params)) {
+        Ok(Admitted { principal, place }) => {
+            watch::note_principal(&principal);
+            request.extensions_mut().insert(principal);
+            let response = next.run(request).await;
+            drop(place);
+            response
+        }
+        Err(refusal) => refusal.into_response(),
     }
-    .instrument(span)
-    .await
 }
 
 /// A request that is not answered.
 struct Refusal {
     error: ApiError,
-    header: Option<(HeaderName, HeaderValue)>,
+    told: Option<Told>,
+}
+
+/// What a header of a refusal tells.
+enum Told {
+    /// How to say who one is.
+    Challenge(&'static str),
+    /// After how many seconds to try again.
+    RetryAfter(u64),
 }
 
 impl Refusal {
     fn new(status: StatusCode, kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { error: ApiError::new(status, kind, message), header: None }
+        Self { error: ApiError::new(status, kind, message), told: None }
     }
 
     fn not_local() -> Self {
@@ -245,7 +238,7 @@ impl Refusal {
 
     fn unauthorized(message: &str, challenge: &'static str) -> Self {
         let refusal = Self::new(StatusCode::UNAUTHORIZED, ErrorKind::Unauthorized, message);
-        Self { header: Some((header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))), ..refusal }
+        Self { told: Some(Told::Challenge(challenge)), ..refusal }
     }
 
     fn lacks(right: &str) -> Self {
@@ -257,24 +250,18 @@ impl Refusal {
     }
 
     fn no_log() -> Self {
-        Self {
-            error: ApiError::bad_request("the path names no log: a log's name is a UUID in lowercase"),
-            header: None,
-        }
+        Self { error: ApiError::bad_request("the path names no log: a log's name is a UUID in lowercase"), told: None }
     }
 
     fn too_many(pause: Duration) -> Self {
         // Rounded up, so that who waits so long is let through.
-        let seconds = pause.as_millis().div_ceil(1000).max(1);
+        let seconds = u64::try_from(pause.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1);
         let refusal = Self::new(
             StatusCode::TOO_MANY_REQUESTS,
             ErrorKind::RateLimited,
             format!("too many requests: try again in {seconds} s"),
         );
-        Self {
-            header: HeaderValue::try_from(seconds.to_string()).ok().map(|value| (header::RETRY_AFTER, value)),
-            ..refusal
-        }
+        Self { told: Some(Told::RetryAfter(seconds)), ..refusal }
     }
 
     fn busy() -> Self {
@@ -285,7 +272,11 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = self.error.into_response();
-        response.headers_mut().extend(self.header);
+        let header = self.told.map(|told| match told {
+            Told::Challenge(how) => (header::WWW_AUTHENTICATE, HeaderValue::from_static(how)),
+            Told::RetryAfter(seconds) => (header::RETRY_AFTER, HeaderValue::from(seconds)),
+        });
+        response.headers_mut().extend(header);
         response
     }
 }

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
+use tolstoy_edn::Instant;
 use tolstoy_env::Env;
 use tolstoy_proto::{Generation, LogId, LogState};
 
@@ -40,10 +41,10 @@ use crate::storage::{Life, LogRow, ReadTxn, Storage, StorageError, Tip, WriteJob
 pub struct Service {
     storage: Arc<dyn Storage>,
     env: Env,
+    live: Arc<Live>,
     policy: Arc<Policy>,
     /// Who writes.
     writer: Arc<str>,
-    live: Arc<Live>,
 }
 
 impl std::fmt::Debug for Service {
@@ -106,6 +107,16 @@ impl Service {
     /// Goes through the writer and changes nothing: its answer says that writes are answered.
     pub fn probe(&self) -> Answer<()> {
         self.write(|_| Ok(()))
+    }
+
+    /// The time now.
+    pub(crate) fn now(&self) -> Instant {
+        self.env.now()
+    }
+
+    /// Commits something to the disk that changes nothing: its answer says that writes are durable.
+    pub fn prove(&self) -> Answer<()> {
+        self.write(|txn| txn.touch())
     }
 
     /// Notes an upload into this life.

@@ -68,9 +68,9 @@ fn push(
     }
     let (life, generation) = view.living(txn, &service.env)?;
     let tip = commit(txn, life, view.tip, upload)?;
+    *moved = true;
     service.stamp(txn, life)?;
     let wanted = service.wanted_snapshot(&txn.usage(life)?, tip.seq);
-    *moved = true;
     let state = LogState { generation: Some(generation), head: tip.id, seq: tip.seq, chain: tip.chain };
     Ok(PushOutcome::Done(state, wanted))
 }
