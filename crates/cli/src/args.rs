@@ -1,6 +1,5 @@
 //! The command line.
 
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -8,6 +7,7 @@ use tolstoy_hub::auth::{Rights, TokenId};
 use tolstoy_proto::{Fingerprint, LogId};
 
 use crate::error::EXIT_CODES;
+use crate::settings::{Period, Settings};
 
 const BEGIN: &str = "\
 Begin with:
@@ -47,6 +47,10 @@ pub(crate) enum Command {
     Log(Log),
     Import(Import),
     Sync(Sync),
+    Backup(Backup),
+    Restore(Restore),
+    Fsck(Fsck),
+    Gc(Gc),
 }
 
 /// Show two devices sync through a hub, in a temporary directory, explained as it goes
@@ -64,6 +68,9 @@ pub(crate) struct Demo {
 ///
 /// Prints one line, `listening on http://ADDRESS:PORT`, when it is ready. Ctrl-C and SIGTERM let the requests under way
 /// end, and then it exits with 0; a second one ends it at once. What it acknowledged is on the disk in either case.
+///
+/// Each setting is a flag, an environment variable (--stall-timeout is TOLSTOY_STALL_TIMEOUT) and a key of the settings
+/// file (`stall-timeout = "30s"`). A flag beats the environment, which beats the file.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -71,63 +78,21 @@ Examples:
   tolstoy serve --listen 127.0.0.1:0 --data ./hub     a free port; the line printed tells which
   tolstoy token create --data ./hub --name phone      then the hub asks for tokens, here too
   tolstoy serve --data ./hub --listen 0.0.0.0:7410 --tls-self-signed
-  tolstoy serve --listen 0.0.0.0:7410 --open          for a network that you trust")]
+  tolstoy serve --listen 0.0.0.0:7410 --open          for a network that you trust
+  tolstoy serve --print-config > hub.toml             a settings file to begin with
+  tolstoy serve --config hub.toml")]
 pub(crate) struct Serve {
-    /// The address and port to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7410", value_parser = address)]
-    pub(crate) listen: SocketAddr,
-    /// The directory for the hub's data, made where it is missing [default: tolstoy/hub among your data, such as
-    /// ~/.local/share/tolstoy/hub]
-    #[arg(long, value_name = "DIR", env = "TOLSTOY_DATA", hide_env_values = true)]
-    pub(crate) data: Option<PathBuf>,
-    /// Ask for no token, beyond this machine too: anyone who reaches the address reads and writes every log
+    /// The settings file, in TOML; TOLSTOY_CONFIG names it too
+    #[arg(short, long, value_name = "FILE", env = "TOLSTOY_CONFIG", hide_env = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// Print the settings in force as a settings file, with the meaning and the origin of each, and do nothing else
     #[arg(long)]
-    pub(crate) open: bool,
-    #[command(flatten)]
-    pub(crate) closed: Closed,
-    /// Tell more on standard error: -v what happens, -vv every request
+    pub(crate) print_config: bool,
+    /// Tell more on standard error: -v is `--log info`, -vv also each decision, -vvv everything
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// Tell exactly this on standard error, as in RUST_LOG: `info,tolstoy_hub=trace`
-    #[arg(long, value_name = "FILTER", env = "TOLSTOY_LOG", hide_env_values = true, conflicts_with = "verbose")]
-    pub(crate) log: Option<String>,
-}
-
-/// What keeps strangers out, and bounds what a hub does for each.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Who is answered")]
-pub(crate) struct Closed {
-    /// Ask for a token even where none was made yet, and on this machine too
-    #[arg(long, conflicts_with = "open")]
-    pub(crate) require_token: bool,
-    /// Speak TLS with the certificate in this file, in PEM, with those that lead to it
-    #[arg(long, value_name = "FILE", requires = "tls_key", conflicts_with = "tls_self_signed")]
-    pub(crate) tls_cert: Option<PathBuf>,
-    /// The certificate's private key, in PEM
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    pub(crate) tls_key: Option<PathBuf>,
-    /// Speak TLS with a certificate of the hub's own, made once and kept in its data; clients know it by the fingerprint
-    /// that is printed
-    #[arg(long)]
-    pub(crate) tls_self_signed: bool,
-    /// A name or address that the hub's own certificate is for, besides this machine's; may be repeated
-    #[arg(long, value_name = "NAME", requires = "tls_self_signed")]
-    pub(crate) tls_name: Vec<String>,
-    /// A proxy in front of the hub does TLS, and says in X-Forwarded-For or Forwarded who asks
-    #[arg(long)]
-    pub(crate) behind_proxy: bool,
-    /// Requests a second for each token, ten times as many at once; 0: no limit
-    #[arg(long, value_name = "N", default_value_t = 500)]
-    pub(crate) token_rate: u32,
-    /// Requests a second for each address, ten times as many at once; 0: no limit
-    #[arg(long, value_name = "N", default_value_t = 500)]
-    pub(crate) address_rate: u32,
-    /// Connections at the same time; who comes later waits
-    #[arg(long, value_name = "N", default_value_t = 4096)]
-    pub(crate) connections: usize,
-    /// Connections of one address at the same time; further ones are closed
-    #[arg(long, value_name = "N", default_value_t = 256)]
-    pub(crate) connections_per_address: usize,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
 }
 
 /// Make, list and revoke the tokens of a hub
@@ -406,6 +371,80 @@ pub(crate) struct Access {
     pub(crate) token_in_clear: bool,
 }
 
+/// Copy a hub's data into one file, also while the hub serves
+///
+/// The copy is the data as it is when the command begins: all logs with their chunks, pending transactions, snapshots, and
+/// the tombstones of deleted logs. Tokens, certificates and configuration are files of their own and are not in it. It
+/// appears under its name when it is whole and on the disk, and never over another file.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tolstoy backup /var/lib/tolstoy /backup/hub-2026-11-21.db
+  tolstoy fsck /backup/hub-2026-11-21.db     a backup can be checked as it is")]
+pub(crate) struct Backup {
+    /// The hub's data directory
+    #[arg(value_name = "DATA")]
+    pub(crate) data: PathBuf,
+    /// The new file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Make a hub's data directory from a backup
+///
+/// The directory must be empty or missing. The logs go on in the generations they had, with the HEAD of then: stores
+/// that have more supply the rest when they sync; what no store has is lost.
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// The backup
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The new data directory
+    #[arg(value_name = "DATA")]
+    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Check a hub's data: hash every chunk and snapshot, walk every chain
+///
+/// Says exactly what is wrong where, one line each, and changes nothing. It may run beside a hub: it sees the data as it is
+/// when it begins, and until it ends the write-ahead log keeps what is pushed meanwhile. Exits with 0 where all is well, with 1 (`damaged`) where
+/// something is wrong.
+#[derive(Debug, Args)]
+pub(crate) struct Fsck {
+    /// The hub's data directory, or a backup
+    #[arg(value_name = "DATA")]
+    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Remove what nobody can reach any more from a hub's data
+///
+/// A running hub does so by itself. Dead are pending transactions that can no longer become HEAD, and chunks that no other
+/// transaction names, once the last upload to their log is long enough ago; and what deleted logs left.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tolstoy gc /var/lib/tolstoy --dry-run
+  tolstoy gc /var/lib/tolstoy --after 12h")]
+pub(crate) struct Gc {
+    /// The hub's data directory
+    #[arg(value_name = "DATA")]
+    pub(crate) data: PathBuf,
+    /// Show what would be removed, and change nothing; also beside a running hub
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How long after a log's last upload: a number with s, m, h or d
+    #[arg(long, value_name = "PERIOD", default_value = "7d")]
+    pub(crate) after: Period,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
 /// How data is printed.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Output {
@@ -431,14 +470,12 @@ impl Command {
             Self::Log(args) => args.output.json,
             Self::Import(args) => args.output.json,
             Self::Sync(args) => args.output.json,
+            Self::Backup(args) => args.output.json,
+            Self::Restore(args) => args.output.json,
+            Self::Fsck(args) => args.output.json,
+            Self::Gc(args) => args.output.json,
         }
     }
-}
-
-/// An address to listen on; names such as `localhost` are looked up.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let found = text.to_socket_addrs().ok().and_then(|mut all| all.next());
-    found.ok_or_else(|| "an address and a port are needed, such as 127.0.0.1:7410".to_owned())
 }
 
 /// A log's name.

@@ -8,6 +8,7 @@ use std::string::FromUtf8Error;
 
 use tolstoy_edn::{ReadError, Span, locate, render_error};
 use tolstoy_hub::auth::{TokenError, TokenFile};
+use tolstoy_hub::storage::{CopyError, StorageError};
 use tolstoy_hub::{Exposed, OpenError, ServeError, TlsError};
 use tolstoy_store as store;
 use tolstoy_sync as sync;
@@ -342,6 +343,8 @@ impl Failure {
         let message = format!("{url}: the hub refused ({}): {said}", body.error);
         match body.error {
             K::Busy | K::Timeout => Self::new(Kind::Contended, message).hint("sync again later"),
+            K::Quota => Self::new(Kind::HubRefused, message)
+                .hint("ask the hub's owner for more room, or delete logs that nobody needs"),
             K::Full => Self::new(Kind::HubRefused, message).hint("make room on the hub's disk"),
             K::RateLimited => Self::new(Kind::Contended, message).hint("sync again later"),
             K::Unauthorized => Self::new(Kind::HubRefused, message).hint(
@@ -368,12 +371,42 @@ impl Failure {
             OpenError::Newer { .. } => {
                 (Kind::NewerFormat, concat!("this is tolstoy ", env!("CARGO_PKG_VERSION"), "; get a newer one"))
             }
+            OpenError::NoHub { .. } => (Kind::Missing, "name the directory that `tolstoy serve --data DIR` was given"),
             OpenError::NotAHub { .. } => (Kind::NotAStore, "name another directory: `tolstoy serve --data DIR`"),
             OpenError::Io { .. } | OpenError::Database { .. } => {
                 (Kind::Storage, "check that the directory may be written, or name another: `tolstoy serve --data DIR`")
             }
         };
         Self::new(kind, error.to_string()).hint(hint)
+    }
+
+    /// A hub's data that cannot be read or written.
+    pub(crate) fn hub_storage(data: &Path, error: &StorageError) -> Self {
+        let kind = if matches!(error, StorageError::Busy) { Kind::Busy } else { Kind::Storage };
+        Self::new(kind, format!("{}: {error}", data.display()))
+            .hint("`tolstoy fsck DATA` says whether the data is sound")
+    }
+
+    /// A backup that was not made, or not restored.
+    pub(crate) fn copy(error: &CopyError) -> Self {
+        let failure = |kind, hint: &str| Self::new(kind, error.to_string()).hint(hint);
+        match error {
+            CopyError::Open(error @ OpenError::NotAHub { .. }) => {
+                Self::hub_data(error).hint("a backup is a file that `tolstoy backup` made")
+            }
+            CopyError::Open(error @ OpenError::InUse { .. }) => {
+                Self::hub_data(error).hint("a backup is restored into a new directory")
+            }
+            CopyError::Open(error) => Self::hub_data(error),
+            CopyError::Exists(_) => failure(Kind::InUse, "name a file that is not there yet"),
+            CopyError::NotEmpty(_) => failure(Kind::InUse, "name a directory that is not there yet"),
+            CopyError::NotWhole(_) => {
+                failure(Kind::Input, "`tolstoy backup DATA FILE` makes a whole copy, also while a hub serves")
+            }
+            CopyError::Damaged { .. } => failure(Kind::Damaged, "take an older backup; nothing was restored"),
+            CopyError::Io { path, source } => Self::io(&path.display().to_string(), source)
+                .hint("check that it exists, has room, and that you may write there"),
+        }
     }
 
     /// A hub that cannot listen.

@@ -7,8 +7,10 @@ mod dirs;
 mod error;
 mod facts;
 mod json;
+mod manager;
 mod progress;
 mod repl;
+mod settings;
 mod signals;
 mod text;
 mod ui;
@@ -57,6 +59,10 @@ fn run(command: &Command, matches: &ArgMatches, ui: &mut Ui) -> Result<(), Failu
         Command::Log(args) => commands::log::run(args, &env, ui),
         Command::Import(args) => commands::import::run(args, &env, ui),
         Command::Sync(args) => commands::sync::run(args, &env, ui),
+        Command::Backup(args) => commands::backup::backup(args, ui),
+        Command::Restore(args) => commands::backup::restore(args, ui),
+        Command::Fsck(args) => commands::fsck::run(args, ui),
+        Command::Gc(args) => commands::gc::run(args, env, ui),
         Command::Serve(args) => commands::serve::run(args, env, ui),
         Command::Token(args) => commands::token::run(args, &env, ui),
     }

@@ -3,11 +3,14 @@
 //! [`storage`] keeps rows, [`service`] knows the rules, [`live`] wakes who waits, `routes` speaks HTTP, [`serve`] listens. A hub never looks into a
 //! chunk, and never acknowledges what is not durable.
 
+mod activity;
 pub mod auth;
 mod connection;
 mod gc;
 pub mod live;
+pub mod metrics;
 mod rate;
+mod ready;
 mod routes;
 mod server;
 pub mod service;

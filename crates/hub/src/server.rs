@@ -13,11 +13,14 @@ use tokio_rustls::TlsAcceptor;
 use tolstoy_env::Env;
 use tolstoy_proto::Fingerprint;
 
+use crate::activity::Activities;
 use crate::auth::{LiveTokens, TokenError};
 use crate::connection::{Host, converse};
 use crate::gc;
+use crate::metrics::{Metrics, StorageMetrics};
 use crate::rate::{Connections, Rate};
-use crate::routes::{self, App, Door, Gate, SMALL_BODY};
+use crate::ready::Readiness;
+use crate::routes::{self, App, Door, Gate, RequestIds, SMALL_BODY, Waits};
 use crate::service::{GcFigures, Policy, Service};
 use crate::storage::{MemoryStorage, OpenError, SqliteOptions, SqliteStorage};
 use crate::tls::{Certificates, TlsError, TlsOptions};
@@ -58,7 +61,8 @@ pub struct Options {
     pub snapshot_uploads: usize,
     /// Long answers at the same time.
     pub streams: usize,
-    /// Requests that wait for a log to change, at the same time; more are answered 503.
+    /// Requests that wait for a log to change, at the same time; more are answered 503. One token, or
+    /// address, may have a quarter of them.
     pub waits: usize,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
@@ -70,6 +74,8 @@ pub struct Options {
     pub stall_timeout: Duration,
     /// How long requests under way may take to end once the hub stops.
     pub drain: Duration,
+    /// Where fewer bytes are free on the disk of the data, `/readyz` says so.
+    pub min_disk_free: u64,
     /// How long the collector of garbage rests between two passes. A pass over logs without garbage costs little.
     pub gc_rest: Duration,
     /// What the owner decides about logs.
@@ -102,6 +108,7 @@ impl Default for Options {
             header_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
+            min_disk_free: 256 << 20,
             gc_rest: Duration::from_secs(30),
             policy: Policy::default(),
             sqlite: SqliteOptions::default(),
@@ -114,11 +121,9 @@ impl Default for Options {
 pub struct Hub {
     app: Arc<App>,
     env: Env,
-    database: Option<Arc<SqliteStorage>>,
     tokens: Arc<LiveTokens>,
     certificates: Option<Arc<Certificates>>,
     options: Options,
-    gc: gc::Figures,
 }
 
 impl Hub {
@@ -131,8 +136,8 @@ impl Hub {
         let service = Service::new(database.clone(), env.clone()).with_policy(options.policy);
         let tokens = LiveTokens::load(directory, options.require_token)?;
         let certificates = options.tls.as_ref().map(|tls| Certificates::load(tls, directory)).transpose()?;
-        let hub = Self::new(service, env, tokens, Some(directory.to_owned()), options);
-        Ok(Self { database: Some(database), certificates, ..hub })
+        let hub = Self::new(service, env, tokens, Some((directory.to_owned(), database)), options);
+        Ok(Self { certificates, ..hub })
     }
 
     /// A hub that forgets everything when it stops, for tests. It has no tokens, and does no TLS.
@@ -142,7 +147,13 @@ impl Hub {
         Self::new(service, env, tokens, None, Options { tls: None, ..options })
     }
 
-    fn new(service: Service, env: Env, tokens: LiveTokens, directory: Option<PathBuf>, options: Options) -> Self {
+    fn new(
+        service: Service,
+        env: Env,
+        tokens: LiveTokens,
+        data: Option<(PathBuf, Arc<SqliteStorage>)>,
+        options: Options,
+    ) -> Self {
         let places = |n: usize| Arc::new(Semaphore::new(n.clamp(1, Semaphore::MAX_PERMITS)));
         let gate = Gate {
             small: places(options.body_memory / SMALL_BODY),
@@ -151,11 +162,25 @@ impl Hub {
             reads: places(options.sqlite.readers * 2),
             snapshots: places(options.snapshot_uploads),
             streams: places(options.streams),
-            waits: places(options.waits),
+            waits: Waits::new(options.waits),
+            most_streams: options.streams.clamp(1, Semaphore::MAX_PERMITS),
         };
-        let app = Arc::new(App { service, gate, spool: directory, body_timeout: options.stall_timeout });
-        let (tokens, gc) = (Arc::new(tokens), gc::Figures::default());
-        Self { app, env, database: None, tokens, certificates: None, options, gc }
+        let (spool, database) = data.unzip();
+        let counted = database.as_ref().map_or_else(StorageMetrics::default, |database| database.metrics().clone());
+        let now = env.now();
+        let app = Arc::new(App {
+            metrics: Metrics::new(now, counted),
+            readiness: Readiness::new(options.min_disk_free),
+            gc: gc::Figures::default(),
+            activity: Activities::default(),
+            request_ids: RequestIds::new(now.as_micros().unsigned_abs()),
+            service,
+            database,
+            gate,
+            spool,
+            body_timeout: options.stall_timeout,
+        });
+        Self { app, env, tokens: Arc::new(tokens), certificates: None, options }
     }
 
     /// What reads the tokens and the certificate again while the hub serves.
@@ -168,6 +193,11 @@ impl Hub {
         self.certificates.as_ref().map(|certificates| certificates.fingerprint())
     }
 
+    /// What answers requests, as [`serve`] would, without listening: for tests, and for servers of one's own.
+    pub fn router(&self) -> axum::Router {
+        routes::router(self.app.clone(), Arc::new(Door::new(self.tokens.clone(), self.env.clone(), &self.options)))
+    }
+
     /// The hub's rules, without HTTP.
     pub fn service(&self) -> &Service {
         &self.app.service
@@ -175,12 +205,12 @@ impl Hub {
 
     /// What the collector has done since the hub began to serve.
     pub fn gc_figures(&self) -> GcFigures {
-        self.gc.get()
+        self.app.gc.get()
     }
 
     /// Does the writes that wait and closes the database; later requests are refused.
     pub fn close(&self) {
-        if let Some(database) = &self.database {
+        if let Some(database) = &self.app.database {
             database.close();
         }
     }
@@ -293,19 +323,19 @@ pub async fn serve(
         Some(certificates) => Some(TlsAcceptor::from(Arc::new(certificates.server()?))),
         None => None,
     };
-    let door = Arc::new(Door::new(hub.tokens.clone(), hub.env.clone(), &hub.options));
-    let router = routes::router(hub.app.clone(), door);
+    let router = hub.router();
     let connections = u32::try_from(hub.options.connections.max(1)).unwrap_or(u32::MAX);
     let places = Arc::new(Semaphore::new(connections as usize));
     let (stop, stopping) = watch::channel(());
+    let collector = gc::Runner::start(hub.service().clone(), hub.app.gc.0.clone(), hub.options.gc_rest)?;
     let host = Host { router, tls, options: Arc::new(hub.options.clone()), stopping };
-    let collector = gc::Runner::start(hub.service().clone(), hub.gc.0.clone(), hub.options.gc_rest)?;
     tracing::info!(%address, tls = host.tls.is_some(), tokens = hub.tokens.count(), "listening");
     tokio::select! {
-        () = accept(&listener, &host, &hub.tokens, &places) => {}
+        () = accept(&listener, &host, &hub, &places) => {}
         () = follow(&hub.tokens, &hub.options) => {}
         () = shutdown => {}
     }
+    hub.app.readiness.drain();
     drop((listener, host, stop));
     hub.service().end_watches();
     if tokio::time::timeout(hub.options.drain, places.acquire_many(connections)).await.is_err() {
@@ -323,21 +353,22 @@ pub async fn serve(
 }
 
 /// Takes connections for ever.
-async fn accept(listener: &TcpListener, host: &Host, tokens: &LiveTokens, places: &Arc<Semaphore>) {
+async fn accept(listener: &TcpListener, host: &Host, hub: &Hub, places: &Arc<Semaphore>) {
     let by_address = Connections::new(host.options.connections_per_address);
     while let Ok(place) = places.clone().acquire_owned().await {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let is_trusted = peer.ip().is_loopback() && !tokens.required() || host.options.behind_proxy;
+                let is_trusted = peer.ip().is_loopback() && !hub.tokens.required() || host.options.behind_proxy;
                 let counted = (!is_trusted).then(|| by_address.admit(peer.ip().into()));
                 if let Some(None) = counted {
                     tracing::debug!(%peer, "a connection too many from its address is closed");
                     continue;
                 }
+                let open = hub.app.metrics.door.connected();
                 let connection = converse(stream, peer, host.clone());
                 tokio::spawn(async move {
                     connection.await;
-                    drop((place, counted));
+                    drop((place, counted, open));
                 });
             }
             Err(error) => {

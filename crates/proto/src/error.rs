@@ -20,6 +20,9 @@ pub struct ErrorBody {
     /// With [`ErrorKind::MissingChunks`]: which, at most [`crate::limits::MAX_MISSING`] of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunks: Option<Vec<ChunkId>>,
+    /// The request's id, by which the hub's log knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
     /// With [`ErrorKind::Quota`]: which.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<Quota>,
@@ -55,7 +58,7 @@ impl fmt::Display for QuotaKind {
 impl ErrorBody {
     /// An error with nothing but its message.
     pub fn new(error: ErrorKind, message: impl Into<String>) -> Self {
-        Self { error, message: message.into(), state: None, chunks: None, quota: None }
+        Self { error, message: message.into(), state: None, chunks: None, quota: None, request: None }
     }
 }
 

@@ -5,6 +5,15 @@ use crate::ids::{ChunkId, LogId, TrnId};
 /// Tells whether the hub is well.
 pub const HEALTHZ: &str = "/healthz";
 
+/// GET: whether the hub can do its work.
+pub const READYZ: &str = "/readyz";
+
+/// GET: what the hub counts of its work.
+pub const METRICS: &str = "/metrics";
+
+/// GET: what the status page shows.
+pub const STATUS: &str = "/1/status";
+
 /// GET: what is written about all of these, in OpenAPI 3.1.
 pub const OPENAPI: &str = "/openapi.json";
 

@@ -1,6 +1,9 @@
 //! The commands, one file each, and the store that they work on.
 
+pub(crate) mod backup;
 pub(crate) mod demo;
+pub(crate) mod fsck;
+pub(crate) mod gc;
 pub(crate) mod import;
 pub(crate) mod log;
 pub(crate) mod query;

@@ -1,48 +1,61 @@
 //! `tolstoy serve`
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use tokio::net::TcpListener;
 use tolstoy_env::Env;
 use tolstoy_hub::auth::TokenFile;
-use tolstoy_hub::{Hub, Options, Rate, TlsOptions, may_listen, serve};
+use tolstoy_hub::{Hub, Reloader, may_listen, serve};
 use tracing_subscriber::EnvFilter;
 
+use crate::args::{self, Cli};
+use crate::dirs;
 use crate::error::{Failure, Kind};
-use crate::signals::Signals;
+use crate::manager;
+use crate::settings::{self, Given, LogFormat, Settings};
+use crate::signals::{Reloads, Signals};
 use crate::ui::Ui;
-use crate::{args, dirs};
 
 pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failure> {
-    tell_on_stderr(args, ui)?;
-    let data = match &args.data {
-        Some(data) => data.clone(),
-        None => default_data()?,
+    let given = args.config.as_deref().map_or(Ok(Given::default()), Given::read)?;
+    let matches = with_file(&given)?;
+    if args.print_config {
+        return ui.write(settings::document(&matches, &given)?);
+    }
+    let settings = &Settings::from_arg_matches(&matches).map_err(misused)?;
+    tell_on_stderr(settings, args.verbose, &matches, ui)?;
+    let options = settings.options()?;
+    let data = match &settings.data {
+        Some(data) => data,
+        None => &default_data()?,
     };
     if data.exists() && !data.is_dir() {
         let message = format!("{}: this is a file, and a hub keeps its data in a directory", data.display());
         return Err(Failure::new(Kind::NotAStore, message).hint("name a directory: `tolstoy serve --data DIR`"));
     }
-    let options = options(args);
-    let has_tokens = TokenFile::of(&data).path().exists();
-    may_listen(args.listen, &options, has_tokens).map_err(|e| Failure::exposed(&e, &data))?;
+    let has_tokens = TokenFile::of(data).path().exists();
+    may_listen(settings.listen, &options, has_tokens).map_err(|e| Failure::exposed(&e, data))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|e| Failure::io("starting the network", &e))?;
     runtime.block_on(async {
-        let listener = TcpListener::bind(args.listen).await.map_err(|e| Failure::listen(args.listen, &e))?;
-        let address = listener.local_addr().map_err(|e| Failure::listen(args.listen, &e))?;
-        let hub = Hub::open(&data, env, options).map_err(|e| Failure::hub_data(&e))?;
+        let listener = TcpListener::bind(settings.listen).await.map_err(|e| Failure::listen(settings.listen, &e))?;
+        let address = listener.local_addr().map_err(|e| Failure::listen(settings.listen, &e))?;
+        let hub = Hub::open(data, env, options).map_err(|e| Failure::hub_data(&e))?;
         let stopped = Signals::listen()?;
+        tokio::spawn(reload(hub.reloader(), Reloads::listen()?));
+        tokio::spawn(manager::report_life(hub.service().clone()));
         let fingerprint = hub.fingerprint();
         let scheme = if fingerprint.is_some() { "https" } else { "http" };
         ui.line(format!("listening on {scheme}://{address}"))?;
-        if let Some(fingerprint) = fingerprint.filter(|_| args.closed.tls_self_signed) {
+        if let Some(fingerprint) = fingerprint.filter(|_| settings.tls_self_signed) {
             ui.line(format!("certificate {fingerprint}"))?;
         }
         ui.flush()?;
+        manager::tell(manager::State::Ready);
         // Not where a program reads the line above, such as the demo, and shares the terminal.
         if ui.out_is_tty() && ui.err_is_tty() {
             ui.note(format!("data in {}; Ctrl-C stops", data.display()));
@@ -51,50 +64,25 @@ pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failu
     })
 }
 
-/// How the hub is to work, as far as it was said.
-fn options(args: &args::Serve) -> Options {
-    let args::Closed {
-        require_token,
-        tls_cert,
-        tls_key,
-        tls_self_signed,
-        tls_name,
-        behind_proxy,
-        token_rate,
-        address_rate,
-        connections,
-        connections_per_address,
-    } = &args.closed;
-    let files = tls_cert.clone().zip(tls_key.clone());
-    let files = files.map(|(certificate, key)| TlsOptions::Files { certificate, key });
-    let own = || TlsOptions::SelfSigned { names: own_names(args.listen.ip(), tls_name) };
-    Options {
-        open: args.open,
-        require_token: *require_token,
-        behind_proxy: *behind_proxy,
-        tls: files.or_else(|| tls_self_signed.then(own)),
-        token_rate: Rate::per_second(*token_rate),
-        address_rate: Rate::per_second(*address_rate),
-        connections: *connections,
-        connections_per_address: *connections_per_address,
-        ..Options::default()
-    }
+/// The command line once more, with what the file says, and the place for data, where the defaults were.
+fn with_file(given: &Given) -> Result<ArgMatches, Failure> {
+    let mut command = Cli::command().mut_subcommand("serve", |mut serve| {
+        if let Ok(data) = default_data() {
+            serve = serve.mut_arg("data", |arg| arg.default_value(data.into_os_string()));
+        }
+        given.stand_in(serve)
+    });
+    let matches = command.try_get_matches_from_mut(std::env::args_os()).map_err(misused)?;
+    matches
+        .subcommand_matches("serve")
+        .cloned()
+        .ok_or_else(|| Failure::new(Kind::Usage, "these are no arguments of serve"))
 }
 
-/// The names that a certificate of the hub's own is for.
-fn own_names(listen: IpAddr, said: &[String]) -> Vec<String> {
-    let mut names = said.to_vec();
-    if !listen.is_unspecified() {
-        names.push(listen.to_string());
-    }
-    // Where the system tells the machine's name in no file, it can be said.
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    if !host.trim().is_empty() {
-        names.push(host.trim().to_owned());
-    }
-    names.sort();
-    names.dedup();
-    names
+/// Arguments that clap takes without the file, but not with it.
+fn misused(error: clap::Error) -> Failure {
+    let text = error.to_string();
+    Failure::new(Kind::Usage, text.lines().next().unwrap_or_default().trim_start_matches("error: "))
 }
 
 pub(crate) fn default_data() -> Result<PathBuf, Failure> {
@@ -104,29 +92,49 @@ pub(crate) fn default_data() -> Result<PathBuf, Failure> {
     })
 }
 
-fn tell_on_stderr(args: &args::Serve, ui: &Ui) -> Result<(), Failure> {
-    let filter = match (&args.log, args.verbose) {
-        (Some(filter), _) => filter.as_str(),
-        (None, 0) => "warn",
-        (None, 1) => "info",
-        (None, 2) => "info,tolstoy_hub=debug",
-        (None, _) => "debug,tolstoy_hub=trace",
+fn tell_on_stderr(settings: &Settings, verbose: u8, matches: &ArgMatches, ui: &Ui) -> Result<(), Failure> {
+    if verbose > 0 && matches.value_source("log") == Some(ValueSource::CommandLine) {
+        return Err(Failure::new(Kind::Usage, "--verbose and --log say the same: one of them is enough"));
+    }
+    let filter = match verbose {
+        0 => settings.log.as_str(),
+        1 => "info",
+        2 => "info,tolstoy_hub=debug",
+        _ => "debug,tolstoy_hub=trace",
     };
     let filter = EnvFilter::try_new(filter).map_err(|e| {
         Failure::new(Kind::Usage, format!("{filter:?} is no filter: {e}"))
             .hint("write a level, or `info,tolstoy_hub=debug`")
     })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(ui.err_is_colourful())
-        .init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match settings.log_format {
+        LogFormat::Text => log.with_ansi(ui.err_is_colourful()).init(),
+        // A request's span is told once, as an object beside the event's own fields.
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
+    }
     Ok(())
+}
+
+/// Reads tokens and certificates again at each SIGHUP. What cannot be read stays as it was.
+async fn reload(reloader: Reloader, mut reloads: Reloads) {
+    loop {
+        reloads.next().await;
+        manager::tell(manager::State::Reloading);
+        let reloader = reloader.clone();
+        match tokio::task::spawn_blocking(move || reloader.reload()).await {
+            Ok(Ok(())) => tracing::info!("tokens and certificate were read again"),
+            Ok(Err(errors)) => errors.iter().for_each(|error| tracing::error!(%error, "reading again failed")),
+            // The runtime is going down, and the hub with it.
+            Err(_) => return,
+        }
+        manager::tell(manager::State::Ready);
+    }
 }
 
 /// The first signal. A second one ends the process at once.
 async fn first(mut signals: Signals) {
     signals.next().await;
+    manager::tell(manager::State::Stopping);
     tokio::spawn(async move {
         signals.next().await;
         std::process::exit(i32::from(Kind::Interrupted.exit_code()));

@@ -2,10 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bad_input;
+mod config;
 mod demo;
 mod devices;
 mod help;
+mod hostile;
+mod hub_data;
 mod killed;
+mod managed;
 mod output;
 mod room;
 mod serve;

@@ -89,6 +89,27 @@ fn it_tells_what_it_does_where_asked_to() {
 }
 
 #[test]
+fn as_json_each_line_is_an_object_and_each_request_a_line() {
+    let room = Room::with_people();
+    let args = ["serve", "--listen", "127.0.0.1:0", "--data", "hub", "--log", "info", "--log-format", "json"];
+    let mut hub = Hub::start(&room, &args);
+    room.ok(&["sync", "people.db", &hub.url, LOG]);
+    hub.signal("TERM");
+    let (code, told) = hub.end();
+    assert_eq!(code, Some(0));
+    let lines: Vec<serde_json::Value> = told.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert!(lines.iter().any(|line| line["message"] == "listening"));
+    let push = lines.iter().find(|line| line["route"] == "/1/logs/{log}/push").expect(&told);
+    assert_eq!((&push["level"], &push["message"]), (&"INFO".into(), &"answered".into()), "{push}");
+    assert_eq!((&push["status"], push["span"]["method"].as_str()), (&200.into(), Some("POST")), "{push}");
+    assert_eq!(push["span"]["path"], format!("/1/logs/{LOG}/push"), "{push}");
+    assert!(push["span"]["id"].as_str().unwrap().contains('-'), "{push}");
+    assert!(push["received"].as_u64().unwrap() > 100 && push["sent"].as_u64().unwrap() > 10, "{push}");
+    assert!(push["elapsed_ms"].as_f64().unwrap() > 0.0, "{push}");
+    assert!(push["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{push}");
+}
+
+#[test]
 fn its_data_is_where_the_environment_says_or_among_the_users() {
     let room = Room::new();
     let start = |name: &str, value: &str| {

@@ -79,6 +79,14 @@ pub enum Principal {
 }
 
 impl Principal {
+    /// What it is called in logs and lists: its token's name, or the token's id where it has none. Others have no name.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Loopback | Self::Open => None,
+            Self::Token(token) => Some(token.name.as_deref().unwrap_or(token.id.as_str())),
+        }
+    }
+
     /// Whether it may know of the log at all.
     pub fn covers(&self, log: LogId) -> bool {
         match self {

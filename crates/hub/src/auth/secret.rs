@@ -23,6 +23,11 @@ const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 pub struct TokenId(String);
 
 impl TokenId {
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     pub(super) fn new(env: &Env) -> Result<Self, NoEntropy> {
         Ok(Self(base32(&env.bytes::<5>()?)))
     }

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Json, Response};
 use tolstoy_proto::{ErrorBody, ErrorKind, LogState, Quota};
 
 use super::state::Told;
+use super::watch;
 use crate::service::{BadUpload, UploadError};
 use crate::storage::StorageError;
 
@@ -17,7 +18,9 @@ use crate::storage::StorageError;
 pub(super) struct ApiError {
     status: StatusCode,
     body: Box<ErrorBody>,
-    header: Option<(HeaderName, HeaderValue)>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
+    /// What the log is told, and the asker is not.
+    reason: Option<Box<str>>,
 }
 
 impl ApiError {
@@ -26,12 +29,12 @@ impl ApiError {
     }
 
     pub(super) fn with(status: StatusCode, body: ErrorBody) -> Self {
-        Self { status, body: Box::new(body), header: None }
+        Self { status, body: Box::new(body), header: None, reason: None }
     }
 
     /// With a header that says more.
     pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.header = Some((name, value));
+        self.header = Some(Box::new((name, value)));
         self
     }
 
@@ -69,10 +72,14 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Busy, "the hub is stopping")
     }
 
+    fn because(self, reason: &dyn fmt::Display) -> Self {
+        Self { reason: Some(reason.to_string().into()), ..self }
+    }
+
     /// The hub's own failure: the log gets the reason, the asker does not.
     pub(super) fn internal(reason: &dyn fmt::Display) -> Self {
-        tracing::error!(%reason, "a request failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorKind::Internal, "the hub failed; its log says why")
+        let message = "the hub failed; its log says why";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorKind::Internal, message).because(reason)
     }
 }
 
@@ -80,12 +87,8 @@ impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
         match error {
             StorageError::Full(reason) => {
-                tracing::error!(%reason, "the disk is full");
-                Self::new(
-                    StatusCode::INSUFFICIENT_STORAGE,
-                    ErrorKind::Full,
-                    "the hub's disk is full: nothing was changed",
-                )
+                let message = "the hub's disk is full: nothing was changed";
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, ErrorKind::Full, message).because(&reason)
             }
             StorageError::Busy => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -114,12 +117,20 @@ impl From<UploadError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let told = self.body.state.is_some().then_some(Extension(Told));
-        let mut response = (self.status, told, Json(self.body)).into_response();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        let Self { status, mut body, header: more, reason } = self;
+        let request = watch::current_id();
+        if let Some(reason) = reason {
+            let request = request.as_ref().map(tracing::field::display);
+            tracing::error!(request, %reason, "a request failed");
+        }
+        body.request = request.map(|id| id.to_string());
+        let told = body.state.is_some().then_some(Extension(Told));
+        let refused = watch::Refused(body.error);
+        let mut response = (status, told, Extension(refused), Json(body)).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        response.headers_mut().extend(self.header);
+        response.headers_mut().extend(more.map(|header| *header));
         response
     }
 }

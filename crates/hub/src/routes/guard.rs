@@ -21,16 +21,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tolstoy_env::Env;
 use tolstoy_proto::{ErrorKind, LogId, paths};
-use tracing::{Instrument, field};
 
 use super::error::ApiError;
+use super::watch;
 use crate::auth::{LiveTokens, Principal, Right, TokenId};
 use crate::connection::Peer;
 use crate::rate::{Address, Limiter};
 use crate::server::Options;
 
 /// Paths that are answered without a token. They tell nothing of any log.
-const PUBLIC: [&str; 2] = ["/", paths::HEALTHZ];
+const PUBLIC: [&str; 3] = ["/", paths::HEALTHZ, paths::READYZ];
 
 /// Paths that any token opens, whatever its logs and rights. All other paths that are about no one log are for tokens
 /// with the right `admin` on all logs: a path that is added is closed unless it is named here.
@@ -177,7 +177,7 @@ fn right_for(method: &Method) -> Right {
     }
 }
 
-/// Answers the request, or says why it is not answered. Notes it in the log either way.
+/// Answers the request, or says why it is not answered.
 pub(super) async fn admit(
     State(door): State<Arc<Door>>,
     path: Option<MatchedPath>,
@@ -185,33 +185,18 @@ pub(super) async fn admit(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let span = tracing::info_span!(
-        "request",
-        method = %request.method(),
-        path = request.uri().path(),
-        token = field::Empty,
-    );
-    async move {
-        let begun = Instant::now();
-        let response = match door.decide(&request, &Matter::of(path.as_ref(), params)) {
-            Ok(Admitted { principal, place }) => {
-                if let Some(Principal::Token(token)) = &principal {
-                    tracing::Span::current().record("token", field::display(&token.id));
-                }
-                if let Some(principal) = principal {
-                    request.extensions_mut().insert(principal);
-                }
-                let response = next.run(request).await;
-                drop(place);
-                response
+    match door.decide(&request, &Matter::of(path.as_ref(), params)) {
+        Ok(Admitted { principal, place }) => {
+            if let Some(principal) = principal {
+                watch::note_principal(&principal);
+                request.extensions_mut().insert(principal);
             }
-            Err(refusal) => refusal.into_response(),
-        };
-        tracing::debug!(status = response.status().as_u16(), elapsed = ?begun.elapsed(), "answered");
-        response
+            let response = next.run(request).await;
+            drop(place);
+            response
+        }
+        Err(refusal) => refusal.into_response(),
     }
-    .instrument(span)
-    .await
 }
 
 /// A request that is not answered.

@@ -5,41 +5,53 @@ mod checked;
 mod coding;
 mod error;
 mod guard;
+mod observe;
 mod openapi;
 mod snapshots;
 mod state;
+mod status;
 mod stream;
 mod table;
 mod v0;
 mod v1;
+mod waits;
+mod watch;
 mod watched;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Json, Response};
 use axum::{Extension, Router, middleware};
-use serde_json::json;
 use tokio::sync::Semaphore;
-use tolstoy_proto::{ErrorKind, paths};
+use tolstoy_proto::ErrorKind;
 
+use crate::activity::Activities;
+use crate::gc;
+use crate::metrics::Metrics;
+use crate::ready::Readiness;
 use crate::service::Service;
+use crate::storage::SqliteStorage;
 use error::ApiError;
 use table::Routes;
 
 pub(crate) use body::SMALL_BODY;
 pub(crate) use guard::Door;
-
-/// How long `/healthz` waits for the writer.
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) use waits::Waits;
+pub(crate) use watch::RequestIds;
 
 /// What all routes share.
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) service: Service,
+    /// The database, where the logs are in one.
+    pub(crate) database: Option<Arc<SqliteStorage>>,
+    pub(crate) metrics: Metrics,
+    pub(crate) readiness: Readiness,
+    pub(crate) gc: gc::Figures,
+    pub(crate) activity: Activities,
+    pub(crate) request_ids: RequestIds,
     pub(crate) gate: Gate,
     /// Where long pushes are put aside; none: they stay in memory.
     pub(crate) spool: Option<PathBuf>,
@@ -61,14 +73,16 @@ pub(crate) struct Gate {
     /// Answers that are longer than a page.
     pub(crate) streams: Arc<Semaphore>,
     /// Requests that wait for a log to change. Who finds no room is told so.
-    pub(crate) waits: Arc<Semaphore>,
+    pub(crate) waits: Arc<Waits>,
+    /// As many as there may be.
+    pub(crate) most_streams: usize,
 }
 
 /// All routes.
 pub(crate) fn router(app: Arc<App>, door: Arc<Door>) -> Router {
     let (routes, described) = Routes::default()
-        .get("/", root, openapi::hub::root)
-        .get(paths::HEALTHZ, healthz, openapi::hub::healthz)
+        .and(observe::routes())
+        .and(status::routes())
         .and(v0::routes())
         .and(v1::routes().and(snapshots::routes()).told(app.clone()))
         .and(openapi::routes())
@@ -77,22 +91,9 @@ pub(crate) fn router(app: Arc<App>, door: Arc<Door>) -> Router {
         .layer(Extension(openapi::Document::of(described)))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
-        .with_state(app)
+        .with_state(app.clone())
         .layer(middleware::from_fn_with_state(door, guard::admit))
-}
-
-async fn root() -> &'static str {
-    "This is a Tolstoy hub.\n"
-}
-
-async fn healthz(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
-    match tokio::time::timeout(HEALTH_TIMEOUT, app.service.probe()).await {
-        Ok(answer) => {
-            answer?;
-            Ok(Json(json!({"status": "ok"})).into_response())
-        }
-        Err(_) => Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Busy, "the writer does not answer")),
-    }
+        .layer(middleware::from_fn_with_state(app, watch::watch))
 }
 
 async fn no_such_path() -> ApiError {

@@ -1,6 +1,7 @@
 //! Streams of committed transactions as response bodies.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -25,7 +26,7 @@ use crate::storage::StorageError;
 /// Bytes of a page: what is read from the storage at once.
 const PAGE: usize = 256 << 10;
 
-/// Pages that wait to be sent.
+/// Pages that wait to be sent, or longer ones of as many bytes.
 const QUEUE: usize = 4;
 
 /// The form that the asker wants: JSON where `Accept` prefers it to MessagePack.
@@ -250,6 +251,8 @@ struct Pages {
     app: Arc<App>,
     queue: mpsc::Receiver<Bytes>,
     room: mpsc::Sender<Bytes>,
+    /// Bytes in the queue: a page may be as long as a chunk.
+    queued: Arc<AtomicUsize>,
     reader: Reader,
     _place: OwnedSemaphorePermit,
 }
@@ -269,14 +272,15 @@ enum Reader {
 impl Pages {
     fn new(app: Arc<App>, first: Bytes, rest: Option<Box<Reading>>, place: OwnedSemaphorePermit) -> Self {
         let (room, queue) = mpsc::channel(QUEUE);
+        let queued = Arc::new(AtomicUsize::new(first.len()));
         let sent = room.try_send(first);
         debug_assert!(sent.is_ok(), "a new queue has room");
-        Self { app, queue, room, reader: rest.map_or(Reader::Done, Reader::Parked), _place: place }
+        Self { app, queue, room, queued, reader: rest.map_or(Reader::Done, Reader::Parked), _place: place }
     }
 
     /// Starts a reader where half of the queue is free, and takes note of one that has ended.
     fn go_on(&mut self, cx: &mut Context<'_>) {
-        if self.queue.len() <= QUEUE / 2 {
+        if self.queued.load(Ordering::Relaxed) <= QUEUE * PAGE / 2 {
             self.reader = match std::mem::replace(&mut self.reader, Reader::Done) {
                 Reader::Parked(reading) => self.start(reading),
                 other => other,
@@ -294,11 +298,14 @@ impl Pages {
     }
 
     fn start(&self, mut reading: Box<Reading>) -> Reader {
-        let (app, room) = (self.app.clone(), self.room.clone());
+        let (app, room, queued) = (self.app.clone(), self.room.clone(), self.queued.clone());
         Reader::Running(tokio::spawn(async move {
             let burst = super::read(&app, move |_| {
-                while let Ok(place) = room.try_reserve() {
+                while queued.load(Ordering::Relaxed) < QUEUE * PAGE
+                    && let Ok(place) = room.try_reserve()
+                {
                     let page = reading.page()?;
+                    queued.fetch_add(page.bytes.len(), Ordering::Relaxed);
                     place.send(page.bytes);
                     match page.rest {
                         Some(rest) => reading = rest,
@@ -328,6 +335,7 @@ impl http_body::Body for Pages {
         loop {
             self.go_on(cx);
             if let Poll::Ready(Some(bytes)) = self.queue.poll_recv(cx) {
+                self.queued.fetch_sub(bytes.len(), Ordering::Relaxed);
                 return Poll::Ready(Some(Ok(BodyFrame::data(bytes))));
             }
             match self.reader {
@@ -346,8 +354,6 @@ impl http_body::Body for Pages {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use super::*;
 
     #[tokio::test]

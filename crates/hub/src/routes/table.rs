@@ -14,11 +14,18 @@ use super::{App, state};
 /// Gives what is written about a route.
 pub(super) type Describe = fn() -> Operation;
 
+/// A route that is described.
+pub(super) struct Described {
+    pub(super) path: &'static str,
+    pub(super) method: HttpMethod,
+    pub(super) describe: Describe,
+}
+
 /// Routes.
 #[derive(Default)]
 pub(super) struct Routes {
     router: Router<Arc<App>>,
-    described: Vec<(&'static str, HttpMethod, Describe)>,
+    described: Vec<Described>,
 }
 
 impl Routes {
@@ -77,12 +84,12 @@ impl Routes {
         H: Handler<T, Arc<App>>,
         T: 'static,
     {
-        self.described.push((path, method, describe));
+        self.described.push(Described { path, method, describe });
         Self { router: self.router.route(path, on(filter, handler)), described: self.described }
     }
 
     /// The router, and what is written about its routes.
-    pub(super) fn split(self) -> (Router<Arc<App>>, Vec<(&'static str, HttpMethod, Describe)>) {
+    pub(super) fn split(self) -> (Router<Arc<App>>, Vec<Described>) {
         (self.router, self.described)
     }
 }

@@ -10,12 +10,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tolstoy_proto::limits::MAX_CHUNK;
 use tolstoy_proto::v0::{CommittedTransaction, DEFAULT_LIMIT, Head, Listing, MAX_BODY, MAX_LIMIT, NewTransaction};
-use tolstoy_proto::{ChunkId, LogId, TrnId, check_chunk_ids};
+use tolstoy_proto::{ChunkId, LogId, LogState, TrnId, check_chunk_ids};
 
 use super::checked::Checked;
 use super::coding::Coding;
 use super::error::ApiError;
 use super::table::Routes;
+use super::waits::Client;
 use super::watched::{self, WaitArgs};
 use super::{App, body, openapi, stream};
 use crate::service::{HeadOutcome, ListOutcome, PutOutcome};
@@ -48,9 +49,11 @@ async fn get_head(
     State(app): State<Arc<App>>,
     Checked(Path(log)): Checked<Path<LogId>>,
     Checked(Query(args)): Checked<Query<WaitArgs>>,
+    client: Client,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    watched::answer(&app, log, &headers, &args, |state| Json(Head { head: state.head })).await
+    let show = |state: LogState| Json(Head { head: state.head });
+    Ok(watched::answer(&app, log, &client, &headers, &args, show).await?.1)
 }
 
 async fn put_head(
@@ -60,7 +63,7 @@ async fn put_head(
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     let Head { head } = json(&app, &headers, body).await?;
-    match app.service.v0_put_head(log, head).await? {
+    match app.writing().v0_put_head(log, head).await? {
         HeadOutcome::Done => Ok(StatusCode::NO_CONTENT),
         HeadOutcome::Conflict(why) => Err(ApiError::conflict(why)),
     }
@@ -90,7 +93,7 @@ async fn list(
 /// A number that is not negative, however large, taken as at most the highest limit.
 fn parse_limit(text: &str) -> Result<u64, ApiError> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(ApiError::bad_request("limit: it must be a number that is not negative"));
+        return Err(ApiError::bad_request("the query's limit: it must be a number that is not negative"));
     }
     Ok(text.parse().unwrap_or(MAX_LIMIT).min(MAX_LIMIT))
 }
@@ -111,7 +114,7 @@ async fn put_transaction(
 ) -> Result<StatusCode, ApiError> {
     let new: NewTransaction = json(&app, &headers, body).await?;
     check_chunk_ids(&new.chunks).map_err(ApiError::bad_request)?;
-    put(app.service.v0_put_transaction(log, id, new).await?)
+    put(app.writing().v0_put_transaction(log, id, new).await?)
 }
 
 async fn get_chunk(
@@ -130,7 +133,7 @@ async fn put_chunk(
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     let (bytes, _places) = body::whole(&app, &headers, body, MAX_CHUNK).await?;
-    put(app.service.v0_put_chunk(log, id, bytes).await?)
+    put(app.writing().v0_put_chunk(log, id, bytes).await?)
 }
 
 fn put(outcome: PutOutcome) -> Result<StatusCode, ApiError> {

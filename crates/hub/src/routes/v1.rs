@@ -14,8 +14,9 @@ use tolstoy_proto::{ErrorBody, ErrorKind, Form, LogId, LogState, Pushed, TrnId, 
 use super::checked::Checked;
 use super::coding::{self, Coding};
 use super::error::ApiError;
-use super::state::Told;
+use super::state::{self, Told};
 use super::table::Routes;
+use super::waits::Client;
 use super::watched::{self, WaitArgs};
 use super::{App, body, openapi, stream};
 use crate::service::{Begin, PushOutcome};
@@ -32,9 +33,15 @@ async fn info(
     State(app): State<Arc<App>>,
     Checked(Path(log)): Checked<Path<LogId>>,
     Checked(Query(args)): Checked<Query<WaitArgs>>,
+    client: Client,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    watched::answer(&app, log, &headers, &args, |state| (Extension(Told), Json(state))).await
+    let show = |state| (Extension(Told), Json(state));
+    let (state, mut response) = watched::answer(&app, log, &client, &headers, &args, show).await?;
+    if response.status() == StatusCode::NOT_MODIFIED {
+        state::with_state(&mut response, &state);
+    }
+    Ok(response)
 }
 
 async fn delete(State(app): State<Arc<App>>, Checked(Path(log)): Checked<Path<LogId>>) -> Result<StatusCode, ApiError> {
@@ -56,8 +63,8 @@ async fn pull(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let from = candidates(args.from.as_deref().unwrap_or(""))?;
-    let coding = Coding::accepted(&headers)?;
     let begin = if args.snapshot == Some(1) { Begin::Snapshot } else { Begin::Transactions };
+    let coding = Coding::accepted(&headers)?;
     stream::answer(&app, log, from, begin, stream::accepted(&headers), coding, StatusCode::OK).await
 }
 
@@ -66,10 +73,10 @@ fn candidates(text: &str) -> Result<Vec<TrnId>, ApiError> {
         .split(',')
         .filter(|id| !id.is_empty())
         .take(MAX_CANDIDATES + 1)
-        .map(|id| id.parse().map_err(|bad| ApiError::bad_request(format!("from: {bad}"))))
+        .map(|id| id.parse().map_err(|bad| ApiError::bad_request(format!("the query's from: {bad}"))))
         .collect::<Result<_, _>>()?;
     if ids.len() > MAX_CANDIDATES {
-        return Err(ApiError::bad_request(format!("from has more than {MAX_CANDIDATES} ids")));
+        return Err(ApiError::bad_request(format!("the query's from: more than {MAX_CANDIDATES} ids")));
     }
     Ok(ids)
 }
@@ -83,7 +90,7 @@ async fn push(
     let coding = Coding::accepted(&headers)?;
     let (upload, places) = body::upload(&app, &headers, body, sent(&headers)?).await?;
     let expect = upload.expect().to_vec();
-    let outcome = app.service.push(log, upload).await?;
+    let outcome = app.writing().push(log, upload).await?;
     drop(places);
     match outcome {
         PushOutcome::Done(state, snapshot) => {
@@ -91,16 +98,8 @@ async fn push(
         }
         PushOutcome::Quota(state, quota) => Err(ApiError::quota(quota, Some(state))),
         PushOutcome::Conflict => {
-            stream::answer(
-                &app,
-                log,
-                expect,
-                Begin::Transactions,
-                stream::accepted(&headers),
-                coding,
-                StatusCode::CONFLICT,
-            )
-            .await
+            let form = stream::accepted(&headers);
+            stream::answer(&app, log, expect, Begin::Transactions, form, coding, StatusCode::CONFLICT).await
         }
         PushOutcome::Generation(state) => Err(with_state(
             StatusCode::PRECONDITION_FAILED,

@@ -12,6 +12,7 @@ use tolstoy_proto::{ErrorKind, LogId, LogState};
 
 use super::App;
 use super::error::ApiError;
+use super::waits::Client;
 use crate::live::Woken;
 
 /// `?wait=`.
@@ -25,44 +26,48 @@ impl WaitArgs {
     fn patience(&self) -> Result<Duration, ApiError> {
         let Some(text) = self.wait.as_deref() else { return Ok(Duration::ZERO) };
         if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(ApiError::bad_request("wait: it must be a number of seconds, without a sign or a fraction"));
+            return Err(ApiError::bad_request(
+                "the query's wait: it must be a number of seconds, without a sign or a fraction",
+            ));
         }
         // One with more digits than a number holds is over the highest.
         Ok(Duration::from_secs(text.parse().unwrap_or(MAX_WAIT).min(MAX_WAIT)))
     }
 }
 
-/// Answers the log's state, as `show` shows it: 304 where the request names the state's tag and, as long as it would wait,
+/// The log's state, and the answer, as `show` shows it: 304 where the request names the state's tag and, as long as it would wait,
 /// the state does not change.
 pub(super) async fn answer<R: IntoResponse>(
     app: &Arc<App>,
     log: LogId,
+    client: &Client,
     headers: &HeaderMap,
     args: &WaitArgs,
     show: impl FnOnce(LogState) -> R,
-) -> Result<Response, ApiError> {
+) -> Result<(LogState, Response), ApiError> {
     let patience = args.patience()?;
     let (state, tag) = if patience.is_zero() || !headers.contains_key(header::IF_NONE_MATCH) {
         state(app, log).await?
     } else {
-        changed(app, log, headers, patience).await?
+        changed(app, log, client, headers, patience).await?
     };
     let tags = [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
     if is_known(headers, &tag) {
-        return Ok((StatusCode::NOT_MODIFIED, tags).into_response());
+        return Ok((state, (StatusCode::NOT_MODIFIED, tags).into_response()));
     }
-    Ok((tags, show(state)).into_response())
+    Ok((state, (tags, show(state)).into_response()))
 }
 
 /// The state once it is another than the asker knows; the same one where the time is up, or the hub stops.
 async fn changed(
     app: &Arc<App>,
     log: LogId,
+    client: &Client,
     headers: &HeaderMap,
     patience: Duration,
 ) -> Result<(LogState, HeaderValue), ApiError> {
     let until = Instant::now() + patience;
-    let place = app.gate.waits.clone().try_acquire_owned().ok();
+    let place = app.gate.waits.take(client);
     // Before the state is read: what changes after the reading wakes.
     let mut watch = app.service.watch(log);
     loop {

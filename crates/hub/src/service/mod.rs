@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
+use tolstoy_edn::Instant;
 use tolstoy_env::Env;
 use tolstoy_proto::{Generation, LogId, LogState};
 
@@ -40,10 +41,10 @@ use crate::storage::{Life, LogRow, ReadTxn, Storage, StorageError, Tip, WriteJob
 pub struct Service {
     storage: Arc<dyn Storage>,
     env: Env,
+    live: Arc<Live>,
     policy: Arc<Policy>,
     /// Who writes.
     writer: Arc<str>,
-    live: Arc<Live>,
 }
 
 impl std::fmt::Debug for Service {
@@ -106,6 +107,16 @@ impl Service {
     /// Goes through the writer and changes nothing: its answer says that writes are answered.
     pub fn probe(&self) -> Answer<()> {
         self.write(|_| Ok(()))
+    }
+
+    /// The time now.
+    pub(crate) fn now(&self) -> Instant {
+        self.env.now()
+    }
+
+    /// Commits something to the disk that changes nothing: its answer says that writes are durable.
+    pub fn prove(&self) -> Answer<()> {
+        self.write(|txn| txn.touch())
     }
 
     /// Notes an upload into this life.
@@ -211,7 +222,9 @@ where
     }
 
     fn done(self: Box<Self>, result: Result<(), StorageError>) {
-        let Self { outcome, moved, wakes, reply, .. } = *self;
+        let Self { rules, outcome, moved, wakes, reply } = *self;
+        // They may hold the storage, which must not end here, on its own thread, once its last user has the answer.
+        drop(rules);
         let written = result.is_ok() && moved;
         // Who asked may have gone; what was written stays written.
         let _ = reply.send(result.and_then(|()| outcome.ok_or(StorageError::Closed)));

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::io;
 
-use sha2::{Digest, Sha256};
 use tolstoy_proto::limits::MAX_MISSING;
 use tolstoy_proto::{ChunkId, Frame, LogId, LogState, Quota, SnapshotWanted, Transaction, TrnId};
 
@@ -69,9 +68,9 @@ fn push(
     }
     let (life, generation) = view.living(txn, &service.env)?;
     let tip = commit(txn, life, view.tip, upload)?;
+    *moved = true;
     service.stamp(txn, life)?;
     let wanted = service.wanted_snapshot(&txn.usage(life)?, tip.seq);
-    *moved = true;
     let state = LogState { generation: Some(generation), head: tip.id, seq: tip.seq, chain: tip.chain };
     Ok(PushOutcome::Done(state, wanted))
 }
@@ -89,7 +88,11 @@ fn check_head(state: &LogState, upload: &Upload) -> Option<PushOutcome> {
 }
 
 /// Whether all chunks are in the push or here, and none is here with other bytes.
-fn check_chunks(txn: &dyn WriteTxn, life: Option<Life>, upload: &Upload) -> Result<Option<PushOutcome>, StorageError> {
+fn check_chunks(
+    txn: &dyn WriteTxn,
+    life: Option<Life>,
+    upload: &mut Upload,
+) -> Result<Option<PushOutcome>, StorageError> {
     let mut missing = Vec::new();
     for id in &upload.absent {
         let here = life.map_or(Ok(false), |life| txn.has_chunk(life, id))?;
@@ -103,15 +106,20 @@ fn check_chunks(txn: &dyn WriteTxn, life: Option<Life>, upload: &Upload) -> Resu
     if !missing.is_empty() {
         return Ok(Some(PushOutcome::MissingChunks(missing)));
     }
-    let Some(life) = life else { return Ok(None) };
-    for (id, digest) in &upload.plain {
-        if let Some(bytes) = txn.chunk(life, id)?
-            && Sha256::digest(&bytes).as_slice() != digest
+    let Some(life) = life.filter(|_| upload.plain) else { return Ok(None) };
+    let mut taken = None;
+    let compared = upload.replay(|frame| {
+        if let Frame::Chunk(chunk) = frame
+            && taken.is_none()
+            && !chunk.id.is_digest()
+            && txn.chunk(life, &chunk.id)?.is_some_and(|here| here != chunk.bytes)
         {
-            return Ok(Some(PushOutcome::IdTaken(format!("chunk {id} is here with other bytes"))));
+            taken = Some(chunk.id);
         }
-    }
-    Ok(None)
+        Ok::<_, Aside>(())
+    });
+    compared.map_err(|Aside(error)| error)?;
+    Ok(taken.map(|id| PushOutcome::IdTaken(format!("chunk {id} is here with other bytes"))))
 }
 
 /// Whether the transactions' ids are free, or pending with the same content.

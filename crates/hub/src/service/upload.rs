@@ -9,7 +9,6 @@ use std::path::PathBuf;
 
 use super::id_key::{IdKey, id_key};
 use crate::storage::weight;
-use sha2::{Digest, Sha256};
 use tolstoy_proto::limits::{MAX_PUSH_FRAMES, MAX_TRANSACTION_CHUNKS};
 use tolstoy_proto::{
     ChainDigest, Chunk, ChunkId, End, Form, Frame, FrameDecoder, Push, Seq, Transaction, TrnId, encode_frame,
@@ -58,8 +57,8 @@ pub struct Uploader {
     next: usize,
     /// Passed over: they must be on the hub.
     absent: Vec<ChunkId>,
-    /// Chunks whose id is no content id, with the digest of the bytes sent.
-    plain: Vec<(ChunkId, [u8; 32])>,
+    /// Whether the id of any chunk that was sent is no content id.
+    plain: bool,
     frames: u64,
     /// What the log would hold more, if nothing of it were here.
     weight: u64,
@@ -79,7 +78,7 @@ impl Uploader {
             fresh: Vec::new(),
             next: 0,
             absent: Vec::new(),
-            plain: Vec::new(),
+            plain: false,
             frames: 0,
             weight: 0,
             end: None,
@@ -160,7 +159,7 @@ impl Uploader {
         self.absent.extend(rest.iter().take(skipped));
         self.next += skipped + 1;
         if !id.is_digest() {
-            self.plain.push((id, Sha256::digest(&chunk.bytes).into()));
+            self.plain = true;
         } else if !id.matches(&chunk.bytes) {
             return Err(BadUpload::WrongDigest(id).into());
         }
@@ -209,7 +208,8 @@ pub struct Upload {
     /// The last transaction and its place.
     pub(super) last: Option<(TrnId, Seq)>,
     pub(super) absent: Vec<ChunkId>,
-    pub(super) plain: Vec<(ChunkId, [u8; 32])>,
+    /// Whether the id of any chunk that was sent is no content id.
+    pub(super) plain: bool,
     pub(super) weight: u64,
     pub(super) end: End,
     spool: Spool,

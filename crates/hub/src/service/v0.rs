@@ -121,8 +121,8 @@ impl Service {
             match branch(txn, life, &view, head)? {
                 Ok(branch) => {
                     commit(txn, life, &view, branch)?;
-                    service.stamp(txn, life)?;
                     *moved = true;
+                    service.stamp(txn, life)?;
                     Ok(HeadOutcome::Done)
                 }
                 Err(why) => Ok(HeadOutcome::Conflict(why)),

@@ -87,7 +87,7 @@ fn try_write<R: Send + 'static>(
     answer.recv().unwrap()
 }
 
-fn write<R: Send + 'static>(
+pub(crate) fn write<R: Send + 'static>(
     storage: &Shared,
     rules: impl FnMut(&mut dyn WriteTxn) -> Result<R, StorageError> + Send + 'static,
 ) -> R {

@@ -264,6 +264,10 @@ impl ReadTxn for MemoryTxn<'_> {
 }
 
 impl WriteTxn for MemoryTxn<'_> {
+    fn touch(&mut self) -> Result<(), StorageError> {
+        Ok(())
+    }
+
     fn begin_life(&mut self, log: LogId, generation: Generation) -> Result<Life, StorageError> {
         self.state.newest += 1;
         let life = Life(self.state.newest);

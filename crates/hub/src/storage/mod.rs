@@ -23,7 +23,10 @@ pub use garbage::{Loose, ReadGarbage, Swept, WriteGarbage};
 pub use memory::MemoryStorage;
 pub use snapshots::{PIECE, ReadSnapshots, Snapshot, SnapshotId, WriteSnapshots};
 pub(crate) use sqlite::make_private_directory;
-pub use sqlite::{OpenError, SqliteOptions, SqliteStorage};
+pub use sqlite::{
+    Checked, Copied, CopyError, Finding, Listener, OpenError, Progress, SqliteOptions, SqliteReader, SqliteStorage,
+    backup, fsck, restore,
+};
 
 /// Keeps logs.
 pub trait Storage: Send + Sync {
@@ -234,4 +237,7 @@ pub trait WriteTxn: ReadTxn + WriteFigures + WriteGarbage + WriteSnapshots {
     /// Commits a transaction onto the tip: its chunks are here, and its id is not committed. Where it was pending, it is so
     /// no longer.
     fn append(&mut self, life: Life, committed: &Committed) -> Result<(), StorageError>;
+
+    /// Writes something that changes nothing, so that the commit has something to make durable.
+    fn touch(&mut self) -> Result<(), StorageError>;
 }

@@ -3,17 +3,24 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bodies;
+mod browser;
 mod closed;
 mod coded;
 mod common;
+mod corpus;
+mod driven;
 mod durable;
 mod format;
+mod fuzzed;
 mod guarded;
 mod limits;
 mod model;
+mod observed;
 mod pull;
 mod push;
 mod racing;
+mod snapshots;
+mod status_page;
 mod tls;
 mod transcript;
 mod v0;

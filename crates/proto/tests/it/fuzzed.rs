@@ -1,5 +1,6 @@
-//! What must hold for any bytes. The fuzz target `frames` includes this file as well.
+//! What must hold for any bytes. The fuzz targets `frames` and `zstd` include this file as well.
 
+use tolstoy_proto::coding::{CodingError, Decompressor, compress};
 use tolstoy_proto::{Form, Frame, FrameDecoder, FrameEncoder};
 
 /// Panics if bytes are read as other frames when they are cut elsewhere, or if frames do not read back equal.
@@ -31,4 +32,34 @@ fn read(form: Form, bytes: &[u8], piece: usize) -> (Vec<Frame>, bool) {
         }
     }
     (frames, false)
+}
+
+/// Bytes that a body may hold here.
+const LIMIT: usize = 300_000;
+
+/// Panics if more comes out of a compressed body than the limit, if it matters where the body is cut, or if bytes do not come
+/// back from being compressed.
+pub(crate) fn check_zstd(bytes: &[u8]) {
+    let whole = decoded(bytes, bytes.len().max(1));
+    for piece in [1, 7, 1000] {
+        assert_eq!(decoded(bytes, piece), whole, "where the bytes are cut does not matter");
+    }
+    assert!(whole.0.len() <= LIMIT);
+    if bytes.len() <= LIMIT {
+        assert_eq!(decoded(&compress(bytes, 1).unwrap(), 100), (bytes.to_vec(), Ok(())));
+    }
+}
+
+/// What a body gives, and how it ends.
+fn decoded(coded: &[u8], piece: usize) -> (Vec<u8>, Result<(), CodingError>) {
+    let (mut decompressor, mut bytes) = (Decompressor::new(LIMIT).unwrap(), Vec::new());
+    let result = coded.chunks(piece).try_for_each(|piece| {
+        decompressor.feed(piece, |step| {
+            bytes.extend_from_slice(step);
+            Ok(())
+        })
+    });
+    let result = result.and_then(|()| decompressor.finish());
+    // How much of a bad frame comes out before it is known to be bad is the decoder's own business.
+    if result.is_ok() { (bytes, result) } else { (Vec::new(), result) }
 }

@@ -2,15 +2,22 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::{Connection, OpenFlags};
-use tolstoy_hub::service::{Answer, HeadOutcome, PushOutcome, PutOutcome, Service, Upload};
+use sha2::{Digest, Sha256};
+use tolstoy_hub::service::{
+    Answer, Collector, GcFigures, GcStep, HeadOutcome, Policy, PushOutcome, PutOutcome, Service, SnapshotOutcome,
+    SnapshotUpload, Upload as PushUpload,
+};
 use tolstoy_hub::storage::{SqliteStorage, Storage, StorageError, WriteJob, WriteTxn};
 use tolstoy_hub::{OpenError, SqliteOptions};
 use tolstoy_proto::v0::NewTransaction;
-use tolstoy_proto::{Chunk, ChunkId, End, Frame, Generation, LogId, LogState, Push, Transaction, TrnId, derive_trn};
+use tolstoy_proto::{
+    BlobDigest, Chunk, ChunkId, End, Frame, Generation, LogId, LogState, Push, Transaction, TrnId, derive_trn,
+};
 use tolstoy_testkit::Dice;
 use tolstoy_testkit::disk::Disk;
 use tolstoy_testkit::world::env;
@@ -32,7 +39,9 @@ impl DiskHub {
         let vfs = Some(disk.vfs().to_owned());
         let options = SqliteOptions { readers: 1, checkpoint_pages: 24, vfs, ..SqliteOptions::default() };
         let storage = Arc::new(SqliteStorage::open(directory, &options)?);
-        Ok(Self { service: Service::new(storage.clone(), env(seed, 50)), storage })
+        // Garbage is collected as soon as it is garbage.
+        let policy = Policy { garbage_after: Duration::ZERO, ..Policy::default() };
+        Ok(Self { service: Service::new(storage.clone(), env(seed, 50)).with_policy(policy), storage })
     }
 
     /// What `submit` submits is one batch: the writer waits until all of it is there.
@@ -101,8 +110,28 @@ pub(crate) fn push(onto: &LogState, transactions: &[Vec<Vec<u8>>]) -> Pushed {
 pub(crate) struct Told {
     /// Each state it had, with when it was asked for and when it was acknowledged, in operations of the disk.
     states: Vec<(LogState, usize, usize)>,
-    /// Uploads that were acknowledged, in which generation, and when.
-    uploads: Vec<(Uploaded, Option<Generation>, usize)>,
+    uploads: Vec<Upload>,
+    snapshots: Vec<Kept>,
+}
+
+/// Something uploaded that was acknowledged.
+#[derive(Debug, Clone)]
+struct Upload {
+    what: Uploaded,
+    generation: Option<Generation>,
+    acknowledged: usize,
+    /// When HEAD was asked to move: from then on it is committed, or garbage.
+    settled: usize,
+}
+
+/// A snapshot that was acknowledged.
+#[derive(Debug, Clone)]
+struct Kept {
+    trn: TrnId,
+    bytes: u64,
+    acknowledged: usize,
+    /// When another was sent.
+    replaced: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -116,6 +145,44 @@ impl Told {
     fn now(&self) -> LogState {
         self.states.last().map_or(LogState::EMPTY, |(state, _, _)| *state)
     }
+
+    /// The newest snapshot is there, unless its log was deleted; and none is there in part.
+    fn check_snapshots(&self, service: &Service, log: LogId, at: usize) -> Result<(), String> {
+        let listed = service.snapshots(log).map_err(|error| error.to_string())?.snapshots;
+        for snapshot in &listed {
+            let (_, found) = service.snapshot(log, snapshot.id).map_err(|error| error.to_string())?;
+            let Some((id, found)) = found else { return Err(format!("log {log} lists a snapshot that is not there")) };
+            let (mut hash, mut bytes) = (Sha256::new(), 0);
+            for place in 0.. {
+                let piece = service.piece(id, place).map_err(|error| error.to_string())?.unwrap_or_default();
+                if piece.is_empty() {
+                    break;
+                }
+                hash.update(&piece);
+                bytes += piece.len() as u64;
+            }
+            if found.digest != BlobDigest(hash.finalize().into()) || found.bytes != bytes {
+                return Err(format!("a snapshot of log {log} is there in part: {bytes} of {found:?}"));
+            }
+        }
+        let newest = self.snapshots.iter().find(|kept| (kept.acknowledged..kept.replaced).contains(&at));
+        let Some(Kept { trn, bytes, acknowledged, .. }) = newest else { return Ok(()) };
+        // One of a life that has ended is gone with it.
+        let ends = |(state, asked, _): &(LogState, usize, usize)| {
+            state.generation.is_none() && (*acknowledged..=at).contains(asked)
+        };
+        let is_listed = listed.iter().any(|found| found.id == *trn && found.bytes == *bytes);
+        if is_listed || self.states.iter().any(ends) {
+            return Ok(());
+        }
+        Err(format!("the snapshot at {trn} of log {log} was acknowledged and is lost: {listed:?}"))
+    }
+}
+
+impl Upload {
+    fn must_be_there(&self, at: usize, generation: Option<Generation>) -> bool {
+        (self.acknowledged..self.settled).contains(&at) && self.generation == generation && generation.is_some()
+    }
 }
 
 /// What all clients know, and did.
@@ -128,7 +195,7 @@ pub(crate) struct Story {
 
 impl Story {
     pub(crate) fn new(seed: u64, logs: u64) -> Self {
-        let begin = || Told { states: vec![(LogState::EMPTY, 0, 0)], uploads: Vec::new() };
+        let begin = || Told { states: vec![(LogState::EMPTY, 0, 0)], uploads: Vec::new(), snapshots: Vec::new() };
         Self { logs: (1..=logs).map(|n| (log(n), begin())).collect(), dice: Dice::new(seed, 78), made: 0 }
     }
 
@@ -158,15 +225,21 @@ impl Story {
     }
 
     fn learn(&mut self, log: LogId, state: LogState, asked: usize, disk: &Disk) {
-        self.logs.get_mut(&log).unwrap().states.push((state, asked, disk.operations()));
+        let told = self.logs.get_mut(&log).unwrap();
+        if (told.now().head, told.now().generation) != (state.head, state.generation) {
+            told.uploads.iter_mut().for_each(|upload| upload.settled = upload.settled.min(asked));
+        }
+        told.states.push((state, asked, disk.operations()));
     }
 
     /// Does one thing, or several at once, and waits for the answers. Everything must succeed.
     pub(crate) fn step(&mut self, hub: &DiskHub, disk: &Disk) {
-        match self.dice.below(12) {
+        match self.dice.below(15) {
             0 | 1 => self.upload(hub, disk),
             2 => self.delete(hub, disk),
             3 => self.read(hub),
+            4 => collect(&hub.service),
+            5 | 6 => self.snapshot(hub, disk),
             _ => self.pushes(hub, disk),
         }
     }
@@ -188,7 +261,7 @@ impl Story {
         }
         let answers: Vec<(LogId, Pushed, Answer<PushOutcome>)> = hub.at_once(|service| {
             let submit = |(log, pushed): (LogId, Pushed)| {
-                let upload = Upload::from_frames(pushed.frames.clone()).unwrap();
+                let upload = PushUpload::from_frames(pushed.frames.clone()).unwrap();
                 (log, pushed, service.push(log, upload))
             };
             pushes.into_iter().map(submit).collect()
@@ -230,7 +303,25 @@ impl Story {
     fn uploaded(&mut self, log: LogId, what: Uploaded, disk: &Disk) {
         let told = self.logs.get_mut(&log).unwrap();
         let generation = told.now().generation;
-        told.uploads.push((what, generation, disk.operations()));
+        told.uploads.push(Upload { what, generation, acknowledged: disk.operations(), settled: usize::MAX });
+    }
+
+    /// A snapshot of what is there now, sometimes so long that it goes in in several jobs.
+    fn snapshot(&mut self, hub: &DiskHub, disk: &Disk) {
+        let log = self.any_log();
+        let trn = self.logs[&log].now().head;
+        let len = self.dice.pick(&[100, 40_000, 400_000]).copied().unwrap_or(100);
+        if trn == TrnId::ROOT {
+            return;
+        }
+        let asked = disk.operations();
+        let mut upload = SnapshotUpload::new(None).unwrap();
+        upload.take(&self.bytes(len)).unwrap();
+        let kept = hub.service.keep_snapshot(log, trn, upload).unwrap();
+        assert!(matches!(kept, SnapshotOutcome::Done(_)), "{kept:?}");
+        let told = self.logs.get_mut(&log).unwrap();
+        told.snapshots.iter_mut().for_each(|kept| kept.replaced = kept.replaced.min(asked));
+        told.snapshots.push(Kept { trn, bytes: len as u64, acknowledged: disk.operations(), replaced: usize::MAX });
     }
 
     fn delete(&mut self, hub: &DiskHub, disk: &Disk) {
@@ -256,30 +347,29 @@ impl Story {
             if !may_be.iter().any(|(state, _, _)| *state == found) {
                 return Err(format!("log {log} has {found:?}, which is none of {may_be:?}"));
             }
-            for (what, generation, done) in &told.uploads {
-                if *done <= at && *generation == found.generation && generation.is_some() {
-                    check_upload(service, *log, what)?;
-                }
+            for upload in told.uploads.iter().filter(|upload| upload.must_be_there(at, found.generation)) {
+                check_upload(service, *log, &upload.what)?;
             }
+            told.check_snapshots(service, *log, at)?;
         }
         Ok(())
     }
 
-    /// Pushes to each log once more: life goes on.
+    /// Pushes to each log once more, and collects the garbage: life goes on.
     pub(crate) fn go_on(&mut self, service: &Service, disk: &Disk) -> Result<(), String> {
         for log in self.logs.keys().copied().collect::<Vec<_>>() {
             let asked = disk.operations();
             let now = service.info(log).map_err(|error| error.to_string())?;
             let next = push(&now, &[vec![self.bytes(100)], vec![self.bytes(9_000)]]);
-            let upload = Upload::from_frames(next.frames).map_err(|error| error.to_string())?;
+            let upload = PushUpload::from_frames(next.frames).map_err(|error| error.to_string())?;
             match service.push(log, upload).wait() {
                 Ok(PushOutcome::Done(state, _)) if state.chain == next.after.chain => {
-                    let told = self.logs.get_mut(&log).unwrap();
-                    told.states.push((state, asked, disk.operations()));
+                    self.learn(log, state, asked, disk);
                 }
                 other => return Err(format!("log {log} takes nothing more: {other:?}")),
             }
         }
+        collect(service);
         Ok(())
     }
 
@@ -288,13 +378,19 @@ impl Story {
         let mut logs = BTreeMap::new();
         for (log, told) in &self.logs {
             let found = service.info(*log).map_err(|error| error.to_string())?;
-            let kept =
-                told.uploads.iter().filter(|(_, generation, done)| *done <= at && *generation == found.generation);
-            let uploads = kept.map(|(what, generation, _)| (what.clone(), *generation, 0)).collect();
-            logs.insert(*log, Told { states: vec![(found, 0, 0)], uploads });
+            let kept = told.uploads.iter().filter(|upload| upload.must_be_there(at, found.generation));
+            let uploads =
+                kept.map(|upload| Upload { acknowledged: 0, settled: usize::MAX, ..upload.clone() }).collect();
+            logs.insert(*log, Told { states: vec![(found, 0, 0)], uploads, snapshots: Vec::new() });
         }
         Ok(Self { logs, dice: Dice::new(seed, 79), made: u64::MAX / 2 })
     }
+}
+
+/// Collects what garbage there is.
+fn collect(service: &Service) {
+    let mut collector = Collector::new(service.clone(), Arc::new(Mutex::new(GcFigures::default())));
+    while collector.step().unwrap() == GcStep::More {}
 }
 
 fn check_upload(service: &Service, log: LogId, what: &Uploaded) -> Result<(), String> {

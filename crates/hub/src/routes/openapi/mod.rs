@@ -14,11 +14,10 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use tolstoy_proto::{media, paths};
-use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Paths, SecurityRequirement, tag::TagBuilder};
 
 use super::error::ApiError;
-use super::table::{Describe, Routes};
+use super::table::{Described, Routes};
 
 const ABOUT: &str = "Logs of transactions and their chunks, over two surfaces: `/1`, and `/0.1`, which is the API of the \
     Mentat sync prototype. What the requests mean is in `docs/protocol.md`, how HTTP carries them in `docs/http.md`.";
@@ -34,22 +33,27 @@ async fn document(Extension(document): Extension<Document>) -> Result<Response, 
 
 /// The document about all routes. It is written when it is first asked for.
 #[derive(Clone)]
-pub(super) struct Document(Arc<(Vec<(&'static str, HttpMethod, Describe)>, OnceLock<Option<Bytes>>)>);
+pub(super) struct Document(Arc<Written>);
+
+struct Written {
+    described: Vec<Described>,
+    text: OnceLock<Option<Bytes>>,
+}
 
 impl Document {
-    pub(super) fn of(described: Vec<(&'static str, HttpMethod, Describe)>) -> Self {
-        Self(Arc::new((described, OnceLock::new())))
+    pub(super) fn of(described: Vec<Described>) -> Self {
+        Self(Arc::new(Written { described, text: OnceLock::new() }))
     }
 
     fn text(&self) -> Option<Bytes> {
-        let (described, text) = &*self.0;
+        let Written { described, text } = &*self.0;
         text.get_or_init(|| write(described).to_pretty_json().ok().map(|text| (text + "\n").into())).clone()
     }
 }
 
-fn write(described: &[(&'static str, HttpMethod, Describe)]) -> OpenApi {
+fn write(described: &[Described]) -> OpenApi {
     let mut paths = Paths::new();
-    for (path, method, describe) in described {
+    for Described { path, method, describe } in described {
         paths.add_path_operation(path, vec![method.clone()], describe());
     }
     let info = InfoBuilder::new()

@@ -40,21 +40,33 @@ pub(super) const KINDS: [(&str, &str); 19] = [
 ];
 
 /// Answers that several operations give, by their names: the status, and the kind of error.
-const SHARED: [(&str, u16, &str); 13] = [
-    ("BadRequest", 400, "bad-request"),
-    ("Unauthorized", 401, "unauthorized"),
-    ("Forbidden", 403, "forbidden"),
-    ("NotFound", 404, "not-found"),
-    ("NotAcceptable", 406, "not-acceptable"),
-    ("Timeout", 408, "timeout"),
-    ("Conflict", 409, "conflict"),
-    ("TooLarge", 413, "too-large"),
-    ("UnsupportedMediaType", 415, "unsupported-media-type"),
-    ("RateLimited", 429, "rate-limited"),
-    ("Internal", 500, "internal"),
-    ("Busy", 503, "busy"),
-    ("Full", 507, "full"),
+const SHARED: [(&str, u16, &[&str]); 13] = [
+    ("BadRequest", 400, &["bad-request"]),
+    ("Unauthorized", 401, &["unauthorized"]),
+    ("Forbidden", 403, &["forbidden"]),
+    ("NotFound", 404, &["not-found"]),
+    ("NotAcceptable", 406, &["not-acceptable"]),
+    ("Timeout", 408, &["timeout"]),
+    ("Conflict", 409, &["conflict"]),
+    ("TooLarge", 413, &["too-large"]),
+    ("UnsupportedMediaType", 415, &["unsupported-media-type"]),
+    ("RateLimited", 429, &["rate-limited"]),
+    ("Internal", 500, &["internal"]),
+    ("Busy", 503, &["busy"]),
+    ("Full", 507, &["full", "quota"]),
 ];
+
+const REQUEST_ID: &str = "X-Request-Id";
+const STATE: &str = "Tolstoy-State";
+
+fn header_named(name: &str) -> Ref {
+    Ref::new(format!("#/components/headers/{name}"))
+}
+
+/// With what every answer has.
+fn general(response: ResponseBuilder) -> ResponseBuilder {
+    response.header_ref(REQUEST_ID, header_named(REQUEST_ID))
+}
 
 fn about(kind: &str) -> &'static str {
     KINDS.iter().find(|(known, _)| *known == kind).map_or("", |(_, about)| about)
@@ -77,8 +89,12 @@ pub(super) fn responses(components: ComponentsBuilder) -> Components {
         .description(Some("A token, where the hub has tokens: `tolstoy token create`."))
         .build();
     let components = components.security_scheme(BEARER, SecurityScheme::Http(bearer));
-    let with_all = SHARED.iter().fold(components, |components, (name, status, kind)| {
-        let response = if *status == 507 { error(&[kind, "quota"], None) } else { error(&[kind], None) };
+    let components = components
+        .header(REQUEST_ID, header(text(), "The request's id: the asker's own, or one that the hub made."))
+        .header(STATE, header(text(), "The log's state, where the body does not carry it: `generation=UUID/NUMBER; head=UUID; seq=N; chain=HEX`, or \
+             `generation=none`."));
+    let with_all = SHARED.iter().fold(components, |components, (name, status, kinds)| {
+        let response = general(error(kinds, None)).header_ref(STATE, header_named(STATE));
         let response = match status {
             401 => response.header("WWW-Authenticate", header(text(), "`Bearer`, and what is wrong with the token.")),
             429 | 503 => response.header("Retry-After", whole_seconds()),
@@ -90,11 +106,13 @@ pub(super) fn responses(components: ComponentsBuilder) -> Components {
     with_all.build()
 }
 
-fn header(schema: impl Into<RefOr<Schema>>, about: &str) -> Header {
+/// A header of an answer.
+pub(super) fn header(schema: impl Into<RefOr<Schema>>, about: &str) -> Header {
     HeaderBuilder::new().schema(Some(schema)).description(Some(about)).build()
 }
 
-fn text() -> ObjectBuilder {
+/// A text.
+pub(super) fn text() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
 
@@ -135,11 +153,6 @@ pub(super) fn digest() -> Header {
     header(text(), "The SHA-256 of the bytes (RFC 9530).")
 }
 
-/// `Tolstoy-State` in an answer.
-pub(super) fn state() -> Header {
-    header(text(), "The log's state: `generation=UUID/NUMBER; head=UUID; seq=N; chain=HEX`, or `generation=none`.")
-}
-
 /// `Cache-Control` of a state.
 pub(super) fn fresh() -> Header {
     header(schemas::kinds(&["no-cache"]), "Ask again each time.")
@@ -148,17 +161,18 @@ pub(super) fn fresh() -> Header {
 /// An operation that is described.
 pub(super) struct Op {
     operation: OperationBuilder,
+    of_log: bool,
 }
 
 impl Op {
     /// An operation. Every one may be refused, and fail.
     pub(super) fn new(tag: &str, id: &str, summary: &str) -> Self {
         let operation = OperationBuilder::new().tag(tag).operation_id(Some(id)).summary(Some(summary));
-        Self { operation }.shared(&[401, 403, 429, 500, 503])
+        Self { operation, of_log: tag == "1" }.shared(&[401, 403, 429, 500, 503])
     }
 
     fn with(self, change: impl FnOnce(OperationBuilder) -> OperationBuilder) -> Self {
-        Self { operation: change(self.operation) }
+        Self { operation: change(self.operation), ..self }
     }
 
     pub(super) fn about(self, text: &str) -> Self {
@@ -199,7 +213,8 @@ impl Op {
         self.with(|operation| operation.parameter(parameter))
     }
 
-    fn may_ask(self, name: &str, schema: impl Into<RefOr<Schema>>, about: &str) -> Self {
+    /// A part of the query.
+    pub(super) fn may_ask(self, name: &str, schema: impl Into<RefOr<Schema>>, about: &str) -> Self {
         let parameter = ParameterBuilder::new()
             .name(name)
             .parameter_in(ParameterIn::Query)
@@ -267,7 +282,7 @@ impl Op {
     }
 
     /// `?snapshot=1`.
-    pub(super) fn from_snapshot(self) -> Self {
+    pub(super) fn may_begin_at_snapshot(self) -> Self {
         let flag = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0_u64)).maximum(Some(1_u64));
         let about = "1: where the stream begins at the root and the hub has a snapshot, it begins with the newest one, and the \
             transactions after it follow.";
@@ -295,7 +310,9 @@ impl Op {
     }
 
     pub(super) fn answer(self, status: u16, response: ResponseBuilder) -> Self {
-        self.with(|operation| operation.response(status.to_string(), response.build()))
+        // Answers about a log carry its state.
+        let response = if self.of_log { response.header_ref(STATE, header_named(STATE)) } else { response };
+        self.with(|operation| operation.response(status.to_string(), general(response).build()))
     }
 
     /// An answer with a body in JSON.

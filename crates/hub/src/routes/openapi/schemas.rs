@@ -110,19 +110,20 @@ fn states(components: ComponentsBuilder) -> ComponentsBuilder {
     let error = ObjectBuilder::from(error)
         .property("state", named("State"))
         .property("chunks", list("ChunkId", Some(MAX_MISSING)))
+        .property("request", text().description(Some("The request's id, by which the hub's log knows it.")))
         .property("quota", named("Quota"));
     let quota = object(
         "A limit of what a log may hold.",
         [("of", kinds(&["bytes", "transactions"])), ("limit", number(0).into()), ("used", number(0).into())],
     );
     components
+        .schema("Quota", quota)
         .schema("Generation", generation)
         .schema("State", state)
         .schema("Head", head)
         .schema("NewTransaction", new)
         .schema("CommittedTransaction", committed)
         .schema("Listing", listing)
-        .schema("Quota", quota)
         .schema("Error", error)
 }
 
@@ -182,9 +183,9 @@ fn frames(components: ComponentsBuilder) -> ComponentsBuilder {
         "",
         [("id", named("Uuid")), ("seq", named("Seq")), ("parent", named("Uuid")), ("chunks", list("ChunkId", None))],
     );
-    let bytes = || text().content_encoding("base64");
-    let piece = object("", [("bytes", bytes().into())]);
-    let chunk = object("", [("id", named("ChunkId")), ("bytes", bytes().into())]);
+    let bytes = text().content_encoding("base64");
+    let chunk = object("", [("id", named("ChunkId")), ("bytes", bytes.into())]);
+    let piece = object("", [("bytes", text().content_encoding("base64").into())]);
     let end = object("", [("count", number(0).into()), ("chain", named("Digest"))]);
     let stream = |about: &str, first: &str| {
         let items = OneOfBuilder::new()
@@ -201,10 +202,7 @@ fn frames(components: ComponentsBuilder) -> ComponentsBuilder {
         .schema("PushFrame", frame("push", "Opens a push: what the client knows, newest first.", push))
         .schema("TransactionFrame", frame("transaction", "A transaction; its chunks follow.", transaction))
         .schema("ChunkFrame", frame("chunk", "A chunk's bytes.", chunk))
-        .schema(
-            "SnapshotFrame",
-            object("A snapshot; its pieces follow.", [("snapshot", named("Snapshot"))]),
-        )
+        .schema("SnapshotFrame", object("A snapshot; its pieces follow.", [("snapshot", named("Snapshot"))]))
         .schema("PieceFrame", frame("piece", "The next bytes of a snapshot.", piece))
         .schema("EndFrame", frame("end", "Closes a stream. One without it was cut.", end))
         .schema("PullStream", stream("Committed transactions, with a `start` first and an `end` last.", "StartFrame"))
@@ -229,6 +227,35 @@ pub(super) fn error_of(kinds_: &[&str], carries: Option<&str>) -> Schema {
     let narrow = ObjectBuilder::new().schema_type(Type::Object).property("error", kinds(kinds_));
     let narrow = carries.into_iter().fold(narrow, |narrow, field| narrow.required(field));
     AllOfBuilder::new().item(named("Error")).item(narrow).build().into()
+}
+
+/// The fields of `/1/status`.
+pub(super) fn status() -> Object {
+    let field = |kind: Type| ObjectBuilder::new().schema_type(kind).into();
+    let all_of = |kind: Type| ArrayBuilder::new().items(ObjectBuilder::new().schema_type(kind)).into();
+    object(
+        "What the status page shows.",
+        [
+            ("version", field(Type::String)),
+            ("now", field(Type::String)),
+            ("uptime_seconds", number(0).into()),
+            ("ready", field(Type::Boolean)),
+            ("problems", all_of(Type::String)),
+            ("writer", field(Type::Object)),
+            ("storage", field(Type::Object)),
+            ("connections", number(0).into()),
+            ("streams", number(0).into()),
+            ("activity", all_of(Type::Object)),
+            ("logs", all_of(Type::Object)),
+            (
+                "next",
+                OneOfBuilder::new()
+                    .item(ObjectBuilder::new().schema_type(SchemaType::Type(Type::Null)))
+                    .item(text())
+                    .into(),
+            ),
+        ],
+    )
 }
 
 /// A state, as an example.

@@ -44,7 +44,6 @@ pub(crate) fn download() -> Operation {
         response
             .header("ETag", parts::tag_of("The SHA-256 of the snapshot, in hex."))
             .header("Repr-Digest", parts::digest())
-            .header("Tolstoy-State", parts::state())
     };
     of_transaction("get-snapshot", "A snapshot's bytes")
         .may_say("If-None-Match", "\"none\"", "The `ETag` of the snapshot that the client has.")

@@ -29,7 +29,7 @@ pub(crate) fn info() -> Operation {
 pub(crate) fn delete() -> Operation {
     op("delete", "Ends the log's generation")
         .about("It is as if the log never was, but that its next generation has the next number.")
-        .answer(204, parts::empty("It has none now.").header("Tolstoy-State", parts::state()))
+        .answer(204, parts::empty("It has none now."))
         .writes()
         .build()
 }
@@ -50,7 +50,7 @@ pub(crate) fn pull() -> Operation {
         `end` was cut.";
     op("pull", "Streams committed transactions")
         .candidates()
-        .from_snapshot()
+        .may_begin_at_snapshot()
         .coded()
         .answer(200, stream(about, named("PullStream")))
         .shared(&[409])

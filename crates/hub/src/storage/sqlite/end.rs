@@ -3,6 +3,8 @@
 //! A push adds to this list. Only when it is long enough do its transactions go into `block` and `name`, many at a
 //! time, so that most pushes change no page of either.
 
+use std::collections::HashMap;
+
 use tolstoy_proto::{Seq, TrnId};
 
 use super::pack::{At, Unpack, put_key, put_number};
@@ -31,6 +33,8 @@ pub(super) struct End {
     tail: Vec<u8>,
     /// Transactions of the tail.
     count: usize,
+    /// Where the tail's chunks are, once it is so long that looking through it costs more than this.
+    index: Option<HashMap<Vec<u8>, Seq>>,
     pub(super) changed: bool,
 }
 
@@ -46,7 +50,7 @@ pub(super) struct Entry<'a> {
 impl End {
     pub(super) fn new(life: Life, tip: Tip, usage: Usage, tail: Vec<u8>) -> Self {
         let count = Entries(Unpack(&tail)).count();
-        Self { life, tip, usage, minute: minute(usage.written), writer: None, tail, count, changed: false }
+        Self { life, tip, usage, minute: minute(usage.written), writer: None, tail, count, index: None, changed: false }
     }
 
     /// So many bytes came.
@@ -100,7 +104,13 @@ impl End {
     }
 
     /// Where a chunk is that came with a transaction of the tail.
-    pub(super) fn find_chunk(&self, key: &[u8]) -> Result<Option<At>, StorageError> {
+    pub(super) fn find_chunk(&mut self, key: &[u8]) -> Result<Option<At>, StorageError> {
+        if self.index.is_none() && self.tail.len() > LARGEST_TAIL {
+            self.index = Some(self.indexed()?);
+        }
+        if let Some(index) = &self.index {
+            return Ok(index.get(key).copied().map(At::Trn));
+        }
         for (seq, entry) in (self.first().0..).zip(self.entries()) {
             for known in entry?.keys() {
                 if known? == key {
@@ -111,12 +121,27 @@ impl End {
         Ok(None)
     }
 
+    fn indexed(&self) -> Result<HashMap<Vec<u8>, Seq>, StorageError> {
+        let mut index = HashMap::new();
+        for (seq, entry) in (self.first().0..).zip(self.entries()) {
+            for key in entry?.keys() {
+                index.entry(key?.to_vec()).or_insert(Seq(seq));
+            }
+        }
+        Ok(index)
+    }
+
     /// Moves HEAD to a new transaction.
     pub(super) fn append(&mut self, tip: Tip, row: i64, keys: &[Vec<u8>]) {
         self.tail.extend(tip.id.as_bytes());
         put_number(&mut self.tail, row.cast_unsigned());
         put_number(&mut self.tail, keys.len() as u64);
         keys.iter().for_each(|key| put_key(&mut self.tail, key));
+        if let Some(index) = &mut self.index {
+            for key in keys {
+                index.entry(key.clone()).or_insert(tip.seq);
+            }
+        }
         self.count += 1;
         self.tip = tip;
         self.changed = true;
@@ -131,6 +156,7 @@ impl End {
     /// The tail has gone.
     pub(super) fn clear(&mut self) {
         self.tail.clear();
+        self.index = None;
         self.count = 0;
         self.changed = true;
     }
@@ -201,6 +227,25 @@ mod tests {
         assert_eq!(end.find_chunk(&[1; 33]), Ok(None));
         end.clear();
         assert_eq!(end.entries().count(), 0);
+    }
+
+    #[test]
+    fn a_long_tail_tells_the_same() {
+        let mut end = End::new(Life(1), Tip::ROOT, Usage::default(), Vec::new());
+        let key = |n: u64| [&[0; 25][..], &n.to_be_bytes()].concat();
+        for n in 1..=200 {
+            let tip = Tip { id: TrnId::from_bytes([1; 16]), seq: Seq(n), chain: ChainDigest::ZERO };
+            end.append(tip, 1, &[key(n), key(1000)]);
+            for known in 1..=n {
+                assert_eq!(end.find_chunk(&key(known)), Ok(Some(At::Trn(Seq(known)))));
+            }
+            assert_eq!(end.find_chunk(&key(1000)), Ok(Some(At::Trn(Seq(1)))));
+            assert_eq!(end.find_chunk(&key(n + 1)), Ok(None));
+        }
+        let mut again = End::new(Life(1), end.tip, Usage::default(), end.tail().to_vec());
+        assert_eq!(again.find_chunk(&key(77)), Ok(Some(At::Trn(Seq(77)))));
+        end.clear();
+        assert_eq!(end.find_chunk(&key(77)), Ok(None));
     }
 
     #[test]

@@ -3,9 +3,11 @@
 //! One thread writes: it runs as many jobs as are waiting within one SQLite transaction, commits it once (one fsync), then
 //! tells them all. Readers have connections of their own and never wait for it.
 
+mod backup;
 mod chain;
 mod end;
 mod figures;
+mod fsck;
 mod garbage;
 mod loose;
 mod pack;
@@ -24,6 +26,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::{ReadRules, Storage, StorageError, WriteJob};
+use crate::metrics::StorageMetrics;
+pub use backup::{Copied, CopyError, Progress, backup, restore};
+pub use fsck::{Checked, Finding, Listener, fsck};
 use readers::Readers;
 use writer::Writer;
 
@@ -73,6 +78,12 @@ pub enum OpenError {
         /// The newest known.
         known: i64,
     },
+    /// No hub has its data there.
+    #[error("{} holds no hub's data", .path.display())]
+    NoHub {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The file is something else.
     #[error("{} is not a hub's database", .path.display())]
     NotAHub {
@@ -121,6 +132,9 @@ impl OpenError {
 pub struct SqliteStorage {
     writer: Writer,
     readers: Readers,
+    metrics: StorageMetrics,
+    /// The database file.
+    path: PathBuf,
     /// While it is locked the directory is ours.
     lock: File,
 }
@@ -139,8 +153,38 @@ impl SqliteStorage {
         File::open(directory).and_then(|dir| dir.sync_all()).map_err(OpenError::io(directory))?;
         let readers =
             (0..options.readers.max(1)).map(|_| open_for_reading(&path, options)).collect::<Result<_, _>>()?;
-        let writer = Writer::start(connection, options).map_err(OpenError::io(&path))?;
-        Ok(Self { writer, readers: Readers::new(readers), lock })
+        let metrics = StorageMetrics::default();
+        let writer = Writer::start(connection, options, metrics.clone()).map_err(OpenError::io(&path))?;
+        Ok(Self { writer, readers: Readers::new(readers), metrics, path, lock })
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &StorageMetrics {
+        &self.metrics
+    }
+
+    /// The bytes of the database file and of the write-ahead log beside it.
+    ///
+    /// # Errors
+    /// Where the file system does not tell.
+    pub fn file_sizes(&self) -> io::Result<(u64, u64)> {
+        let wal = match fs::metadata(self.path.with_extension("db-wal")) {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+        Ok((fs::metadata(&self.path)?.len(), wal))
+    }
+
+    /// The bytes that may still be written to the disk that holds the data; none where the system does not tell.
+    pub fn disk_free(&self) -> Option<u64> {
+        #[cfg(unix)]
+        {
+            let disk = rustix::fs::statvfs(&self.path).ok()?;
+            Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+        }
+        #[cfg(not(unix))]
+        None
     }
 
     /// Does the jobs that wait, moves everything into the one file, and refuses what comes after.
@@ -150,6 +194,32 @@ impl SqliteStorage {
         if let Err(error) = self.lock.unlock() {
             tracing::warn!(%error, "the data directory stays locked until this process ends");
         }
+    }
+}
+
+/// Logs in a data directory that may be in use: they can be read, and not written.
+#[derive(Debug)]
+pub struct SqliteReader {
+    readers: Readers,
+}
+
+impl SqliteReader {
+    /// Opens the data directory of a hub, which may be running.
+    ///
+    /// # Errors
+    /// Where there is none, or it is of a newer format.
+    pub fn open(directory: &Path) -> Result<Self, OpenError> {
+        Ok(Self { readers: Readers::new(vec![open_existing(&directory.join(DATABASE))?]) })
+    }
+}
+
+impl Storage for SqliteReader {
+    fn read(&self, rules: &mut ReadRules<'_>) -> Result<(), StorageError> {
+        self.readers.read(rules)
+    }
+
+    fn write(&self, job: Box<dyn WriteJob>) {
+        job.done(Err(StorageError::Closed));
     }
 }
 
@@ -198,6 +268,16 @@ fn open_for_writing(path: &Path, options: &SqliteOptions) -> Result<Connection, 
     connection.pragma_update(None, "wal_autocheckpoint", options.checkpoint_pages).map_err(failed)?;
     connection.pragma_update(None, "cache_size", -24 * 1024).map_err(failed)?;
     connection.execute(snapshots::DROP_HALVES, []).map_err(failed)?;
+    Ok(connection)
+}
+
+/// Opens a hub's file that is there, for reading.
+fn open_existing(path: &Path) -> Result<Connection, OpenError> {
+    if !path.try_exists().map_err(OpenError::io(path))? {
+        return Err(OpenError::NoHub { path: path.parent().unwrap_or(path).to_owned() });
+    }
+    let connection = open_for_reading(path, &SqliteOptions::default())?;
+    schema::check(&connection, path)?;
     Ok(connection)
 }
 

@@ -113,14 +113,23 @@ CREATE TABLE piece (
 /// Checks that the file is a hub's and of a known format; fills a new one.
 pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| OpenError::of(path, error);
-    let application_id: i32 = pragma(connection, "application_id").map_err(failed)?;
-    let version: i32 = pragma(connection, "user_version").map_err(failed)?;
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
-    match (application_id, version, tables) {
-        (0, 0, 0) => create(connection).map_err(failed),
-        (APPLICATION_ID, FORMAT, _) => Ok(()),
-        (APPLICATION_ID, found, _) => {
+    let marks = (pragma(connection, "application_id"), pragma(connection, "user_version"));
+    match marks {
+        (Ok(0), Ok(0)) if tables == 0 => create(connection).map_err(failed),
+        _ => check(connection, path),
+    }
+}
+
+/// Checks that the file is a hub's and of a known format.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let failed = |error: rusqlite::Error| OpenError::of(path, error);
+    let application_id: i32 = pragma(connection, "application_id").map_err(failed)?;
+    let version: i32 = pragma(connection, "user_version").map_err(failed)?;
+    match (application_id, version) {
+        (APPLICATION_ID, FORMAT) => Ok(()),
+        (APPLICATION_ID, found) => {
             Err(OpenError::Newer { path: path.to_owned(), found: found.into(), known: FORMAT.into() })
         }
         _ => Err(OpenError::NotAHub { path: path.to_owned() }),

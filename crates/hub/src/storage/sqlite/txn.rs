@@ -394,6 +394,11 @@ impl ReadTxn for Txn<'_> {
 }
 
 impl WriteTxn for Txn<'_> {
+    fn touch(&mut self) -> Result<(), StorageError> {
+        // The same number again makes a page dirty all the same.
+        self.connection.pragma_update(None, "user_version", super::schema::FORMAT).map_err(failed)
+    }
+
     fn begin_life(&mut self, log: LogId, generation: Generation) -> Result<Life, StorageError> {
         self.execute("DELETE FROM log WHERE id = ?1", [log.as_bytes()])?;
         let root = Tip::ROOT;

@@ -7,15 +7,18 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
+use tokio::time::Instant;
 
 use super::txn::Txn;
 use super::{SqliteOptions, failed};
+use crate::metrics::StorageMetrics;
 use crate::storage::{StorageError, WriteJob};
 
 /// The writer as others see it: a queue, and a thread behind it.
 #[derive(Debug)]
 pub(super) struct Writer {
     running: Mutex<Option<Running>>,
+    metrics: StorageMetrics,
 }
 
 #[derive(Debug)]
@@ -25,25 +28,36 @@ struct Running {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, options: &SqliteOptions) -> io::Result<Self> {
+    pub(super) fn start(connection: Connection, options: &SqliteOptions, metrics: StorageMetrics) -> io::Result<Self> {
         let (queue, jobs) = sync_channel(options.queue.max(1));
         let batch = options.batch.max(1);
-        let thread =
-            thread::Builder::new().name("hub-writer".to_owned()).spawn(move || write(&connection, &jobs, batch))?;
-        Ok(Self { running: Mutex::new(Some(Running { queue, thread })) })
+        let counted = metrics.clone();
+        let thread = thread::Builder::new()
+            .name("hub-writer".to_owned())
+            .spawn(move || write(&connection, &jobs, batch, &counted))?;
+        Ok(Self { running: Mutex::new(Some(Running { queue, thread })), metrics })
     }
 
     pub(super) fn submit(&self, job: Box<dyn WriteJob>) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        // Before the writer can take it, so that the number is never negative.
+        self.metrics.queue.inc();
         let refused = match running.as_ref().map(|running| running.queue.try_send(job)) {
             Some(Ok(())) => None,
             Some(Err(TrySendError::Full(job))) => Some((job, StorageError::Busy)),
             Some(Err(TrySendError::Disconnected(job))) => Some((job, StorageError::Closed)),
-            None => None,
+            None => {
+                self.metrics.queue.dec();
+                None
+            }
         };
         drop(running);
         // A job that meets a closed writer is dropped, and its waiter sees that nobody will answer.
         if let Some((job, error)) = refused {
+            self.metrics.queue.dec();
+            if error == StorageError::Busy {
+                self.metrics.refused.inc();
+            }
             job.done(Err(error));
         }
     }
@@ -52,6 +66,11 @@ impl Writer {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Running { queue, thread }) = running {
             drop(queue);
+            // A job that nobody waits for may be the last to hold the storage: then this is the thread itself, which ends
+            // when it has done the jobs that wait.
+            if thread.thread().id() == thread::current().id() {
+                return;
+            }
             // The thread catches what its jobs do wrong; should it fail all the same, its jobs' waiters were told.
             let _ = thread.join();
         }
@@ -65,12 +84,13 @@ impl Drop for Writer {
 }
 
 /// Runs jobs until nobody can send any more.
-fn write(connection: &Connection, jobs: &Receiver<Box<dyn WriteJob>>, max: usize) {
+fn write(connection: &Connection, jobs: &Receiver<Box<dyn WriteJob>>, max: usize, metrics: &StorageMetrics) {
     let mut batch = Vec::with_capacity(max.min(1024));
     while let Ok(job) = jobs.recv() {
         batch.push(job);
         batch.extend(jobs.try_iter().take(max - 1));
-        run(connection, &mut batch);
+        metrics.queue.dec_by(i64::try_from(batch.len()).unwrap_or(i64::MAX));
+        run(connection, &mut batch, metrics);
     }
     // What is not moved now is moved when the file is next opened.
     if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
@@ -80,13 +100,14 @@ fn write(connection: &Connection, jobs: &Receiver<Box<dyn WriteJob>>, max: usize
 
 /// Runs the jobs in one transaction, and tells them. Where that fails, each is run in its own, so that one that cannot
 /// succeed fails alone.
-fn run(connection: &Connection, batch: &mut Vec<Box<dyn WriteJob>>) {
-    let result = commit(connection, batch);
+fn run(connection: &Connection, batch: &mut Vec<Box<dyn WriteJob>>, metrics: &StorageMetrics) {
+    let result = commit(connection, batch, metrics);
     match &result {
         Err(error) if batch.len() > 1 => {
             tracing::warn!(%error, jobs = batch.len(), "a batch failed: its jobs are run one by one");
+            metrics.failed_batches.inc();
             for mut job in batch.drain(..) {
-                let result = commit(connection, std::slice::from_mut(&mut job));
+                let result = commit(connection, std::slice::from_mut(&mut job), metrics);
                 job.done(result);
             }
         }
@@ -95,13 +116,25 @@ fn run(connection: &Connection, batch: &mut Vec<Box<dyn WriteJob>>) {
 }
 
 /// Runs the jobs in one transaction. An error leaves nothing of any of them.
-fn commit(connection: &Connection, jobs: &mut [Box<dyn WriteJob>]) -> Result<(), StorageError> {
+fn commit(
+    connection: &Connection,
+    jobs: &mut [Box<dyn WriteJob>],
+    metrics: &StorageMetrics,
+) -> Result<(), StorageError> {
+    let begun = Instant::now();
     let execute = |sql| connection.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(failed);
     execute("BEGIN IMMEDIATE")?;
     let result = jobs.iter_mut().try_for_each(|job| run_one(connection, job.as_mut())).and_then(|()| {
+        let ran = Instant::now();
         execute("COMMIT")?;
+        metrics.commit_seconds.observe_duration(ran.elapsed());
         Ok(())
     });
+    if result.is_ok() {
+        metrics.commits.inc();
+        metrics.commit_jobs.observe(jobs.len() as u64);
+        metrics.batch_seconds.observe_duration(begun.elapsed());
+    }
     if result.is_err() && !connection.is_autocommit() {
         execute("ROLLBACK")?;
     }

@@ -1,0 +1,110 @@
+//! The newest pushes and pulls, for the status page.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use axum::http::{Method, StatusCode};
+use serde::Serialize;
+use tolstoy_edn::Instant;
+use tolstoy_proto::LogId;
+
+/// How many are remembered.
+const KEPT: usize = 50;
+
+/// What is done to a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    Push,
+    Pull,
+    Snapshot,
+    Delete,
+}
+
+/// What a request does, and to which log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Act {
+    pub(crate) kind: Kind,
+    pub(crate) log: LogId,
+}
+
+impl Act {
+    /// What a request for this route does; none where it is of no interest, such as the small steps of `/0.1`.
+    pub(crate) fn of(template: &str, method: &Method, path: &str) -> Option<Self> {
+        let kind = match (template, method.as_str()) {
+            ("/1/logs/{log}/push", "POST") | ("/0.1/{user}/head", "PUT") => Kind::Push,
+            ("/1/logs/{log}/pull", "GET") | ("/0.1/{user}/transactions", "GET") => Kind::Pull,
+            ("/1/logs/{log}/snapshots/{trn}", "PUT") => Kind::Snapshot,
+            ("/1/logs/{log}" | "/0.1/{user}" | "/0.1/{user}/", "DELETE") => Kind::Delete,
+            _ => return None,
+        };
+        let depth = if template.starts_with("/1/") { 3 } else { 2 };
+        Some(Self { kind, log: path.split('/').nth(depth)?.parse().ok()? })
+    }
+}
+
+/// Something that was done.
+#[derive(Debug, Clone)]
+pub(crate) struct Activity {
+    /// When it had ended.
+    pub(crate) at: Instant,
+    pub(crate) act: Act,
+    /// The token's name, else the address.
+    pub(crate) who: Option<String>,
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    pub(crate) status: StatusCode,
+}
+
+/// The newest activities.
+#[derive(Debug, Default)]
+pub(crate) struct Activities(Mutex<VecDeque<Activity>>);
+
+impl Activities {
+    /// Remembers one, and forgets the oldest. Never waits: where another is being noted, this one is left out.
+    pub(crate) fn note(&self, activity: impl FnOnce() -> Activity) {
+        if let Ok(mut kept) = self.0.try_lock() {
+            if kept.len() == KEPT {
+                kept.pop_back();
+            }
+            kept.push_front(activity());
+        }
+    }
+
+    /// Those that are remembered, the newest first.
+    pub(crate) fn newest(&self) -> Vec<Activity> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: &str = "0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e";
+
+    #[test]
+    fn what_is_done_is_told_by_the_route() {
+        let of = |template: &str, method, path: String| {
+            Act::of(template, &method, &path).map(|act| (act.kind, act.log.to_string()))
+        };
+        let act = |kind| Some((kind, LOG.to_owned()));
+        assert_eq!(of("/1/logs/{log}/push", Method::POST, format!("/1/logs/{LOG}/push")), act(Kind::Push));
+        assert_eq!(of("/0.1/{user}/head", Method::PUT, format!("/0.1/{LOG}/head")), act(Kind::Push));
+        assert_eq!(of("/0.1/{user}/head", Method::GET, format!("/0.1/{LOG}/head")), None);
+        assert_eq!(of("/1/logs/{log}/push", Method::POST, "/1/logs/x/push".to_owned()), None);
+    }
+
+    #[test]
+    fn only_the_newest_are_kept() {
+        let activities = Activities::default();
+        for n in 0..120 {
+            let act = Act { kind: Kind::Pull, log: LOG.parse().unwrap() };
+            let status = StatusCode::OK;
+            let at = Instant::from_micros(n);
+            activities.note(|| Activity { at, act, who: None, received: 0, sent: 0, status });
+        }
+        let times: Vec<i64> = activities.newest().iter().map(|activity| activity.at.as_micros()).collect();
+        assert_eq!(times, (70..120).rev().collect::<Vec<i64>>());
+    }
+}

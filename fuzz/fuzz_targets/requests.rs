@@ -1,0 +1,14 @@
+//! A method, a path and a query go to a hub in memory.
+#![no_main]
+#![allow(dead_code, reason = "each target uses its own part of what is included")]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../crates/hub/tests/it/fuzzed.rs"]
+mod fuzzed;
+
+thread_local! {
+    static FUZZED: fuzzed::Fuzzed = fuzzed::Fuzzed::new();
+}
+
+fuzz_target!(|bytes: &[u8]| FUZZED.with(|fuzzed| fuzzed.check_request(bytes)));
