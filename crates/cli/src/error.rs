@@ -391,6 +391,12 @@ impl Failure {
     pub(crate) fn copy(error: &CopyError) -> Self {
         let failure = |kind, hint: &str| Self::new(kind, error.to_string()).hint(hint);
         match error {
+            CopyError::Open(error @ OpenError::NotAHub { .. }) => {
+                Self::hub_data(error).hint("a backup is a file that `tolstoy backup` made")
+            }
+            CopyError::Open(error @ OpenError::InUse { .. }) => {
+                Self::hub_data(error).hint("a backup is restored into a new directory")
+            }
             CopyError::Open(error) => Self::hub_data(error),
             CopyError::Exists(_) => failure(Kind::InUse, "name a file that is not there yet"),
             CopyError::NotEmpty(_) => failure(Kind::InUse, "name a directory that is not there yet"),

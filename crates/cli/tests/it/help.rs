@@ -2,7 +2,10 @@
 
 use crate::room::Room;
 
-const COMMANDS: [&str; 10] = ["demo", "serve", "token", "repl", "transact", "query", "schema", "log", "import", "sync"];
+const COMMANDS: [&str; 14] = [
+    "demo", "serve", "token", "repl", "transact", "query", "schema", "log", "import", "sync", "backup", "restore",
+    "fsck", "gc",
+];
 
 #[test]
 fn each_command_explains_itself() {

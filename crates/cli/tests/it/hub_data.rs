@@ -66,7 +66,61 @@ fn what_cannot_be_copied_is_told() {
         told += &format!("> {}\n{}\n", args.join(" "), room.tidy(&ran.to_string()));
     }
     assert!(!room.path("new.db").exists());
-    insta::assert_snapshot!(told, @"");
+    insta::assert_snapshot!(told, @r#"
+    > backup hub copy.db
+    error: copy.db exists already, and is left as it is: choose another name
+    hint: name a file that is not there yet
+    exit 1
+    > backup nowhere new.db
+    error: nowhere holds no hub's data
+    hint: name the directory that `tolstoy serve --data DIR` was given
+    exit 1
+    > backup hub nowhere/new.db
+    error: nowhere: there is no such file
+    hint: check that it exists, has room, and that you may write there
+    exit 1
+    > restore copy.db hub
+    error: another hub is running on hub: stop it first, or choose another directory
+    hint: a backup is restored into a new directory
+    exit 1
+    > restore copy.db full
+    error: full is not empty: a hub is restored into a new directory
+    hint: name a directory that is not there yet
+    exit 1
+    > restore people.db new
+    error: people.db is not a hub's database
+    hint: a backup is a file that `tolstoy backup` made
+    exit 1
+    > restore hub/hub.db new
+    error: hub/hub.db has a write-ahead log beside it, so that it is not whole: make backups with `tolstoy backup`
+    hint: `tolstoy backup DATA FILE` makes a whole copy, also while a hub serves
+    exit 3
+    > restore nowhere.db new
+    error: nowhere.db: there is no such file
+    hint: check that it exists, has room, and that you may write there
+    exit 1
+    > fsck nowhere
+    error: nowhere holds no hub's data
+    hint: name the directory that `tolstoy serve --data DIR` was given
+    exit 1
+    > fsck people.db
+    error: people.db is not a hub's database
+    hint: name another directory: `tolstoy serve --data DIR`
+    exit 1
+    > gc hub
+    error: another hub is running on hub: stop it first, or choose another directory
+    hint: a running hub collects its garbage by itself; `--dry-run` shows what there is
+    exit 1
+    > gc nowhere
+    error: nowhere holds no hub's data
+    hint: name the directory that `tolstoy serve --data DIR` was given
+    exit 1
+    > gc hub --after soon
+    error: invalid value 'soon' for '--after <PERIOD>': a number and a unit are needed, such as 90s, 30m, 12h or 7d
+
+    For more information, try '--help'.
+    exit 2
+    "#);
 }
 
 #[test]

@@ -86,6 +86,9 @@ pub trait Listener {
 /// # Errors
 /// Where there is no hub's file, or it cannot be read at all. What is wrong within it is told to `listener`.
 pub fn fsck(path: &Path, listener: &mut dyn Listener) -> Result<Checked, OpenError> {
+    if !path.try_exists().map_err(OpenError::io(path))? {
+        return Err(OpenError::NoHub { path: path.to_owned() });
+    }
     let file = if path.is_dir() { path.join(DATABASE) } else { path.to_owned() };
     let connection = open_existing(&file)?;
     let begun = connection.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema");
