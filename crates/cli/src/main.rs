@@ -7,6 +7,7 @@ mod dirs;
 mod error;
 mod facts;
 mod json;
+mod manager;
 mod progress;
 mod repl;
 mod settings;

@@ -7,14 +7,15 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use tokio::net::TcpListener;
 use tolstoy_env::Env;
 use tolstoy_hub::auth::TokenFile;
-use tolstoy_hub::{Hub, may_listen, serve};
+use tolstoy_hub::{Hub, Reloader, may_listen, serve};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{self, Cli};
 use crate::dirs;
 use crate::error::{Failure, Kind};
+use crate::manager;
 use crate::settings::{self, Given, LogFormat, Settings};
-use crate::signals::Signals;
+use crate::signals::{Reloads, Signals};
 use crate::ui::Ui;
 
 pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failure> {
@@ -45,6 +46,8 @@ pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failu
         let address = listener.local_addr().map_err(|e| Failure::listen(settings.listen, &e))?;
         let hub = Hub::open(data, env, options).map_err(|e| Failure::hub_data(&e))?;
         let stopped = Signals::listen()?;
+        tokio::spawn(reload(hub.reloader(), Reloads::listen()?));
+        tokio::spawn(manager::report_life(hub.service().clone()));
         let fingerprint = hub.fingerprint();
         let scheme = if fingerprint.is_some() { "https" } else { "http" };
         ui.line(format!("listening on {scheme}://{address}"))?;
@@ -52,6 +55,7 @@ pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failu
             ui.line(format!("certificate {fingerprint}"))?;
         }
         ui.flush()?;
+        manager::tell(manager::State::Ready);
         // Not where a program reads the line above, such as the demo, and shares the terminal.
         if ui.out_is_tty() && ui.err_is_tty() {
             ui.note(format!("data in {}; Ctrl-C stops", data.display()));
@@ -111,9 +115,26 @@ fn tell_on_stderr(settings: &Settings, verbose: u8, matches: &ArgMatches, ui: &U
     Ok(())
 }
 
+/// Reads tokens and certificates again at each SIGHUP. What cannot be read stays as it was.
+async fn reload(reloader: Reloader, mut reloads: Reloads) {
+    loop {
+        reloads.next().await;
+        manager::tell(manager::State::Reloading);
+        let reloader = reloader.clone();
+        match tokio::task::spawn_blocking(move || reloader.reload()).await {
+            Ok(Ok(())) => tracing::info!("tokens and certificate were read again"),
+            Ok(Err(errors)) => errors.iter().for_each(|error| tracing::error!(%error, "reading again failed")),
+            // The runtime is going down, and the hub with it.
+            Err(_) => return,
+        }
+        manager::tell(manager::State::Ready);
+    }
+}
+
 /// The first signal. A second one ends the process at once.
 async fn first(mut signals: Signals) {
     signals.next().await;
+    manager::tell(manager::State::Stopping);
     tokio::spawn(async move {
         signals.next().await;
         std::process::exit(i32::from(Kind::Interrupted.exit_code()));

@@ -60,6 +60,7 @@ async fn a_hub_that_is_killed_under_load_keeps_what_it_acknowledged() {
         }
         hub.signal("KILL");
         assert_eq!(hub.end().0, None);
+        assert!(room.ok(&["fsck", "hub"]).ends_with("all is well\n"));
         logs = writers.join_all().await;
         racers = racing.join_all().await;
     }

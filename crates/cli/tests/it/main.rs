@@ -9,6 +9,7 @@ mod help;
 mod hostile;
 mod hub_data;
 mod killed;
+mod managed;
 mod output;
 mod room;
 mod serve;

@@ -18,7 +18,7 @@ use crate::storage::StorageError;
 pub(super) struct ApiError {
     status: StatusCode,
     body: Box<ErrorBody>,
-    header: Option<(HeaderName, HeaderValue)>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
     /// What the log is told, and the asker is not.
     reason: Option<Box<str>>,
 }
@@ -34,7 +34,7 @@ impl ApiError {
 
     /// With a header that says more.
     pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.header = Some((name, value));
+        self.header = Some(Box::new((name, value)));
         self
     }
 
@@ -130,7 +130,7 @@ impl IntoResponse for ApiError {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        response.headers_mut().extend(more);
+        response.headers_mut().extend(more.map(|header| *header));
         response
     }
 }

@@ -54,9 +54,10 @@ pub(crate) struct Door {
     places: Arc<Semaphore>,
 }
 
-/// A request that is answered: whose it is, and its place among those under way.
+/// A request that is answered: whose it is, and its place among those under way. Where anybody may know the answer, and
+/// the hub asks others for tokens, it may be nobody's: then handlers find no principal.
 struct Admitted {
-    principal: Principal,
+    principal: Option<Principal>,
     place: OwnedSemaphorePermit,
 }
 
@@ -105,10 +106,9 @@ impl Door {
     fn decide(&self, request: &Request, matter: &Matter) -> Result<Admitted, Refusal> {
         let place = self.places.clone().try_acquire_owned().map_err(|_| Refusal::busy())?;
         let principal = self.principal(request, matter)?;
-        let Some(principal) = principal else {
-            return Ok(Admitted { principal: Principal::Open, place });
-        };
-        may(&principal, request.method(), matter)?;
+        if let Some(principal) = &principal {
+            may(principal, request.method(), matter)?;
+        }
         Ok(Admitted { principal, place })
     }
 
@@ -187,8 +187,10 @@ pub(super) async fn admit(
 ) -> Response {
     match door.decide(&request, &Matter::of(path.as_ref(), params)) {
         Ok(Admitted { principal, place }) => {
-            watch::note_principal(&principal);
-            request.extensions_mut().insert(principal);
+            if let Some(principal) = principal {
+                watch::note_principal(&principal);
+                request.extensions_mut().insert(principal);
+            }
             let response = next.run(request).await;
             drop(place);
             response

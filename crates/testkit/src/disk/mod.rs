@@ -13,6 +13,8 @@ mod state;
 mod vfs;
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use replay::Replay;
@@ -34,6 +36,21 @@ pub struct Disk {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Image {
     files: BTreeMap<String, Arc<Vec<u8>>>,
+}
+
+impl Image {
+    /// Writes the files into a directory, under the last parts of their paths.
+    ///
+    /// # Errors
+    /// Where one cannot be written.
+    pub fn write_to(&self, directory: &Path) -> io::Result<()> {
+        for (name, bytes) in &self.files {
+            if let Some(name) = Path::new(name).file_name() {
+                std::fs::write(directory.join(name), bytes.as_slice())?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What a disk without space refuses.

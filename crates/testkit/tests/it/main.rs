@@ -1,6 +1,7 @@
 //! The whole system: simulations from seeds, and stories told by name.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
+mod cut_stream;
 mod documents;
 mod full_disk;
 mod lab;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use tempfile::TempDir;
+use tolstoy_hub::storage::{Finding, Listener, fsck};
 use tolstoy_testkit::disk::{Disk, Image};
 
 use crate::load::{DiskHub, Story, check_database};
@@ -14,18 +15,22 @@ struct Played {
     story: Story,
     directory: TempDir,
     seed: u64,
+    /// When the hub had opened, in operations.
+    opened: usize,
 }
 
 fn play(seed: u64, steps: usize) -> Played {
     let (disk, directory) = (Disk::new(), TempDir::new().unwrap());
     let mut story = Story::new(seed, 5);
     let hub = DiskHub::open(&disk, directory.path(), seed).unwrap();
+    story.step(&hub, &disk);
+    let opened = disk.operations();
     for _ in 0..steps {
         story.step(&hub, &disk);
     }
     assert_eq!(story.check(&hub.service, disk.operations()), Ok(()), "seed {seed}: nothing was cut");
     hub.close();
-    Played { disk, story, directory, seed }
+    Played { disk, story, directory, seed, opened }
 }
 
 /// Opens a hub on what a cut left, and checks it. Then the clients go on; where `again` says so, the power fails once more
@@ -40,6 +45,22 @@ fn survives(played: &Played, image: Image, at: usize, again: bool) -> Result<(),
     hub.close();
     check_database(&survivor, directory)?;
     if again { survives_again(&survivor, &story, directory, seed) } else { Ok(()) }
+}
+
+/// The hub's own check of what is left, on real files.
+fn is_sound(image: &Image) -> Result<(), String> {
+    struct Findings(Vec<String>);
+    impl Listener for Findings {
+        fn found(&mut self, finding: Finding) {
+            self.0.push(finding.to_string());
+        }
+        fn done(&mut self, _: u64, _: u64) {}
+    }
+    let directory = TempDir::new().unwrap();
+    image.write_to(directory.path()).unwrap();
+    let mut findings = Findings(Vec::new());
+    fsck(directory.path(), &mut findings).map_err(|error| error.to_string())?;
+    if findings.0.is_empty() { Ok(()) } else { Err(format!("fsck: {}", findings.0.join("; "))) }
 }
 
 /// Cuts the recovery, and what came after it, at a few places.
@@ -65,7 +86,10 @@ fn cut_everywhere(played: &Played, every: usize, lies: bool) -> (usize, Vec<Stri
     for (n, at) in places.iter().enumerate() {
         replay.forward(*at);
         let seed = played.seed.wrapping_mul(1_000_003) ^ *at as u64;
-        if let Err(why) = survives(played, replay.cut(seed), *at, n % 8 == 0) {
+        let image = replay.cut(seed);
+        // Before the hub's tables are there, nothing can be checked.
+        let sound = if n % 16 == 15 && *at > played.opened { is_sound(&image) } else { Ok(()) };
+        if let Err(why) = sound.and_then(|()| survives(played, image, *at, n % 8 == 0)) {
             failures.push(format!("seed {}, cut after {at} operations: {why}", played.seed));
         }
     }

@@ -282,7 +282,7 @@ impl Op {
     }
 
     /// `?snapshot=1`.
-    pub(super) fn from_snapshot(self) -> Self {
+    pub(super) fn may_begin_at_snapshot(self) -> Self {
         let flag = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0_u64)).maximum(Some(1_u64));
         let about = "1: where the stream begins at the root and the hub has a snapshot, it begins with the newest one, and the \
             transactions after it follow.";

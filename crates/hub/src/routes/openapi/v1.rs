@@ -50,7 +50,7 @@ pub(crate) fn pull() -> Operation {
         `end` was cut.";
     op("pull", "Streams committed transactions")
         .candidates()
-        .from_snapshot()
+        .may_begin_at_snapshot()
         .coded()
         .answer(200, stream(about, named("PullStream")))
         .shared(&[409])
