@@ -38,7 +38,8 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Demo(Demo),
-    Serve(Serve),
+    // It has many settings.
+    Serve(Box<Serve>),
     Token(Token),
     Repl(Repl),
     Transact(Transact),

@@ -3,6 +3,7 @@
 use std::io;
 
 use zstd::stream::raw::{DParameter, Decoder, Encoder, InBuffer, Operation, OutBuffer};
+use zstd::zstd_safe::get_frame_content_size;
 
 /// The coding's name, in `Content-Encoding` and `Accept-Encoding`.
 pub const ZSTD: &str = "zstd";
@@ -10,6 +11,9 @@ pub const ZSTD: &str = "zstd";
 /// The largest window that a frame may ask for, as a power of two: 8 MiB, which is what RFC 9659 lets a sender use. So a
 /// decoder holds a little more than that, whatever it reads.
 const WINDOW_LOG_MAX: u32 = 23;
+
+/// Bytes of the longest header of a frame.
+const MAX_HEADER: usize = 18;
 
 /// Bytes that are decoded, or encoded, in one step.
 const STEP: usize = 64 << 10;
@@ -46,6 +50,8 @@ fn malformed(error: &io::Error) -> CodingError {
 pub struct Decompressor {
     decoder: Decoder<'static>,
     step: Box<[u8]>,
+    /// The frame's header, or more: its first bytes.
+    head: Vec<u8>,
     given: usize,
     limit: usize,
     /// Whether the decoder may hold bytes that did not fit into the last step.
@@ -68,7 +74,15 @@ impl Decompressor {
     pub fn new(limit: usize) -> io::Result<Self> {
         let mut decoder = Decoder::new()?;
         decoder.set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX))?;
-        Ok(Self { decoder, step: vec![0; STEP].into(), given: 0, limit, more: false, ended: false })
+        Ok(Self {
+            decoder,
+            step: vec![0; STEP].into(),
+            head: Vec::with_capacity(MAX_HEADER),
+            given: 0,
+            limit,
+            more: false,
+            ended: false,
+        })
     }
 
     /// Decodes a little of `coded`, from which what was read is taken away. What it gives is empty when all of that was
@@ -87,6 +101,7 @@ impl Decompressor {
             let (mut input, mut output) = (InBuffer::around(coded), OutBuffer::around(&mut *self.step));
             let hint = self.decoder.run(&mut input, &mut output).map_err(|error| malformed(&error))?;
             let (read, got) = (input.pos(), output.pos());
+            self.head.extend(coded.iter().take(read.min(MAX_HEADER - self.head.len())));
             *coded = coded.get(read..).unwrap_or_default();
             self.ended = hint == 0;
             // A step that is not filled has given all that was read.
@@ -95,9 +110,23 @@ impl Decompressor {
             if self.given > self.limit {
                 return Err(CodingError::TooLong(self.limit));
             }
+            if self.ended {
+                self.check_size()?;
+            }
             if got > 0 {
                 return Ok(self.step.get(..got).unwrap_or_default());
             }
+        }
+    }
+
+    /// Whether the frame held as much as its header says, if it says it. The decoder checks that itself, but not where the last
+    /// block is empty and the frame comes in pieces.
+    fn check_size(&self) -> Result<(), CodingError> {
+        match get_frame_content_size(&self.head) {
+            Ok(None) => Ok(()),
+            Ok(Some(said)) if said == self.given as u64 => Ok(()),
+            Ok(Some(said)) => Err(CodingError::Malformed(format!("it holds {} bytes, and says {said}", self.given))),
+            Err(error) => Err(CodingError::Malformed(error.to_string())),
         }
     }
 
@@ -271,6 +300,17 @@ mod tests {
         for large in [24, 27, 31, 41] {
             let refused = error(&window(large)).to_string();
             assert!(refused.contains("too much memory") || refused.contains("Unsupported"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_size_that_is_said_is_checked_however_the_frame_comes() {
+        // 5634 bytes are said, and one empty block holds none.
+        let wrong = [&0xfd2f_b528_u32.to_le_bytes()[..], &[0x40, 0x58, 2, 0x15, 1, 0, 0]].concat();
+        for piece in 1..=wrong.len() {
+            let mut decompressor = Decompressor::new(10_000).unwrap();
+            let fed = wrong.chunks(piece).try_for_each(|piece| decompressor.feed(piece, |_| Ok::<_, CodingError>(())));
+            assert!(matches!(fed, Err(CodingError::Malformed(_))), "{piece}: {fed:?}");
         }
     }
 

@@ -56,9 +56,9 @@ pub(crate) fn document(matches: &ArgMatches, given: &Given) -> Result<String, Fa
 
 /// Where the value is from; none where it is the default.
 fn origin(arg: &Arg, matches: &ArgMatches, given: &Given) -> Option<String> {
-    match matches.value_source(arg.get_id().as_str())? {
-        ValueSource::CommandLine => Some(format!("--{}", arg.get_long()?)),
-        ValueSource::EnvVariable => Some(format!("${}", arg.get_env()?.to_str()?)),
+    match matches.value_source(arg.get_id().as_str()) {
+        Some(ValueSource::CommandLine) => Some(format!("--{}", arg.get_long()?)),
+        Some(ValueSource::EnvVariable) => Some(format!("${}", arg.get_env()?.to_str()?)),
         _ => given.place(arg),
     }
 }

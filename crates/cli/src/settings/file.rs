@@ -91,6 +91,7 @@ fn check(
     let wrong = |place: &std::ops::Range<usize>, other: &DeValue<'_>| {
         let failure = at(place, &format!("{key} takes {}, not {}", kind.wanted(), called(other)));
         match example(arg) {
+            None if kind == Kind::List => failure.hint(format!("such as {key} = [\"one\", \"two\"]")),
             Some(example) => failure.hint(format!("such as {example}")),
             None => failure,
         }
@@ -253,6 +254,10 @@ mod tests {
 
         hub.toml:1:8: data takes a text in quotes, not a date or time
 
+        hub.toml:1:12: tls-name takes an array of texts, not a text
+        such as tls-name = ["one", "two"]
+        hub.toml:1:20: tls-name takes an array of texts, not a number
+        such as tls-name = ["one", "two"]
         hub.toml:2:1: duplicate key
         settings are lines of TOML such as `listen = "127.0.0.1:7410"`
         hub.toml:1:9: string values must be quoted, expected literal string

@@ -347,7 +347,7 @@ impl Kind {
             Self::Switch => "true or false",
             Self::Number => "a number",
             Self::Text => "a text in quotes",
-            Self::List => "an array of texts, such as [\"one\", \"two\"],",
+            Self::List => "an array of texts",
         }
     }
 }

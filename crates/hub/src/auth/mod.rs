@@ -87,6 +87,14 @@ impl Principal {
         }
     }
 
+    /// The id of its token, which is no secret.
+    pub fn token(&self) -> Option<&TokenId> {
+        match self {
+            Self::Loopback | Self::Open => None,
+            Self::Token(token) => Some(&token.id),
+        }
+    }
+
     /// Whether it may know of the log at all.
     pub fn covers(&self, log: LogId) -> bool {
         match self {

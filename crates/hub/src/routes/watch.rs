@@ -240,6 +240,7 @@ impl Watched {
             cut = self.cut.then_some(true),
             elapsed_ms = (millis * 1e3).round() / 1e3,
             principal = self.principal.as_ref().and_then(Principal::name),
+            token = self.principal.as_ref().and_then(Principal::token).map(tracing::field::display),
             peer = self.peer.map(tracing::field::display),
             "{}", if self.status.is_some() { "answered" } else { "nobody waited for the answer" }
         );

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -123,13 +123,14 @@ impl Browser {
 
     /// Waits until an expression is true in the page.
     pub(crate) fn wait_for(&mut self, expression: &str) {
-        let begun = Instant::now();
-        while self.evaluate(&format!("Boolean({expression})")) != true {
-            if begun.elapsed() > PATIENCE {
-                panic!("{expression} never came true; the page says:\n{}", self.text());
+        const PAUSE: Duration = Duration::from_millis(20);
+        for _ in 0..PATIENCE.div_duration_f64(PAUSE) as u32 {
+            if self.evaluate(&format!("Boolean({expression})")) == true {
+                return;
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(PAUSE);
         }
+        panic!("{expression} never came true; the page says:\n{}", self.text());
     }
 
     /// What a person reads on the page.

@@ -31,8 +31,11 @@ async fn each_answer_names_its_request() {
     assert_eq!(answer.json()["request"], told.as_str());
 }
 
-/// A sample's name and labels, and its value.
-type Samples = BTreeMap<(String, BTreeMap<String, String>), f64>;
+/// A sample's name and labels.
+type Series = (String, BTreeMap<String, String>);
+
+/// What there is of each.
+type Samples = BTreeMap<Series, f64>;
 
 /// Reads an exposition as strictly as OpenMetrics is written.
 fn parse(text: &str) -> Samples {
@@ -91,7 +94,7 @@ fn parse(text: &str) -> Samples {
 
 /// Buckets grow, and the last holds as many as are counted.
 fn check_histograms(samples: &Samples) {
-    let mut last: BTreeMap<(String, BTreeMap<String, String>), Vec<(f64, f64)>> = BTreeMap::new();
+    let mut last: BTreeMap<Series, Vec<(f64, f64)>> = BTreeMap::new();
     for ((name, labels), value) in samples {
         if let Some(name) = name.strip_suffix("_bucket") {
             let mut labels = labels.clone();

@@ -270,7 +270,9 @@ async fn every_answer_of_1_carries_the_state() {
     let digest = BlobDigest::of(b"snapshot").to_field();
     let msgpack = |bytes: Vec<u8>| (Some(("content-type", media::MSGPACK.to_owned())), bytes);
     let none = || (None, Vec::new());
-    let table: Vec<(&str, String, u16, (Option<(&str, String)>, Vec<u8>))> = vec![
+    /// A header and a body.
+    type Sent = (Option<(&'static str, String)>, Vec<u8>);
+    let table: Vec<(&str, String, u16, Sent)> = vec![
         ("GET", base.clone(), 200, none()),
         ("GET", format!("{base}?wait=x"), 400, none()),
         ("GET", format!("{base}/pull"), 200, none()),
