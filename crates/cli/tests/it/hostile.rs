@@ -1,5 +1,6 @@
 //! Clients that mean harm, against the real program: its memory stays bounded, and others are served.
 #![cfg(target_os = "linux")]
+#![allow(clippy::print_stdout, reason = "the figures are worth reading where they are asked for")]
 
 use std::io;
 use std::process::Command;
