@@ -439,8 +439,8 @@ pub(crate) struct Gc {
     /// Show what would be removed, and change nothing; also beside a running hub
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// How long after a log's last upload: a number with s, m, h or d
-    #[arg(long, value_name = "PERIOD", default_value = "7d")]
+    /// How long after a log's last upload: a number with s, m, h or d. Where the hub has another `garbage-after`, say the same
+    #[arg(long, value_name = "PERIOD", default_value = "7d", env = "TOLSTOY_GARBAGE_AFTER")]
     pub(crate) after: Period,
     #[command(flatten)]
     pub(crate) output: Output,

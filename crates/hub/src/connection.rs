@@ -34,6 +34,9 @@ const PIECE: usize = 16 << 10;
 /// Bytes of a request's head in HTTP/2.
 const HEAD: u32 = 16 << 10;
 
+/// Bytes of a request's head in HTTP/1.1, and of what is read or written at once.
+const HTTP1_BUFFER: usize = 64 << 10;
+
 /// Bytes that a client may send ahead of what is read: for each request of a connection, and for all of them. So a
 /// connection holds no more than the latter, whatever is sent.
 const STREAM_WINDOW: u32 = 128 << 10;
@@ -146,7 +149,8 @@ where
 
 fn builder(options: &Options) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(options.header_timeout);
+    let http1 = &mut builder.http1();
+    http1.max_buf_size(HTTP1_BUFFER).timer(TokioTimer::new()).header_read_timeout(options.header_timeout);
     builder
         .http2()
         .timer(TokioTimer::new())

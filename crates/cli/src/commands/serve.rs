@@ -37,6 +37,7 @@ pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failu
     }
     let has_tokens = TokenFile::of(data).path().exists();
     may_listen(settings.listen, &options, has_tokens).map_err(|e| Failure::exposed(&e, data))?;
+    raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -84,6 +85,20 @@ fn misused(error: clap::Error) -> Failure {
     let text = error.to_string();
     Failure::new(Kind::Usage, text.lines().next().unwrap_or_default().trim_start_matches("error: "))
 }
+
+/// Each connection is an open file, and a shell allows few: as many as the system lets this process have.
+#[cfg(unix)]
+fn raise_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the number of open files stays as it is");
+    }
+}
+
+#[cfg(not(unix))]
+fn raise_open_files() {}
 
 pub(crate) fn default_data() -> Result<PathBuf, Failure> {
     dirs::data().map(|dir| dir.join("hub")).ok_or_else(|| {

@@ -50,8 +50,18 @@ impl LiveTokens {
         let Some(file) = &self.file else { return Ok(()) };
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // Looked at before it is read: a change in between is noticed the next time.
-        *seen = Stamp::of(&file.path());
-        let found = file.read()?;
+        let stamp = Stamp::of(&file.path());
+        let found = match file.read() {
+            // It may pass, without a change of the file: looked at again the next time.
+            Err(error @ TokenError::Io { .. }) => {
+                *seen = None;
+                return Err(error);
+            }
+            read => {
+                *seen = stamp;
+                read?
+            }
+        };
         let required = self.required() || found.is_some();
         let by_id = found.unwrap_or_default().into_iter().map(|token| (token.id.clone(), Arc::new(token))).collect();
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Tokens { required, by_id });

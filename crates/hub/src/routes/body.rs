@@ -184,15 +184,19 @@ pub(super) async fn upload(
     let mut places = Places::default();
     places.take(&app.gate.small).await?;
     incoming.give_time();
-    let mut pieces = Vec::new();
-    while incoming.arrived <= SMALL_BODY {
+    // Copied from the second piece on: a piece holds on to the buffer that it was read into, however short it is.
+    let (mut first, mut more) = (Bytes::new(), BytesMut::new());
+    let mut ended = false;
+    while !ended && incoming.arrived <= SMALL_BODY {
         match incoming.next().await? {
-            Some(piece) => pieces.push(piece),
-            None => match Reading::short(&incoming, form, &pieces)? {
-                Some(reading) => return Ok((reading.finish()?, places)),
-                None => break,
-            },
+            Some(piece) if first.is_empty() => first = piece,
+            Some(piece) => more.extend_from_slice(&piece),
+            None => ended = true,
         }
+    }
+    let pieces = [first, more.freeze()];
+    if ended && let Some(reading) = Reading::short(&incoming, form, &pieces)? {
+        return Ok((reading.finish()?, places));
     }
     let mut reading = Reading::new(&incoming, form)?;
     places.take(&app.gate.large).await?;

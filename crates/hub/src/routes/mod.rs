@@ -113,7 +113,13 @@ async fn read<R: Send + 'static>(
     app: &Arc<App>,
     read: impl FnOnce(&Service) -> R + Send + 'static,
 ) -> Result<R, ApiError> {
-    let _place = app.gate.reads.acquire().await.map_err(|_| ApiError::closing())?;
+    let place = app.gate.reads.clone().acquire_owned().await.map_err(|_| ApiError::closing())?;
     let service = app.service.clone();
-    tokio::task::spawn_blocking(move || read(&service)).await.map_err(|error| ApiError::internal(&error))
+    let reading = tokio::task::spawn_blocking(move || {
+        let read = read(&service);
+        // Held by the reading, not by who asked, who may have gone.
+        drop(place);
+        read
+    });
+    reading.await.map_err(|error| ApiError::internal(&error))
 }

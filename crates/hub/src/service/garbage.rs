@@ -104,8 +104,21 @@ impl Collector {
     /// Does the next step, and waits until it is durable. Blocks.
     ///
     /// # Errors
-    /// Where the storage failed. The next step tries again.
+    /// Where the storage failed. The next step goes on behind what it failed at, so that one damaged row does not keep all
+    /// garbage; where the storage is only busy or full, at the same place.
     pub fn step(&mut self) -> Result<GcStep, StorageError> {
+        let step = self.try_step();
+        if matches!(step, Err(StorageError::Failed(_))) {
+            self.at = match &self.at {
+                At::Sweeping => At::Searching(None),
+                At::Searching(_) => At::Sweeping,
+                At::Within(life, _) => At::Searching(Some(*life)),
+            };
+        }
+        step
+    }
+
+    fn try_step(&mut self) -> Result<GcStep, StorageError> {
         match &self.at {
             At::Sweeping => {
                 let done = self.write(sweep)?;

@@ -159,21 +159,30 @@ impl Service {
         rules: impl FnMut(&mut dyn WriteTxn, &mut bool) -> Result<R, StorageError> + Send + 'static,
     ) -> Answer<R> {
         let (reply, answer) = oneshot::channel();
-        self.storage.write(Box::new(Task { rules, outcome: None, moved: false, wakes, reply }));
+        self.storage.write(Box::new(Task { rules, outcome: None, moved: false, wakes, reply: Some(reply) }));
         Answer(answer)
     }
 }
 
 /// A write's outcome, once it is durable.
-#[derive(Debug)]
-pub struct Answer<R>(oneshot::Receiver<Result<R, StorageError>>);
+pub struct Answer<R>(oneshot::Receiver<Reply<R>>);
+
+impl<R> std::fmt::Debug for Answer<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Answer")
+    }
+}
+
+/// A job's result, and the job itself: what it holds was allocated where its answer is awaited, and is freed there, without
+/// a lock that the writer would wait for.
+type Reply<R> = (Result<R, StorageError>, Option<Box<dyn Send>>);
 
 impl<R> Answer<R> {
     /// An answer that needs no write.
     fn ready(outcome: R) -> Self {
         let (reply, answer) = oneshot::channel();
         // The receiver is in our hand.
-        let _ = reply.send(Ok(outcome));
+        let _ = reply.send((Ok(outcome), None));
         Self(answer)
     }
 
@@ -183,11 +192,11 @@ impl<R> Answer<R> {
     /// # Errors
     /// Where the storage failed.
     pub fn wait(mut self) -> Result<R, StorageError> {
-        match self.0.try_recv() {
-            Ok(result) => result,
-            Err(oneshot::error::TryRecvError::Empty) => self.0.blocking_recv().unwrap_or(Err(StorageError::Closed)),
-            Err(oneshot::error::TryRecvError::Closed) => Err(StorageError::Closed),
-        }
+        let reply = match self.0.try_recv() {
+            Err(oneshot::error::TryRecvError::Empty) => self.0.blocking_recv().ok(),
+            reply => reply.ok(),
+        };
+        reply.map_or(Err(StorageError::Closed), |(result, _)| result)
     }
 }
 
@@ -196,7 +205,7 @@ impl<R> Future for Answer<R> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // A job that was dropped unanswered met a closed storage.
-        Pin::new(&mut self.0).poll(cx).map(|result| result.unwrap_or(Err(StorageError::Closed)))
+        Pin::new(&mut self.0).poll(cx).map(|reply| reply.map_or(Err(StorageError::Closed), |(result, _)| result))
     }
 }
 
@@ -207,13 +216,13 @@ struct Task<R, F> {
     /// Whether the last run changed the state of the log that `wakes` names.
     moved: bool,
     wakes: Option<(LogId, Arc<Live>)>,
-    reply: oneshot::Sender<Result<R, StorageError>>,
+    reply: Option<oneshot::Sender<Reply<R>>>,
 }
 
 impl<R, F> WriteJob for Task<R, F>
 where
-    R: Send,
-    F: FnMut(&mut dyn WriteTxn, &mut bool) -> Result<R, StorageError> + Send,
+    R: Send + 'static,
+    F: FnMut(&mut dyn WriteTxn, &mut bool) -> Result<R, StorageError> + Send + 'static,
 {
     fn run(&mut self, txn: &mut dyn WriteTxn) -> Result<(), StorageError> {
         self.moved = false;
@@ -221,14 +230,14 @@ where
         Ok(())
     }
 
-    fn done(self: Box<Self>, result: Result<(), StorageError>) {
-        let Self { rules, outcome, moved, wakes, reply } = *self;
-        // They may hold the storage, which must not end here, on its own thread, once its last user has the answer.
-        drop(rules);
-        let written = result.is_ok() && moved;
-        // Who asked may have gone; what was written stays written.
-        let _ = reply.send(result.and_then(|()| outcome.ok_or(StorageError::Closed)));
-        if written && let Some((log, live)) = wakes {
+    fn done(mut self: Box<Self>, result: Result<(), StorageError>) {
+        let wakes = self.wakes.take().filter(|_| result.is_ok() && self.moved);
+        let outcome = result.and_then(|()| self.outcome.take().ok_or(StorageError::Closed));
+        if let Some(reply) = self.reply.take() {
+            // Who asked may have gone; what was written stays written.
+            let _ = reply.send((outcome, Some(self)));
+        }
+        if let Some((log, live)) = wakes {
             live.changed(log);
         }
     }

@@ -1,6 +1,5 @@
 //! The rules of `/1`'s push.
 
-use std::collections::HashMap;
 use std::io;
 
 use tolstoy_proto::limits::MAX_MISSING;
@@ -125,27 +124,27 @@ fn check_chunks(
 /// Whether the transactions' ids are free, or pending with the same content.
 fn check_ids(txn: &dyn WriteTxn, life: Life, upload: &mut Upload) -> Result<Option<PushOutcome>, StorageError> {
     let taken = |id: TrnId| Ok(Some(PushOutcome::IdTaken(format!("transaction {id} is here with other content"))));
-    let mut pending = HashMap::new();
+    let mut any_pending = false;
     for id in &upload.ids {
         if txn.is_committed(life, *id)? {
             return taken(*id);
         }
-        pending.extend(txn.pending(life, *id)?.map(|here| (*id, here)));
+        any_pending = any_pending || txn.pending(life, *id)?.is_some();
     }
-    if pending.is_empty() {
+    if !any_pending {
         return Ok(None);
     }
+    // One after the other: each may name very many chunks.
     let mut differs = None;
-    upload
-        .replay(|frame| {
-            if let Frame::Transaction(Transaction { id, parent, chunks, .. }) = frame
-                && pending.get(id).is_some_and(|here| here.parent != *parent || here.chunks != *chunks)
-            {
-                differs = Some(*id);
-            }
-            Ok::<_, io::Error>(())
-        })
-        .map_err(aside)?;
+    let compared = upload.replay(|frame| {
+        if let Frame::Transaction(Transaction { id, parent, chunks, .. }) = frame
+            && txn.pending(life, *id)?.is_some_and(|here| here.parent != *parent || here.chunks != *chunks)
+        {
+            differs = Some(*id);
+        }
+        Ok::<_, Aside>(())
+    });
+    compared.map_err(|Aside(error)| error)?;
     differs.map_or(Ok(None), taken)
 }
 

@@ -229,7 +229,7 @@ fn branch(
     life: Life,
     view: &View,
     head: TrnId,
-) -> Result<Result<Vec<Pending>, String>, StorageError> {
+) -> Result<Result<Vec<TrnId>, String>, StorageError> {
     if txn.pending(life, head)?.is_none() {
         let committed = head == TrnId::ROOT || txn.is_committed(life, head)?;
         return Ok(Err(if committed { format!("HEAD is past {head}") } else { format!("{head} is not here") }));
@@ -241,21 +241,24 @@ fn branch(
 }
 
 /// The pending transactions from HEAD to this one, ascending; none where its branch grows from elsewhere.
-fn branch_to(txn: &dyn WriteTxn, life: Life, view: &View, last: TrnId) -> Result<Option<Vec<Pending>>, StorageError> {
+fn branch_to(txn: &dyn WriteTxn, life: Life, view: &View, last: TrnId) -> Result<Option<Vec<TrnId>>, StorageError> {
     let mut branch = Vec::new();
     let mut id = last;
     while id != view.tip.id {
         let Some(pending) = txn.pending(life, id)? else { return Ok(None) };
+        branch.push(id);
         id = pending.parent;
-        branch.push(pending);
     }
     branch.reverse();
     Ok(Some(branch))
 }
 
-fn commit(txn: &mut dyn WriteTxn, life: Life, view: &View, branch: Vec<Pending>) -> Result<(), StorageError> {
+/// One after the other: each may name very many chunks, and a branch may be long.
+fn commit(txn: &mut dyn WriteTxn, life: Life, view: &View, branch: Vec<TrnId>) -> Result<(), StorageError> {
     let mut tip = view.tip;
-    for Pending { id, parent, chunks, .. } in branch {
+    for id in branch {
+        let lost = || StorageError::Failed(format!("the pending transaction {id} is lost"));
+        let Pending { parent, chunks, .. } = txn.pending(life, id)?.ok_or_else(lost)?;
         let committed = Committed { id, seq: tip.seq.next(), parent, chain: tip.chain.extend(id, &chunks), chunks };
         txn.append(life, &committed)?;
         tip = committed.tip();

@@ -1,6 +1,7 @@
 //! `/1`'s push, over HTTP.
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tolstoy_proto::{ChunkId, End, Form, Frame, LogState, TrnId, media, paths};
 
 use crate::common::{Answer, Pushing, TestHub, check_stream, encode, log, texts};
@@ -337,4 +338,41 @@ async fn a_transaction_without_chunks_and_an_expect_without_ids_are_fine() {
     let end = Frame::End(End { count: 0, chain: LogState::EMPTY.chain });
     let empty = [Frame::Push(push.push.clone()), end];
     assert_eq!(hub.push_bytes(log(1), encode(Form::MessagePack, &empty)).await.status, 409);
+}
+
+/// An id that begins as another does is another.
+#[tokio::test]
+async fn a_chunk_that_was_not_sent_is_missing_whatever_its_id_looks_like() {
+    let hub = TestHub::start().await;
+    let sent = ChunkId::of(b"sent");
+    let alike: ChunkId = format!("{}{}", &sent.as_str()[..32], "0".repeat(32)).parse().unwrap();
+    let push =
+        Pushing::onto(&LogState::EMPTY).transaction(TrnId(log(5).0), vec![sent, alike], vec![(sent, b"sent".to_vec())]);
+    let answer = hub.push(log(1), &push).await;
+    assert_eq!((answer.status, answer.error().as_str()), (422, "missing-chunks"));
+}
+
+/// However its bytes are cut, a push is the same; and its pieces hold on to no more than their bytes.
+#[tokio::test]
+async fn a_push_may_come_byte_by_byte() {
+    let hub = TestHub::start().await;
+    let push = Pushing::onto(&LogState::EMPTY).text("one").text("two");
+    let bytes = push.bytes(Form::MessagePack);
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        paths::push(log(1)),
+        media::MSGPACK,
+        bytes.len()
+    );
+    let mut stream = tokio::net::TcpStream::connect(hub.handle.address()).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for byte in bytes {
+        stream.write_all(&[byte]).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(hub.state(log(1)).await.seq.0, 2);
 }

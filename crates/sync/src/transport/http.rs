@@ -56,8 +56,10 @@ impl HttpTransport {
     /// # Errors
     /// Where the TLS settings cannot be used.
     pub fn with_access(remote: Remote, access: &Access) -> Result<Self, TransportError> {
-        let client = access
-            .apply(Client::builder())?
+        let builder = access.apply(Client::builder())?;
+        // What is not encrypted goes straight to the hub: a token must not meet a proxy on its way.
+        let builder = if remote.url.starts_with("http://") { builder.no_proxy() } else { builder };
+        let client = builder
             .connect_timeout(CONNECT)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("tolstoy/", env!("CARGO_PKG_VERSION")))

@@ -266,6 +266,8 @@ fn open_for_writing(path: &Path, options: &SqliteOptions) -> Result<Connection, 
     // Each commit reaches the disk before it is acknowledged.
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     connection.pragma_update(None, "wal_autocheckpoint", options.checkpoint_pages).map_err(failed)?;
+    // What a long reader let it grow to is given back.
+    connection.pragma_update(None, "journal_size_limit", 64 << 20).map_err(failed)?;
     connection.pragma_update(None, "cache_size", -24 * 1024).map_err(failed)?;
     connection.execute(snapshots::DROP_HALVES, []).map_err(failed)?;
     Ok(connection)

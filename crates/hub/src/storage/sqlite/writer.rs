@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::time::Instant;
@@ -13,6 +14,12 @@ use super::txn::Txn;
 use super::{SqliteOptions, failed};
 use crate::metrics::StorageMetrics;
 use crate::storage::{StorageError, WriteJob};
+
+/// How long the writer waits for the next job of a batch that it expects to grow.
+const GAP: Duration = Duration::from_micros(100);
+
+/// How long it waits for all of them.
+const LONGEST_GATHERING: Duration = Duration::from_millis(1);
 
 /// The writer as others see it: a queue, and a thread behind it.
 #[derive(Debug)]
@@ -86,15 +93,30 @@ impl Drop for Writer {
 /// Runs jobs until nobody can send any more.
 fn write(connection: &Connection, jobs: &Receiver<Box<dyn WriteJob>>, max: usize, metrics: &StorageMetrics) {
     let mut batch = Vec::with_capacity(max.min(1024));
+    let mut last = 1;
     while let Ok(job) = jobs.recv() {
         batch.push(job);
         batch.extend(jobs.try_iter().take(max - 1));
+        gather(jobs, &mut batch, last.min(max));
+        last = batch.len();
         metrics.queue.dec_by(i64::try_from(batch.len()).unwrap_or(i64::MAX));
         run(connection, &mut batch, metrics);
     }
     // What is not moved now is moved when the file is next opened.
     if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
         tracing::warn!(%error, "the write-ahead log stays beside the database");
+    }
+}
+
+/// Waits for as many jobs as the last batch had: those who were answered just now are likely to ask again, and one commit
+/// for all of them costs little more than one for the first. A writer alone never waits, and no job for long.
+fn gather(jobs: &Receiver<Box<dyn WriteJob>>, batch: &mut Vec<Box<dyn WriteJob>>, expected: usize) {
+    let begun = Instant::now();
+    while batch.len() < expected && begun.elapsed() < LONGEST_GATHERING {
+        match jobs.recv_timeout(GAP) {
+            Ok(job) => batch.push(job),
+            Err(_) => return,
+        }
     }
 }
 
