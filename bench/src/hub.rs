@@ -26,7 +26,7 @@ use crate::load::{Connection, Request};
 use crate::round::{Comparison, Table, time};
 
 /// Connections that push at the same time.
-const WRITERS: usize = 64;
+pub(crate) const WRITERS: usize = 64;
 /// Pushes of each in a round.
 const PUSHES: usize = 150;
 /// Bytes of a transaction.
@@ -65,7 +65,7 @@ pub(crate) fn pushes(seed: u64, count: usize, each: usize) -> Vec<Vec<u8>> {
     bodies
 }
 
-fn push_to(log: LogId, body: Vec<u8>) -> Request {
+pub(crate) fn push_to(log: LogId, body: Vec<u8>) -> Request {
     Request::Post { path: paths::push(log), media_type: media::MSGPACK, body: body.into() }
 }
 
@@ -83,7 +83,12 @@ pub(crate) fn start_hub(runtime: &Runtime, dir: &TempDir) -> SocketAddr {
 }
 
 /// Each list of requests on a connection of its own, all at the same time. `latencies` gets how long each was under way.
-fn run(runtime: &Runtime, address: SocketAddr, requests: &[Vec<Request>], latencies: &mut Vec<Duration>) -> Duration {
+pub(crate) fn run(
+    runtime: &Runtime,
+    address: SocketAddr,
+    requests: &[Vec<Request>],
+    latencies: &mut Vec<Duration>,
+) -> Duration {
     let connections = runtime.block_on(async {
         let mut connections = Vec::new();
         for _ in requests {

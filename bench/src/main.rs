@@ -16,6 +16,7 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "it measures real time")]
 
+mod growth;
 mod hub;
 mod load;
 mod people;
@@ -35,6 +36,8 @@ fn main() {
     query::range(&mut table);
     hub::push(&mut table);
     hub::push_alone(&mut table);
+    growth::push(&mut table);
+    growth::start(&mut table);
     hub::pull(&mut table);
     hub::pull_long(&mut table);
     sync::no_op(&mut table);

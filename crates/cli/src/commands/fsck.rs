@@ -5,6 +5,7 @@ use tolstoy_hub::storage::{Checked, Finding, Listener};
 
 use crate::args;
 use crate::error::{Failure, Kind};
+use crate::facts::count;
 use crate::progress::Progress;
 use crate::ui::Ui;
 
@@ -31,7 +32,11 @@ pub(crate) fn run(args: &args::Fsck, ui: &mut Ui) -> Result<(), Failure> {
         }))?;
     } else {
         ui.line(format!(
-            "{logs} logs, {transactions} transactions, {pending} pending, {chunks} chunks, {snapshots} snapshots, {bytes} bytes hashed"
+            "{}, {}, {pending} pending, {}, {}, {bytes} bytes hashed",
+            count(logs, "log"),
+            count(transactions, "transaction"),
+            count(chunks, "chunk"),
+            count(snapshots, "snapshot")
         ))?;
         if wrong == 0 {
             ui.line("all is well")?;

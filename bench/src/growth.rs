@@ -1,0 +1,146 @@
+//! What must not grow: the cost of a push, and of starting, with what the hub holds.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tolstoy_env::Env;
+use tolstoy_hub::service::{PushOutcome, Service, Upload};
+use tolstoy_hub::{Hub, Options};
+use tolstoy_proto::v0::NewTransaction;
+use tolstoy_proto::{Chunk, ChunkId, End, Frame, LogId, LogState, Push, Seq, Transaction, TrnId, derive_trn, paths};
+use uuid::Uuid;
+
+use crate::hub::{WRITERS, log, push_to, pushes, run, start_hub};
+use crate::load::{Connection, Request};
+use crate::round::{Comparison, Table, time};
+
+/// Logs of a full hub.
+const LOGS: u64 = 100_000;
+/// Pending transactions that are never committed, each with a chunk of its own.
+const GARBAGE: u64 = 20_000;
+/// Pushes of each writer.
+const PUSHES: usize = 100;
+
+fn other(n: u64) -> LogId {
+    LogId(Uuid::from_u64_pair(77, n))
+}
+
+fn one_transaction(n: u64) -> Upload {
+    let bytes = Bytes::copy_from_slice(&n.to_be_bytes());
+    let chunk = ChunkId::of(&bytes);
+    let id = derive_trn(TrnId::ROOT, std::slice::from_ref(&chunk));
+    let chain = LogState::EMPTY.chain.extend(id, std::slice::from_ref(&chunk));
+    Upload::from_frames([
+        Frame::Push(Push { generation: None, expect: Vec::new() }),
+        Frame::Transaction(Transaction { id, seq: Seq(1), parent: TrnId::ROOT, chunks: vec![chunk] }),
+        Frame::Chunk(Chunk { id: chunk, bytes }),
+        Frame::End(End { count: 1, chain }),
+    ])
+    .unwrap()
+}
+
+/// Logs, each with a transaction.
+fn fill_logs(service: &Service) {
+    for first in (0..LOGS).step_by(1000) {
+        let answers: Vec<_> = (first..first + 1000).map(|n| service.push(other(n), one_transaction(n))).collect();
+        for answer in answers {
+            assert!(matches!(answer.wait().unwrap(), PushOutcome::Done(..)));
+        }
+    }
+}
+
+/// What nobody will commit, in the logs that are pushed to.
+fn fill_garbage(service: &Service) {
+    for first in (0..GARBAGE).step_by(1000) {
+        let mut answers = Vec::new();
+        for n in first..first + 1000 {
+            let to = log(n % WRITERS as u64);
+            let bytes = Bytes::copy_from_slice(&n.to_be_bytes());
+            let chunk = ChunkId::of(&bytes);
+            answers.push(service.v0_put_chunk(to, chunk, bytes));
+            let trn = TrnId(Uuid::from_u64_pair(88, n));
+            answers.push(service.v0_put_transaction(
+                to,
+                trn,
+                NewTransaction { parent: TrnId::ROOT, chunks: vec![chunk] },
+            ));
+        }
+        answers.into_iter().for_each(|answer| drop(answer.wait().unwrap()));
+    }
+}
+
+/// Starting with many logs.
+pub(crate) fn start(table: &mut Table) {
+    let name = "hub start, 100,000 logs";
+    if !table.wants(name) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::open(dir.path(), Env::system(), Options::default()).unwrap();
+    fill_logs(hub.service());
+    hub.close();
+    drop(hub);
+    table.compare(Comparison {
+        name,
+        unit: "starts/s",
+        units: 1.0,
+        goal: 1.0,
+        against: "a tenth of a second",
+        rounds: 5,
+        ours: Box::new(|| {
+            let runtime = Runtime::new().unwrap();
+            let taken = time(|| {
+                let hub = Hub::open(dir.path(), Env::system(), Options::default()).unwrap();
+                runtime.block_on(async {
+                    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                    let address = listener.local_addr().unwrap();
+                    tokio::spawn(tolstoy_hub::serve(listener, hub, std::future::pending()));
+                    let answer = Connection::open(address).await.ask(&Request::Get(paths::HEALTHZ.to_owned())).await;
+                    assert_eq!(answer.0, 200);
+                });
+            });
+            drop(runtime);
+            taken
+        }),
+        floor: Box::new(|| Duration::from_millis(100)),
+    });
+}
+
+/// Pushing to a hub that holds much.
+pub(crate) fn push(table: &mut Table) {
+    let name = "hub push, full hub";
+    if !table.wants(name) {
+        return;
+    }
+    let requests: Vec<Vec<Request>> = (0..WRITERS as u64)
+        .map(|w| pushes(w + 1, PUSHES, 1).into_iter().map(|body| push_to(log(w), body)).collect())
+        .collect();
+    let round = |fill: &dyn Fn(&Service)| {
+        let runtime = Runtime::new().unwrap();
+        let dir: TempDir = tempfile::tempdir().unwrap();
+        let hub = Hub::open(dir.path(), Env::system(), Options::default()).unwrap();
+        fill(hub.service());
+        hub.close();
+        drop(hub);
+        let address = start_hub(&runtime, &dir);
+        run(&runtime, address, &requests, &mut Vec::new())
+    };
+    table.compare(Comparison {
+        name,
+        unit: "transactions/s",
+        units: (WRITERS * PUSHES) as f64,
+        goal: 1.0,
+        against: "the same into an empty hub; here 100,000 logs, and 20,000 pending transactions in the logs pushed to",
+        rounds: 3,
+        ours: Box::new(|| {
+            round(&|service| {
+                fill_logs(service);
+                fill_garbage(service);
+            })
+        }),
+        floor: Box::new(|| round(&|_| {})),
+    });
+}
