@@ -16,7 +16,7 @@ use crate::metrics::StorageMetrics;
 use crate::storage::{StorageError, WriteJob};
 
 /// How long the writer waits for the next job of a batch that it expects to grow.
-const GAP: Duration = Duration::from_micros(100);
+const GAP: Duration = Duration::from_micros(40);
 
 /// How long it waits for all of them.
 const LONGEST_GATHERING: Duration = Duration::from_millis(1);
