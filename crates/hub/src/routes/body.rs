@@ -201,20 +201,33 @@ pub(super) async fn upload(
     let mut reading = Reading::new(&incoming, form)?;
     places.take(&app.gate.large).await?;
     incoming.give_time();
-    let (forward, mut arriving) = mpsc::channel::<Bytes>(4);
-    let reader = tokio::task::spawn_blocking(move || {
+    let reading = onto_thread(&mut incoming, move |mut arriving| {
         pieces.iter().try_for_each(|piece| reading.take(piece))?;
         drop(pieces);
         while let Some(piece) = arriving.blocking_recv() {
             reading.take(&piece)?;
         }
-        Ok(reading)
+        Ok::<_, ApiError>(reading)
     });
+    Ok((reading.await?.finish()?, places))
+}
+
+/// Hands what arrives to a thread that may block. Where that fails, the rest is forgotten, so that the client hears why.
+pub(super) async fn onto_thread<R, E>(
+    incoming: &mut Incoming<'_>,
+    take: impl FnOnce(mpsc::Receiver<Bytes>) -> Result<R, E> + Send + 'static,
+) -> Result<R, ApiError>
+where
+    R: Send + 'static,
+    E: Into<ApiError> + Send + 'static,
+{
+    let (forward, arriving) = mpsc::channel::<Bytes>(4);
+    let taking = tokio::task::spawn_blocking(move || take(arriving));
     let mut cut = None;
     loop {
         match incoming.next().await {
             Ok(Some(piece)) => {
-                // The reader stops listening when it has met an error, which it gives below.
+                // It stops listening when it has met an error, which it gives below.
                 let waits = forward.capacity() == 0;
                 if forward.send(piece).await.is_err() {
                     break;
@@ -231,14 +244,13 @@ pub(super) async fn upload(
         }
     }
     drop(forward);
-    let reading: Result<Reading, ApiError> = reader.await.map_err(|error| ApiError::internal(&error))?;
-    match (reading, cut) {
+    match (taking.await.map_err(|error| ApiError::internal(&error))?, cut) {
         (Err(error), _) => {
             incoming.forget().await;
-            Err(error)
+            Err(error.into())
         }
         (Ok(_), Some(error)) => Err(error),
-        (Ok(reading), None) => Ok((reading.finish()?, places)),
+        (Ok(taken), None) => Ok(taken),
     }
 }
 

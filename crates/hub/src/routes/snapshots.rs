@@ -14,13 +14,13 @@ use http_body::Frame;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tolstoy_proto::{BlobDigest, ErrorBody, ErrorKind, LogId, LogState, Snapshot, TrnId, media};
 
-use super::body::Incoming;
+use super::body::{Incoming, onto_thread};
 use super::checked::Checked;
 use super::error::ApiError;
 use super::state::{Told, with_state};
 use super::table::Routes;
 use super::{App, openapi};
-use crate::service::{Service, SnapshotOutcome, SnapshotUpload};
+use crate::service::{Service, SnapshotOutcome, SnapshotUpload, UploadError};
 use crate::storage::SnapshotId;
 
 pub(super) fn routes() -> Routes {
@@ -89,42 +89,14 @@ async fn upload(
 /// Takes the body into a file.
 async fn put_aside(app: &App, incoming: &mut Incoming<'_>) -> Result<SnapshotUpload, ApiError> {
     let spool = app.spool.clone();
-    let (forward, mut arriving) = mpsc::channel::<Bytes>(4);
-    let writer = tokio::task::spawn_blocking(move || {
+    let upload = onto_thread(incoming, move |mut arriving| {
         let mut upload = SnapshotUpload::new(spool.as_deref())?;
         while let Some(piece) = arriving.blocking_recv() {
             upload.take(&piece)?;
         }
-        Ok(upload)
+        Ok::<_, UploadError>(upload)
     });
-    let mut cut = None;
-    loop {
-        match incoming.next().await {
-            Ok(Some(piece)) => {
-                // The writer stops listening when it has met an error, which it gives below.
-                let waits = forward.capacity() == 0;
-                if forward.send(piece).await.is_err() {
-                    incoming.forget().await;
-                    break;
-                }
-                if waits {
-                    incoming.give_time();
-                }
-            }
-            Ok(None) => break,
-            Err(error) => {
-                cut = Some(error);
-                break;
-            }
-        }
-    }
-    drop(forward);
-    let written: std::io::Result<SnapshotUpload> = writer.await.map_err(|error| ApiError::internal(&error))?;
-    match (written, cut) {
-        (Err(error), _) => Err(crate::service::UploadError::Io(error).into()),
-        (Ok(_), Some(error)) => Err(error),
-        (Ok(upload), None) => Ok(upload),
-    }
+    upload.await
 }
 
 async fn download(
