@@ -23,6 +23,7 @@ use tolstoy_proto::{ErrorBody, ErrorKind, Generation, LogState, TrnId};
 use tolstoy_store::{Entid, Pass, Position, Store, log};
 use uuid::Uuid;
 
+use crate::chunk::Joined;
 use crate::engine::{Action, Arrived, Engine, Event, Local, Stop};
 use crate::error::{Error, Result};
 use crate::outgoing::{self, Outgoing, Place};
@@ -417,9 +418,13 @@ const TELL_EVERY: u64 = 256;
 
 fn decode(spooled: Spooled) -> Result<(log::Transaction, Position)> {
     let position = Position { id: spooled.id.0, digest: spooled.digest.0 };
-    let transaction = log::codec::decode(&spooled.payload)?;
-    if transaction.origin.id != spooled.origin {
+    let Joined { version, origin, payload } = spooled.chunks;
+    let transaction = log::codec::decode(&payload)?;
+    if transaction.origin.id != origin {
         return Err(Error::Damaged("the chunks of a transaction name another change".to_owned()));
+    }
+    if log::codec::version(&transaction) != version {
+        return Err(Error::Damaged("the chunks of a transaction have another version than it needs".to_owned()));
     }
     Ok((transaction, position))
 }

@@ -66,7 +66,7 @@ pub(crate) struct Minted {
 
 /// The transaction that follows `parent`, in the log's terms.
 pub(crate) fn mint(parent: &Place, transaction: &log::Transaction) -> Result<Minted> {
-    let chunks = chunk::cut(transaction.origin.id, &log::codec::encode(transaction))?;
+    let chunks = chunk::cut(log::codec::version(transaction), transaction.origin.id, &log::codec::encode(transaction))?;
     let ids: Vec<ChunkId> = chunks.iter().map(|(id, _)| *id).collect();
     let id = derive_trn(parent.id, &ids);
     let place = Place { tx: transaction.tx, id, chain: parent.chain.extend(id, &ids) };
