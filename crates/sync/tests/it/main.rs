@@ -221,10 +221,14 @@ fn transaction(chunks: Vec<ChunkId>) -> Frame {
 }
 
 #[test]
-fn a_transaction_of_more_pieces_than_a_payload_has_is_refused_before_they_come() {
-    let chunks: Vec<ChunkId> = (0..60_000_u32).map(|n| ChunkId::of(&n.to_be_bytes())).collect();
+fn a_transaction_of_more_pieces_than_a_payload_has_is_refused_at_the_first() {
+    let bytes = Bytes::from([&b"TLST\x01\0\0\0\xea\x60"[..], &[7; 16], b"x"].concat());
+    let first = Chunk { id: ChunkId::of(&bytes), bytes };
+    let rest = (0..59_999_u32).map(|n| ChunkId::of(&n.to_be_bytes()));
+    let chunks: Vec<ChunkId> = [first.id].into_iter().chain(rest).collect();
     let mut one = device(1);
-    let error = sync_over(&mut one, |_| Ok(Answer::Stream(stream(&[transaction(chunks.clone())])))).unwrap_err();
+    let frames = [transaction(chunks), Frame::Chunk(first)];
+    let error = sync_over(&mut one, |_| Ok(Answer::Stream(stream(&frames)))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Format, "the client would hold 60,000 chunks of up to 16 MiB: {error}");
 }
 

@@ -5,22 +5,22 @@ use tolstoy_proto::ChunkId;
 use uuid::Uuid;
 
 /// What every native chunk begins with.
-pub const MAGIC: [u8; 4] = *b"TLST";
+pub(crate) const MAGIC: [u8; 4] = *b"TLST";
 /// The version of the chunk's format.
-pub const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 /// Bytes of the header.
-pub const HEADER: usize = 26;
+pub(crate) const HEADER: usize = 26;
 /// Bytes of payload in a full chunk, which then has 1 MiB.
-pub const PIECE: usize = (1 << 20) - HEADER;
+pub(crate) const PIECE: usize = (1 << 20) - HEADER;
 /// Bytes of a payload at most.
-pub const MAX_PAYLOAD: usize = tolstoy_store::log::codec::MAX_PAYLOAD;
+pub(crate) const MAX_PAYLOAD: usize = tolstoy_store::log::codec::MAX_PAYLOAD;
 
 /// Pieces of a payload at most.
-pub const MAX_PIECES: usize = MAX_PAYLOAD.div_ceil(PIECE);
+pub(crate) const MAX_PIECES: usize = MAX_PAYLOAD.div_ceil(PIECE);
 
 /// Why chunks are not a native transaction's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadChunk {
+pub(crate) enum BadChunk {
     /// They lack the magic: another client's, or encrypted.
     #[error("the log is not in Tolstoy's own format")]
     Foreign,
@@ -45,7 +45,7 @@ pub enum BadChunk {
 ///
 /// # Errors
 /// [`BadChunk::TooLong`].
-pub fn cut(origin: Uuid, payload: &[u8]) -> Result<Vec<(ChunkId, Bytes)>, BadChunk> {
+pub(crate) fn cut(origin: Uuid, payload: &[u8]) -> Result<Vec<(ChunkId, Bytes)>, BadChunk> {
     if payload.len() > MAX_PAYLOAD {
         return Err(BadChunk::TooLong);
     }
@@ -70,7 +70,7 @@ pub fn cut(origin: Uuid, payload: &[u8]) -> Result<Vec<(ChunkId, Bytes)>, BadChu
 ///
 /// # Errors
 /// Where they are not the chunks of one payload.
-pub fn join(chunks: &[Bytes]) -> Result<(Uuid, Vec<u8>), BadChunk> {
+pub(crate) fn join(chunks: &[Bytes]) -> Result<(Uuid, Vec<u8>), BadChunk> {
     let mut payload = Vec::with_capacity(chunks.iter().map(Bytes::len).sum());
     let mut origin = None;
     for (at, chunk) in chunks.iter().enumerate() {
