@@ -221,10 +221,14 @@ fn transaction(chunks: Vec<ChunkId>) -> Frame {
 }
 
 #[test]
-fn a_transaction_of_more_pieces_than_a_payload_has_is_refused_before_they_come() {
-    let chunks: Vec<ChunkId> = (0..60_000_u32).map(|n| ChunkId::of(&n.to_be_bytes())).collect();
+fn a_transaction_of_more_pieces_than_a_payload_has_is_refused_at_the_first() {
+    let bytes = Bytes::from([&b"TLST\x01\0\0\0\xea\x60"[..], &[7; 16], b"x"].concat());
+    let first = Chunk { id: ChunkId::of(&bytes), bytes };
+    let rest = (0..59_999_u32).map(|n| ChunkId::of(&n.to_be_bytes()));
+    let chunks: Vec<ChunkId> = [first.id].into_iter().chain(rest).collect();
     let mut one = device(1);
-    let error = sync_over(&mut one, |_| Ok(Answer::Stream(stream(&[transaction(chunks.clone())])))).unwrap_err();
+    let frames = [transaction(chunks), Frame::Chunk(first)];
+    let error = sync_over(&mut one, |_| Ok(Answer::Stream(stream(&frames)))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Format, "the client would hold 60,000 chunks of up to 16 MiB: {error}");
 }
 
@@ -305,14 +309,16 @@ fn log_of_version(version: u8) -> MemoryBody {
     must(&mut one, SCHEMA);
     let only = one.transaction(Entid::TX0.plus(1)).unwrap().unwrap();
     let payload = tolstoy_store::log::codec::encode(&only);
-    let chunks = tolstoy_sync::chunk::cut(version, only.origin.id, &payload).unwrap();
-    let ids: Vec<ChunkId> = chunks.iter().map(|(id, _)| *id).collect();
+    let header = [b"TLST".as_slice(), &[version, 0, 0, 0, 0, 1], only.origin.id.as_bytes()].concat();
+    let bytes = Bytes::from([header, payload].concat());
+    let ids = vec![ChunkId::of(&bytes)];
     let id = tolstoy_proto::derive_trn(TrnId::ROOT, &ids);
     let chain = ChainDigest::ZERO.extend(id, &ids);
-    let mut frames = vec![Frame::Transaction(Transaction { id, seq: Seq(1), parent: TrnId::ROOT, chunks: ids })];
-    frames.extend(chunks.into_iter().map(|(id, bytes)| Frame::Chunk(Chunk { id, bytes })));
-    frames.push(Frame::End(tolstoy_proto::End { count: 1, chain }));
-    stream(&frames)
+    stream(&[
+        Frame::Transaction(Transaction { id, seq: Seq(1), parent: TrnId::ROOT, chunks: ids.clone() }),
+        Frame::Chunk(Chunk { id: ids[0], bytes }),
+        Frame::End(tolstoy_proto::End { count: 1, chain }),
+    ])
 }
 
 #[test]

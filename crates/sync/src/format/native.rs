@@ -4,23 +4,25 @@ use bytes::{BufMut, Bytes, BytesMut};
 use tolstoy_proto::ChunkId;
 use uuid::Uuid;
 
+use crate::format::Joined;
+
 /// What every native chunk begins with.
-pub const MAGIC: [u8; 4] = *b"TLST";
+pub(crate) const MAGIC: [u8; 4] = *b"TLST";
 /// The newest version of the chunk's format that this code knows.
-pub const VERSION: u8 = tolstoy_store::bootstrap::VERSION;
+pub(crate) const VERSION: u8 = tolstoy_store::bootstrap::VERSION;
 /// Bytes of the header.
-pub const HEADER: usize = 26;
+pub(crate) const HEADER: usize = 26;
 /// Bytes of payload in a full chunk, which then has 1 MiB.
-pub const PIECE: usize = (1 << 20) - HEADER;
+pub(crate) const PIECE: usize = (1 << 20) - HEADER;
 /// Bytes of a payload at most.
-pub const MAX_PAYLOAD: usize = tolstoy_store::log::codec::MAX_PAYLOAD;
+pub(crate) const MAX_PAYLOAD: usize = tolstoy_store::log::codec::MAX_PAYLOAD;
 
 /// Pieces of a payload at most.
-pub const MAX_PIECES: usize = MAX_PAYLOAD.div_ceil(PIECE);
+pub(crate) const MAX_PIECES: usize = MAX_PAYLOAD.div_ceil(PIECE);
 
 /// Why chunks are not a native transaction's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadChunk {
+pub(crate) enum BadChunk {
     /// They lack the magic: another client's, or encrypted.
     #[error("the log is not in Tolstoy's own format")]
     Foreign,
@@ -42,12 +44,12 @@ pub enum BadChunk {
     TooLong,
 }
 
-/// Cuts a payload, of a transaction that needs this version, into chunks. Each names the change that it belongs to, so that no two transactions of a log have a chunk
-/// in common, even where they hold the same long text.
+/// Cuts the payload of a transaction that needs this version into chunks. Each names the change that it belongs to, so
+/// that no two transactions of a log have a chunk in common, even where they hold the same long text.
 ///
 /// # Errors
 /// [`BadChunk::TooLong`].
-pub fn cut(version: u8, origin: Uuid, payload: &[u8]) -> Result<Vec<(ChunkId, Bytes)>, BadChunk> {
+pub(crate) fn cut(version: u8, origin: Uuid, payload: &[u8]) -> Result<Vec<(ChunkId, Bytes)>, BadChunk> {
     if payload.len() > MAX_PAYLOAD {
         return Err(BadChunk::TooLong);
     }
@@ -68,22 +70,11 @@ pub fn cut(version: u8, origin: Uuid, payload: &[u8]) -> Result<Vec<(ChunkId, By
     Ok((0..count).zip(pieces).map(chunk).collect())
 }
 
-/// A transaction as its chunks hold it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Joined {
-    /// The version of the chunks.
-    pub version: u8,
-    /// The origin that they name.
-    pub origin: Uuid,
-    /// The payload.
-    pub payload: Vec<u8>,
-}
-
 /// Joins the chunks of one transaction.
 ///
 /// # Errors
 /// Where they are not the chunks of one payload.
-pub fn join(chunks: &[Bytes]) -> Result<Joined, BadChunk> {
+pub(crate) fn join(chunks: &[Bytes]) -> Result<Joined, BadChunk> {
     let mut payload = Vec::with_capacity(chunks.iter().map(Bytes::len).sum());
     let mut first = None;
     for (at, chunk) in chunks.iter().enumerate() {
