@@ -17,10 +17,10 @@ mod types;
 
 pub use error::{Error, ErrorKind, Result};
 pub use log::read::Timeline;
-pub use log::{Displaced, EntidRun, Overwrite, Reason, Transaction, Unbound};
+pub use log::{Displaced, EntidRun, Overwrite, Reason, Stands, Transaction, Unbound};
 pub use query::{Query, QueryResult, Shape};
 pub use rebase::{DisplacedChange, Pass, Position, Rebased};
-pub use schema::{Attribute, Cardinality, Schema, Unique};
+pub use schema::{Attribute, Cardinality, Merge, Schema, Unique};
 pub use store::Store;
 pub use transact::TxReport;
 pub use types::{Change, Datom, Double, Entid, Origin, Value, ValueType};

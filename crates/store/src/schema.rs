@@ -48,6 +48,65 @@ impl Unique {
     }
 }
 
+/// What becomes of a value that both sides of a merge changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Merge {
+    /// `:db.merge/last`: the re-applied local value stands, as without a policy.
+    Last,
+    /// `:db.merge/first`: what is in the log stands.
+    First,
+    /// `:db.merge/max`: the larger one stands.
+    Max,
+    /// `:db.merge/min`: the smaller one stands.
+    Min,
+    /// `:db.merge/sum`: what the local change added to what it replaced is added to what is in the log.
+    Sum,
+    /// `:db.merge/journal`: what is in the log stands, and the local value waits in the journal.
+    Journal,
+}
+
+impl Merge {
+    /// All policies.
+    pub const ALL: [Self; 6] = [Self::Last, Self::First, Self::Max, Self::Min, Self::Sum, Self::Journal];
+
+    /// The policy whose ident has this entid.
+    pub(crate) fn from_entid(entid: Entid) -> Option<Self> {
+        Self::ALL.into_iter().find(|m| m.entid() == entid)
+    }
+
+    const fn entid(self) -> Entid {
+        match self {
+            Self::Last => entids::MERGE_LAST,
+            Self::First => entids::MERGE_FIRST,
+            Self::Max => entids::MERGE_MAX,
+            Self::Min => entids::MERGE_MIN,
+            Self::Sum => entids::MERGE_SUM,
+            Self::Journal => entids::MERGE_JOURNAL,
+        }
+    }
+
+    /// The policy's name without namespace, such as `last`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Last => "last",
+            Self::First => "first",
+            Self::Max => "max",
+            Self::Min => "min",
+            Self::Sum => "sum",
+            Self::Journal => "journal",
+        }
+    }
+
+    /// Whether it makes sense of values of this type.
+    pub(crate) const fn fits(self, value_type: ValueType) -> bool {
+        match self {
+            Self::Last | Self::First | Self::Journal => true,
+            Self::Max | Self::Min => matches!(value_type, ValueType::Long | ValueType::Double | ValueType::Instant),
+            Self::Sum => matches!(value_type, ValueType::Long | ValueType::Double),
+        }
+    }
+}
+
 /// What is stated about an entity with schema attributes. It can be used as an attribute once its type and cardinality
 /// are stated.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -59,6 +118,7 @@ pub struct Attribute {
     component: bool,
     fulltext: bool,
     no_history: bool,
+    merge: Option<Merge>,
 }
 
 impl Attribute {
@@ -107,6 +167,11 @@ impl Attribute {
         self.no_history
     }
 
+    /// What becomes of a value that both sides of a merge changed, where that is stated; [`Merge::Last`] where it is not.
+    pub const fn merge(&self) -> Option<Merge> {
+        self.merge
+    }
+
     /// Whether type and cardinality are stated, so that facts may use it.
     pub const fn is_usable(&self) -> bool {
         self.value_type.is_some() && self.cardinality.is_some()
@@ -146,7 +211,7 @@ impl fmt::Display for Attribute {
                 f.write_str(word)?;
             }
         }
-        Ok(())
+        self.merge.map_or(Ok(()), |merge| write!(f, " merge-{}", merge.name()))
     }
 }
 
@@ -201,7 +266,7 @@ impl Schema {
     /// Whether a datom of this attribute says something about the schema or the idents.
     pub(crate) fn concerns(a: Entid) -> bool {
         use entids::*;
-        [IDENT, VALUE_TYPE, CARDINALITY, UNIQUE, INDEX, IS_COMPONENT, FULLTEXT, NO_HISTORY].contains(&a)
+        [IDENT, VALUE_TYPE, CARDINALITY, UNIQUE, INDEX, IS_COMPONENT, FULLTEXT, NO_HISTORY, MERGE].contains(&a)
     }
 
     /// Takes in what a datom states. Of a retraction only the removal is taken in: apply retractions before assertions.
@@ -227,6 +292,7 @@ impl Schema {
             entids::IS_COMPONENT => attribute.component = flag,
             entids::FULLTEXT => attribute.fulltext = flag,
             entids::NO_HISTORY => attribute.no_history = flag,
+            entids::MERGE => attribute.merge = named.and_then(Merge::from_entid),
             _ => {}
         }
         if attribute.is_empty() {

@@ -18,6 +18,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tolstoy_edn::Keyword;
 use tolstoy_env::Env;
 use tolstoy_proto::{ErrorBody, ErrorKind, Generation, LogState, TrnId};
 use tolstoy_store::{Entid, Pass, Store};
@@ -75,6 +76,8 @@ pub struct Options {
     pub max_waits: u32,
     /// The longest pause that the hub may ask for; where it asks for a longer one the sync ends.
     pub max_wait: Duration,
+    /// Attributes whose definition in the log stands where the store has another; the store's own is displaced.
+    pub theirs: Vec<Keyword>,
     /// Where what comes in is put aside when it is long; in memory where there is none. The store's own folder is good.
     pub spool_dir: Option<PathBuf>,
 }
@@ -90,6 +93,7 @@ impl Options {
             max_cuts: 3,
             max_waits: 5,
             max_wait: Duration::from_secs(60),
+            theirs: Vec::new(),
             spool_dir: None,
         }
     }
@@ -408,6 +412,7 @@ impl<T: Transport> Session<'_, T> {
             let incoming = (1..).zip(spool.read()?.skip(usize::try_from(same).unwrap_or(usize::MAX)));
             let rebased = pass.rebase(
                 root,
+                &options.theirs,
                 incoming.map(|(done, spooled)| {
                     if done % TELL_EVERY == 0 {
                         options.tell(Progress::Applied { done, of });

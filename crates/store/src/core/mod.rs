@@ -152,7 +152,7 @@ pub(crate) fn read_basis(sql: &Connection) -> Result<Option<Basis>> {
 
 fn read_schema(sql: &Connection) -> Result<Schema> {
     let mut schema = Schema::default();
-    let mut statement = sql.prepare("SELECT e, a, v, vt FROM datoms WHERE a IN (1, 7, 8, 9, 10, 11, 12, 13)")?;
+    let mut statement = sql.prepare("SELECT e, a, v, vt FROM datoms WHERE a IN (1, 7, 8, 9, 10, 11, 12, 13, 2000)")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let value = sqlite::read_value(row.get(3)?, row.get_ref(2)?)?;

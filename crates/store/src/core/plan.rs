@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::bootstrap::entids;
 use crate::core::sqlite::listed_in;
 use crate::core::{Failure, Refusal, Working};
-use crate::schema::{Attribute, Schema};
+use crate::schema::{Attribute, Merge, Schema};
 use crate::types::{Change, Entid, Value, ValueType};
 
 /// A change that alters the facts.
@@ -103,6 +103,21 @@ impl Working<'_> {
         }
         if new.fulltext() && new.value_type() != ValueType::String {
             return refuse("is full text, so its type must be :db.type/string");
+        }
+        if let Some(merge) = new.merge() {
+            if !new.is_one() {
+                return refuse("has a merge policy, so its cardinality must be :db.cardinality/one");
+            }
+            if !merge.fits(new.value_type()) {
+                let types = match merge {
+                    Merge::Sum => ":db.type/long or :db.type/double",
+                    _ => ":db.type/long, :db.type/double or :db.type/instant",
+                };
+                return refuse(&format!(
+                    "has the merge policy :db.merge/{}, so its type must be {types}",
+                    merge.name()
+                ));
+            }
         }
         let used = || -> Result<bool, Failure> {
             let listed = listed_in(old.indexed());

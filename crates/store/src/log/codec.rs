@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::bootstrap::{self, entids::TX_INSTANT};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::{Displaced, EntidRun, Overwrite, Reason, Transaction, Unbound};
+use crate::log::{Displaced, EntidRun, Overwrite, Reason, Stands, Transaction, Unbound};
 use crate::types::{Change, Double, Entid, Origin, Value, ValueType};
 
 /// What a transaction has beside its header and datoms.
@@ -41,7 +41,9 @@ pub(crate) fn size_bound<'c>(changes: impl Iterator<Item = &'c Change>) -> usize
 /// The version of the native chunks that hold the transaction: the least that can say it, so that older programs read
 /// whatever they can understand.
 pub fn version(transaction: &Transaction) -> u8 {
-    transaction.mentions().map(bootstrap::version_of).max().unwrap_or(1)
+    let built_ins = transaction.mentions().map(bootstrap::version_of).max().unwrap_or(1);
+    let by_policy = transaction.overwritten.iter().any(|o| o.stands != Stands::Local);
+    built_ins.max(if by_policy { 2 } else { 1 })
 }
 
 /// The transaction's payload.
@@ -216,12 +218,15 @@ impl Writer {
     fn overwrites(&mut self, overwritten: &[Overwrite]) {
         self.array(overwritten.len());
         for o in overwritten {
-            self.array(5);
+            self.array(if o.stands == Stands::Local { 5 } else { 6 });
             self.entid(o.e);
             self.entid(o.a);
             self.optional(o.base.as_ref());
             self.optional(o.incoming.as_ref());
             self.optional(Some(&o.local));
+            if let Stands::Instead(result) = &o.stands {
+                self.optional(result.as_ref());
+            }
         }
     }
 
@@ -392,12 +397,24 @@ impl<'b> Reader<'b> {
     }
 
     fn overwrites(&mut self) -> Result<Vec<Overwrite>> {
-        self.rows(5, |from| {
-            let (e, a) = (from.entid()?, from.entid()?);
-            let (base, incoming) = (from.optional()?, from.optional()?);
-            let local = from.optional()?.ok_or_else(|| malformed("an overwriting value is missing"))?;
-            Ok(Overwrite { e, a, base, incoming, local })
-        })
+        let len = self.array()?;
+        let mut overwritten = Vec::new();
+        for _ in 0..len {
+            let fields = self.array()?;
+            let (e, a) = (self.entid()?, self.entid()?);
+            let (base, incoming) = (self.optional()?, self.optional()?);
+            let local = self.optional()?.ok_or_else(|| malformed("an overwriting value is missing"))?;
+            let stands = match fields {
+                5 => Stands::Local,
+                6 => Stands::Instead(self.optional()?),
+                _ => return Err(malformed("an overwritten value of neither five nor six fields")),
+            };
+            if stands == Stands::Instead(Some(local.clone())) {
+                return Err(malformed("a local value that stands, as if another did"));
+            }
+            overwritten.push(Overwrite { e, a, base, incoming, local, stands });
+        }
+        Ok(overwritten)
     }
 
     fn displaced(&mut self) -> Result<Option<Displaced>> {

@@ -20,7 +20,7 @@ pub struct EntidRun {
     pub count: i64,
 }
 
-/// A cardinality-one value that both sides of a merge changed; the transaction that carries this set it to `local`.
+/// A cardinality-one value that both sides of a merge changed; the transaction that carries this re-applied the local one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overwrite {
     /// The entity.
@@ -31,8 +31,29 @@ pub struct Overwrite {
     pub base: Option<Value>,
     /// The value that the other side gave it, unless it retracted it.
     pub incoming: Option<Value>,
-    /// The value that stands now.
+    /// The value that the local side gave it.
     pub local: Value,
+    /// What the re-applied transaction left.
+    pub stands: Stands,
+}
+
+impl Overwrite {
+    /// The value that the transaction left, if it left one.
+    pub const fn result(&self) -> Option<&Value> {
+        match &self.stands {
+            Stands::Local => Some(&self.local),
+            Stands::Instead(value) => value.as_ref(),
+        }
+    }
+}
+
+/// Which value stands of those that both sides of a merge gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stands {
+    /// The local one.
+    Local,
+    /// By the attribute's merge policy this one, or none.
+    Instead(Option<Value>),
 }
 
 /// Why a change was displaced.
@@ -137,7 +158,7 @@ impl Transaction {
         let displaced = self.displaced.iter().flat_map(|d| &d.changes);
         let stated = self.changes.iter().chain(self.said.iter().flatten()).chain(displaced);
         let values = |o: &'_ Overwrite| {
-            [o.base.as_ref(), o.incoming.as_ref(), Some(&o.local)].map(|v| v.and_then(Value::as_ref_entid))
+            [o.base.as_ref(), o.incoming.as_ref(), Some(&o.local), o.result()].map(|v| v.and_then(Value::as_ref_entid))
         };
         let overwritten =
             self.overwritten.iter().flat_map(move |o| [Some(o.e), Some(o.a)].into_iter().chain(values(o)));

@@ -22,6 +22,8 @@ use crate::core::Working;
 use crate::error::Result;
 use crate::log::read::{self, Timeline};
 use crate::log::{EntidRun, Transaction};
+use crate::rebase::Side;
+use crate::rebase::definitions::Local;
 use crate::schema::{Schema, Unique};
 use crate::types::{Change, Entid, Value};
 
@@ -71,7 +73,7 @@ impl Images {
 
     /// Whether the entity existed at the root, and so is itself on both sides.
     pub(super) fn is_old(&self, e: Entid) -> bool {
-        if e.is_tx() { e <= self.root } else { e < self.root_next }
+        is_old(e, self.root, self.root_next)
     }
 
     /// The entity's image, if it is known by now.
@@ -143,16 +145,22 @@ impl Images {
     /// Reads all local changes once and settles what can be settled before any is re-applied: what main
     /// already has by origin, and which entities are one with an entity of main because they take, anywhere in
     /// the local changes, an identity that main has given, and that no local change took away before.
-    pub(super) fn look_ahead(&mut self, working: &Working<'_>, side: Timeline, local_schema: &Schema) -> Result<()> {
+    ///
+    /// Gives the definitions that they make.
+    pub(super) fn look_ahead(&mut self, working: &Working<'_>, side: &Side<'_>) -> Result<Local> {
         let mut identities = Identities::default();
-        let mut batches = Batches::new(side, self.root);
+        let mut definitions = Local::default();
+        let mut batches = Batches::new(side.timeline, self.root);
         while let Some(batch) = batches.next(working.sql)? {
             for local in batch {
-                self.look_at(working, local, local_schema, &mut identities)?;
+                if local.displaced.is_none() {
+                    definitions.take_in(self, &local);
+                }
+                self.look_at(working, local, side.schema, &mut identities)?;
             }
         }
         while self.unify(working, &mut identities)? {}
-        Ok(())
+        Ok(definitions)
     }
 
     fn look_at(
@@ -231,6 +239,11 @@ impl Images {
         let given = working.asserted(holder, a, &v)?.is_some_and(|tx| tx > self.root);
         Ok(given.then_some(holder))
     }
+}
+
+/// Whether an entity existed at the root.
+pub(super) fn is_old(e: Entid, root: Entid, root_next: Entid) -> bool {
+    if e.is_tx() { e <= root } else { e < root_next }
 }
 
 /// The birth of a change's own transaction entity.

@@ -6,29 +6,70 @@ use crate::bootstrap::{self, entids::TX_INSTANT};
 use crate::core::{Failure, Header, LAST_INSTANT, Plan, Working};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::codec::Extra;
+use crate::log::read::Timeline;
 use crate::log::{EntidRun, Transaction, read};
-use crate::types::{Entid, Value};
+use crate::rebase::definitions::{AllMade, note_made};
+use crate::rebase::images::{Batches, is_old};
+use crate::types::{Change, Entid, Value};
 
-/// What the incoming transactions of a merge did that the re-applied local ones must know.
-#[derive(Debug, Default)]
+/// What the incoming transactions of a merge did that the re-applied local ones must know. It grows with what local changes
+/// mention, and not with all that came in.
+#[derive(Debug)]
 pub(super) struct Seen {
-    /// Cardinality-one values that they changed, each with the value at the root.
+    root: Entid,
+    root_next: Entid,
+    /// Attributes of entities of the root that local changes state something about.
+    stated: HashSet<(Entid, Entid)>,
+    /// Entities of the root that they mention.
+    mentioned: HashSet<Entid>,
+    /// Cardinality-one values among these that came in changed, each with the value at the root; and values that came in and went again, of
+    /// entities that are newer.
     pub(super) changed: HashMap<(Entid, Entid), Option<Value>>,
-    /// Entities of which they retracted something.
+    /// Entities of which something was retracted: of those that are mentioned, and of newer ones.
     pub(super) retracted: HashSet<Entid>,
+    /// Attributes that came in, as they were made.
+    pub(super) made: AllMade,
 }
 
 impl Seen {
-    fn take_in(&mut self, working: &Working<'_>, plan: &Plan) {
+    /// Reads what the local changes, which are on a side timeline, mention.
+    pub(super) fn new(working: &Working<'_>, side: Timeline, root: Entid, root_next: Entid) -> Result<Self> {
+        let (stated, mentioned) = (HashSet::new(), HashSet::new());
+        let (changed, retracted, made) = (HashMap::new(), HashSet::new(), HashMap::new());
+        let mut seen = Self { root, root_next, stated, mentioned, changed, retracted, made };
+        let mut batches = Batches::new(side, root);
+        while let Some(batch) = batches.next(working.sql)? {
+            for change in batch.iter().filter(|t| t.displaced.is_none()).flat_map(Transaction::statement) {
+                if seen.is_old(change.e) {
+                    seen.stated.insert((change.e, change.a));
+                }
+                let mentioned = [Some(change.e), change.v.as_ref_entid()].into_iter().flatten();
+                seen.mentioned.extend(mentioned.filter(|e| is_old(*e, root, root_next)));
+            }
+        }
+        Ok(seen)
+    }
+
+    fn is_old(&self, e: Entid) -> bool {
+        is_old(e, self.root, self.root_next)
+    }
+
+    fn take_in(&mut self, working: &Working<'_>, transaction: &Transaction, plan: &Plan) {
         let schema = plan.schema.as_ref().unwrap_or(&working.schema);
         for change in plan.effects.iter().map(|x| &x.change).filter(|c| c.a != TX_INSTANT) {
-            if !change.added {
+            let (place, is_new) = ((change.e, change.a), !self.is_old(change.e));
+            if !change.added && (is_new || self.mentioned.contains(&change.e)) {
                 self.retracted.insert(change.e);
             }
-            if schema.attribute(change.a).is_some_and(|d| d.is_one()) {
+            let counts = if is_new { !change.added } else { self.stated.contains(&place) };
+            if counts && schema.attribute(change.a).is_some_and(|d| d.is_one()) {
                 // Retractions come first among the effects on one attribute, so the first to arrive tells the base.
-                self.changed.entry((change.e, change.a)).or_insert_with(|| (!change.added).then(|| change.v.clone()));
+                self.changed.entry(place).or_insert_with(|| (!change.added).then(|| change.v.clone()));
             }
+        }
+        if plan.schema.is_some() {
+            let new: Vec<Change> = transaction.changes.iter().filter(|c| !self.is_old(c.e)).cloned().collect();
+            note_made(&mut self.made, transaction.tx, &new, schema);
         }
     }
 }
@@ -36,12 +77,7 @@ impl Seen {
 impl Working<'_> {
     /// Applies an incoming transaction. Every datom of it must do what it says on the facts as they are, since the
     /// store that wrote it had the same; so a damaged or forged log is noticed at once.
-    pub(super) fn apply_incoming(
-        &mut self,
-        transaction: &Transaction,
-        merging: bool,
-        seen: &mut Seen,
-    ) -> Result<Entid> {
+    pub(super) fn apply_incoming(&mut self, transaction: &Transaction, seen: Option<&mut Seen>) -> Result<Entid> {
         let tx = transaction.tx;
         let damaged = |why: &str| Error::damaged(format!("the log's transaction {tx} does not fit: {why}"));
         if tx != self.next_tx() {
@@ -69,8 +105,8 @@ impl Working<'_> {
         if !plan.effects.iter().map(|x| &x.change).eq(&transaction.changes) {
             return Err(damaged("a datom asserts what is true already, or retracts what is not"));
         }
-        if merging {
-            seen.take_in(self, &plan);
+        if let Some(seen) = seen {
+            seen.take_in(self, transaction, &plan);
         }
         let extra = Extra {
             entids: transaction.entids.clone(),

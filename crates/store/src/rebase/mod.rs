@@ -5,11 +5,14 @@
 //! where all of it was true already, or a carrier where it cannot make sense any more. The rules are in `docs/sync.md`.
 
 mod carry;
+mod definitions;
 mod images;
 mod incoming;
+mod policy;
 mod reapply;
 
 use rusqlite::{Connection, OptionalExtension};
+use tolstoy_edn::Keyword;
 use uuid::Uuid;
 
 use crate::core::Working;
@@ -54,7 +57,8 @@ pub struct Rebased {
     pub side: Option<Timeline>,
     /// Local changes that became transactions with facts.
     pub reapplied: u64,
-    /// Local changes all of which was true already.
+    /// Local changes that became transactions without facts: all of it was true already, or a merge policy left standing
+    /// what is in the log.
     pub empty: u64,
     /// Local changes that main already had under their origin.
     pub known: u64,
@@ -64,7 +68,7 @@ pub struct Rebased {
     pub carried: u64,
     /// Entities that local changes had allocated and that have another number now: from, to.
     pub renamed: Vec<(Entid, Entid)>,
-    /// Cardinality-one values that both sides had changed, and that the local ones now replace.
+    /// Cardinality-one values that both sides had changed, and what stands now.
     pub overwritten: Vec<Overwrite>,
 }
 
@@ -77,6 +81,8 @@ struct Side<'s> {
     root_next: Entid,
     /// The schema at the end of them.
     schema: &'s Schema,
+    /// Attributes whose local definition gives way where the log has another.
+    theirs: &'s [Keyword],
 }
 
 /// A store inside one pass of a synchroniser.
@@ -178,12 +184,13 @@ impl Pass<'_, '_> {
     }
 
     /// Makes main the history up to `root`, then `incoming` exactly as sent, then the local changes above `root` again.
-    /// Without local changes nothing is moved and this is a fast-forward.
+    /// Without local changes nothing is moved and this is a fast-forward. Where both sides defined an attribute of `theirs`, and
+    /// differently, the log's definition stands, and the local one is displaced with all that depends on it.
     ///
     /// # Errors
     /// `Damaged` where an incoming transaction does not fit the ones before it; `Definitions` where both sides defined
-    /// one attribute in ways that contradict; what `incoming` yields; failures of the file. The pass must fail then.
-    pub fn rebase<I, E>(&mut self, root: Entid, incoming: I) -> Result<Rebased, E>
+    /// an attribute beside `theirs` in ways that contradict; what `incoming` yields; failures of the file. The pass must fail then.
+    pub fn rebase<I, E>(&mut self, root: Entid, theirs: &[Keyword], incoming: I) -> Result<Rebased, E>
     where
         I: IntoIterator<Item = Result<(Transaction, Position), E>>,
         E: From<Error>,
@@ -192,17 +199,20 @@ impl Pass<'_, '_> {
         let local_schema = self.working.schema.clone();
         let root_next = self.working.next_entid_at(root).map_err(E::from)?;
         rebased.side = self.working.rewind(root).map_err(|f| E::from(f.into()))?;
-        let mut seen = incoming::Seen::default();
+        let mut seen = match rebased.side {
+            Some(timeline) => Some(incoming::Seen::new(self.working, timeline, root, root_next).map_err(E::from)?),
+            None => None,
+        };
         for item in incoming {
             let (transaction, position) = item?;
-            let tx = self.working.apply_incoming(&transaction, rebased.side.is_some(), &mut seen).map_err(E::from)?;
+            let tx = self.working.apply_incoming(&transaction, seen.as_mut()).map_err(E::from)?;
             self.set_position(tx, position).map_err(E::from)?;
             rebased.applied += 1;
             rebased.applied_datoms += transaction.changes.len() as u64;
         }
-        if let Some(timeline) = rebased.side {
-            let side = Side { timeline, root, root_next, schema: &local_schema };
-            reapply::reapply(self.working, side, seen, &mut rebased).map_err(E::from)?;
+        if let (Some(timeline), Some(seen)) = (rebased.side, seen) {
+            let side = Side { timeline, root, root_next, schema: &local_schema, theirs };
+            reapply::reapply(self.working, &side, seen, &mut rebased).map_err(E::from)?;
         }
         Ok(rebased)
     }

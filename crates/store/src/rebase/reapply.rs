@@ -5,31 +5,43 @@ use std::sync::Arc;
 
 use crate::bootstrap::entids::TX_INSTANT;
 use crate::core::{Failure, Header, Plan, Refusal, Working};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::log::codec::Extra;
-use crate::log::{Displaced, Overwrite, Reason, Transaction, read};
+use crate::log::{Displaced, Overwrite, Reason, Stands, Transaction, read};
+use crate::rebase::definitions::{AllMade, GivenUp, Local, give_way};
 use crate::rebase::images::{Batches, Birth, Image, Images, own_birth};
 use crate::rebase::incoming::Seen;
+use crate::rebase::policy::{Contest, Decided};
 use crate::rebase::{DisplacedChange, Rebased, Side, carry};
-use crate::schema::{Schema, Unique};
+use crate::schema::Unique;
 use crate::types::{Change, Entid, Value};
 
 /// Why a change is displaced.
+#[derive(Debug)]
 pub(super) struct Why {
     pub(super) reason: Reason,
     pub(super) detail: String,
 }
 
 /// One merge in progress.
-struct Merge<'m, 'c> {
-    working: &'m mut Working<'c>,
-    images: Images,
+pub(super) struct InProgress<'m, 'c> {
+    pub(super) working: &'m mut Working<'c>,
+    pub(super) images: Images,
+    pub(super) root: Entid,
+    /// The last transaction that came in.
+    pub(super) incoming_end: Entid,
     /// Cardinality-one values that came in, with the value at the root.
-    changed: HashMap<(Entid, Entid), Option<Value>>,
+    pub(super) changed: HashMap<(Entid, Entid), Option<Value>>,
+    /// What came in and meets local changes, for attributes with a merge policy; `None` where nothing does.
+    pub(super) contests: HashMap<(Entid, Entid), Option<Contest>>,
     /// Cardinality-one values that local changes have set by now.
     replaced: HashSet<(Entid, Entid)>,
     /// Entities that the incoming side deleted whole.
     deleted: HashSet<Entid>,
+    /// Local transactions whose definitions gave way.
+    gave_way: HashMap<Entid, Why>,
+    /// What the log's definition of an attribute said when it was made, by the local transaction that made the same attribute.
+    restated: HashMap<Entid, Vec<Change>>,
     rebased: &'m mut Rebased,
 }
 
@@ -40,18 +52,43 @@ enum Rewritten {
 }
 
 /// Re-applies the local changes of `side`, in order, on main as the incoming transactions left it.
-pub(super) fn reapply(working: &mut Working<'_>, side: Side<'_>, seen: Seen, rebased: &mut Rebased) -> Result<()> {
-    let mut images = Images::new(side.root, side.root_next);
-    images.look_ahead(working, side.timeline, side.schema)?;
-    check_definitions(working, &images, side.schema)?;
-    let Seen { changed, retracted } = seen;
+pub(super) fn reapply(working: &mut Working<'_>, side: &Side<'_>, seen: Seen, rebased: &mut Rebased) -> Result<()> {
+    let mut given_up = GivenUp::default();
+    let (images, local) = loop {
+        let mut images = Images::new(side.root, side.root_next);
+        for (e, birth) in &given_up.attributes {
+            images.set(*e, Image::None(*birth));
+        }
+        let local = images.look_ahead(working, side)?;
+        // Who an entity is may depend on an attribute that gives way.
+        if !give_way(working, &images, side, &seen.made, &local, &mut given_up)? {
+            break (images, local);
+        }
+    };
+    let Seen { changed, retracted, made, .. } = seen;
     let mut deleted = HashSet::new();
     for e in retracted {
         if !working.exists(e)? {
             deleted.insert(e);
         }
     }
-    let mut merge = Merge { working, images, changed, replaced: HashSet::new(), deleted, rebased };
+    let (root, incoming_end) = (side.root, working.basis.tx);
+    let restated = restated(&images, &local, made);
+    let (contests, replaced) = (HashMap::new(), HashSet::new());
+    let gave_way = given_up.makers;
+    let mut merge = InProgress {
+        working,
+        images,
+        root,
+        incoming_end,
+        changed,
+        contests,
+        replaced,
+        deleted,
+        gave_way,
+        restated,
+        rebased,
+    };
     let mut batches = Batches::new(side.timeline, side.root);
     while let Some(batch) = batches.next(merge.working.sql)? {
         for local in &batch {
@@ -62,24 +99,21 @@ pub(super) fn reapply(working: &mut Working<'_>, side: Side<'_>, seen: Seen, reb
     Ok(())
 }
 
-/// An attribute that both sides defined above the root must mean the same to both.
-fn check_definitions(working: &Working<'_>, images: &Images, local_schema: &Schema) -> Result<()> {
-    for (local, ours) in local_schema.attributes() {
-        let Some(Image::Is(main)) = images.get(local).filter(|_| images.is_unified(local)) else { continue };
-        let Some(theirs) = working.schema.attribute(main).filter(|theirs| theirs.contradicts(ours)) else { continue };
-        let name = working.schema.name(main);
-        return Err(Error::new(
-            ErrorKind::Definitions,
-            format!(
-                "both sides defined the attribute {name}, and differently: here it is {ours}, in the log it is {theirs}; \
-                 nothing was changed"
-            ),
-        ));
+/// What the log's definitions said when they were made, by the local transactions that made the same attributes, in order.
+fn restated(images: &Images, local: &Local, mut incoming: AllMade) -> HashMap<Entid, Vec<Change>> {
+    let mut restated: HashMap<Entid, Vec<Change>> = HashMap::new();
+    for (e, made) in &local.made {
+        if let Some(Image::Is(main)) = images.get(*e).filter(|_| images.is_unified(*e))
+            && let Some(theirs) = incoming.remove(&main)
+        {
+            restated.entry(made.tx).or_default().extend(theirs.said);
+        }
     }
-    Ok(())
+    restated.values_mut().for_each(|said| said.sort());
+    restated
 }
 
-impl Merge<'_, '_> {
+impl InProgress<'_, '_> {
     fn one(&mut self, local: &Transaction) -> Result<()> {
         if read::by_origin(self.working.sql, local.origin.id)?.is_some() {
             self.rebased.known += 1;
@@ -92,6 +126,9 @@ impl Merge<'_, '_> {
             self.images.set(local.tx, Image::Is(tx));
             self.rebased.carried += 1;
             return Ok(());
+        }
+        if let Some(why) = self.gave_way.remove(&local.tx) {
+            return self.displace(local, why);
         }
         match self.attempt(local)? {
             None => Ok(()),
@@ -132,19 +169,26 @@ impl Merge<'_, '_> {
         changes.dedup();
         let said = changes.clone();
         self.leave_out_gone(&mut changes)?;
+        if let Some(theirs) = self.restated.get(&local.tx) {
+            // What the log's definition said too, it has said; if it is not so any more, it was altered since.
+            changes.retain(|c| theirs.binary_search(c).is_err());
+        }
+        let before = self.overwritten_before(local);
+        let decided = match self.decide(&said, &before)? {
+            Ok(decided) => decided,
+            Err(why) => return Ok(Some(why)),
+        };
+        changes.retain(|c| !decided.values.contains_key(&(c.e, c.a)));
+        changes.extend(decided.values.iter().filter_map(|((e, a), v)| Some(Change::add(*e, *a, v.clone()?))));
         let instant = self.working.instant_for(local.origin.authored);
         changes.push(Change::add(self.working.next_tx(), TX_INSTANT, Value::Instant(instant)));
         let plan = match self.working.plan(changes, fresh) {
             Ok(plan) => plan,
             Err(failure) => return self.why(failure).map(Some),
         };
-        let (mut overwritten, replaced) = self.overwrites(&plan, &said);
-        let mut all_overwritten = self.overwritten_before(local);
-        // What an earlier merge recorded, and main has by now, is the same overwrite.
-        let recorded =
-            |o: &Overwrite| all_overwritten.iter().any(|b| (b.e, b.a, &b.incoming) == (o.e, o.a, &o.incoming));
-        overwritten.retain(|o| !recorded(o));
-        all_overwritten.extend_from_slice(&overwritten);
+        let (mut overwritten, replaced) = self.overwrites(&plan, &said, &decided);
+        overwritten.extend(decided.overwritten);
+        let (all_overwritten, news) = recorded(before, overwritten);
         let facts = plan.effects.len() - 1;
         let own = (self.working.next_tx(), TX_INSTANT);
         let done = plan.effects.iter().map(|x| &x.change).filter(|c| (c.e, c.a) != own);
@@ -156,7 +200,7 @@ impl Merge<'_, '_> {
             return self.why(failure).map(Some);
         }
         self.replaced.extend(replaced);
-        self.rebased.overwritten.extend(overwritten);
+        self.rebased.overwritten.extend(news);
         if facts == 0 {
             self.rebased.empty += 1;
         } else {
@@ -234,30 +278,34 @@ impl Merge<'_, '_> {
 
     /// Values that both sides changed and that this plan sets, and their places: what the plan retracts and the change
     /// did not say was set by the other side, or kept by it where a local change that retracted it was displaced.
-    fn overwrites(&self, plan: &Plan, said: &[Change]) -> (Vec<Overwrite>, Vec<(Entid, Entid)>) {
+    fn overwrites(&self, plan: &Plan, said: &[Change], decided: &Decided) -> (Vec<Overwrite>, Vec<(Entid, Entid)>) {
         let schema = plan.schema.as_ref().unwrap_or(&self.working.schema);
         let mut overwritten = Vec::new();
         let mut replaced = Vec::new();
         for group in plan.effects.chunk_by(|x, y| (x.change.e, x.change.a) == (y.change.e, y.change.a)) {
             let Some(Change { e, a, v, .. }) = group.iter().map(|x| &x.change).find(|c| c.added) else { continue };
-            if schema.attribute(*a).is_none_or(|d| !d.is_one()) || self.replaced.contains(&(*e, *a)) {
+            let place = (*e, *a);
+            if schema.attribute(*a).is_none_or(|d| !d.is_one())
+                || self.replaced.contains(&place)
+                || decided.values.contains_key(&place)
+            {
                 continue;
             }
-            // The local side took a joined entity for a new one, which has no value at the root.
-            let root = if self.images.is_joined(*e) { Some(&None) } else { self.changed.get(&(*e, *a)) };
-            let retracted = || group.iter().map(|x| &x.change).filter(|c| !c.added);
+            let retracted = || group.iter().filter(|x| !x.change.added);
             let mut entry = |base: Option<Value>, incoming: Option<Value>| {
-                overwritten.push(Overwrite { e: *e, a: *a, base, incoming, local: v.clone() });
+                let (local, stands) = (v.clone(), Stands::Local);
+                overwritten.push(Overwrite { e: *e, a: *a, base, incoming, local, stands });
             };
-            for gone in retracted().filter(|c| said.binary_search(c).is_err()) {
-                entry(root.map_or_else(|| Some(gone.v.clone()), Clone::clone), Some(gone.v.clone()));
+            for gone in retracted().filter(|x| said.binary_search(&x.change).is_err()) {
+                let now = (gone.change.v.clone(), gone.was.unwrap_or(self.root));
+                entry(self.base_of(*e, *a, Some(&now)), Some(now.0));
             }
-            if let Some(Some(base)) = root
-                && retracted().next().is_none()
+            if retracted().next().is_none()
+                && let Some(base) = self.base_of(*e, *a, None)
             {
-                entry(Some(base.clone()), None);
+                entry(Some(base), None);
             }
-            replaced.push((*e, *a));
+            replaced.push(place);
         }
         (overwritten, replaced)
     }
@@ -271,7 +319,11 @@ impl Merge<'_, '_> {
         let value = |v: &Value| v.as_ref_entid().map_or_else(|| Some(v.clone()), |e| is(e).map(Value::Ref));
         let moved = |o: &Overwrite| {
             let (base, incoming) = (o.base.as_ref().and_then(value), o.incoming.as_ref().and_then(value));
-            Some(Overwrite { e: is(o.e)?, a: is(o.a)?, base, incoming, local: value(&o.local)? })
+            let stands = match &o.stands {
+                Stands::Local => Stands::Local,
+                Stands::Instead(result) => Stands::Instead(result.as_ref().and_then(value)),
+            };
+            Some(Overwrite { e: is(o.e)?, a: is(o.a)?, base, incoming, local: value(&o.local)?, stands })
         };
         local.overwritten.iter().filter_map(moved).collect()
     }
@@ -316,4 +368,26 @@ impl Merge<'_, '_> {
             Extra { entids: self.images.runs(local), overwritten: Vec::new(), displaced: Some(displaced), said: None };
         Ok(self.working.write(&Header { instant, origin: local.origin, extra }, plan)?)
     }
+}
+
+/// What a change overwrote in all merges, and what of it is news: what an earlier merge recorded, and main has by now, is the same
+/// overwrite.
+fn recorded(mut before: Vec<Overwrite>, now: Vec<Overwrite>) -> (Vec<Overwrite>, Vec<Overwrite>) {
+    let place = |o: &Overwrite| (o.e, o.a, o.incoming.clone());
+    let mut news = Vec::new();
+    for overwrite in now {
+        match before.iter_mut().find(|b| place(b) == place(&overwrite)) {
+            // The policy was another then.
+            Some(same) if same.local == overwrite.local && same.stands != overwrite.stands => {
+                same.stands = overwrite.stands;
+                news.push(same.clone());
+            }
+            Some(_) => {}
+            None => {
+                news.push(overwrite.clone());
+                before.push(overwrite);
+            }
+        }
+    }
+    (before, news)
 }

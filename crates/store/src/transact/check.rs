@@ -10,7 +10,7 @@ use super::scalar::scalar;
 use crate::bootstrap::entids;
 use crate::core::Working;
 use crate::error::{Error, ErrorKind, Result};
-use crate::schema::{Attribute, Cardinality, Unique};
+use crate::schema::{Attribute, Cardinality, Merge, Unique};
 use crate::types::{Change, Entid, Value, ValueType};
 
 /// A change that a form asks for, with provisional entids, and the place of the form.
@@ -213,6 +213,7 @@ impl<'f> Checker<'f, '_> {
                 (Cardinality::from_entid(to).is_some(), ":db.cardinality/one or :db.cardinality/many")
             }
             entids::UNIQUE => (Unique::from_entid(to).is_some(), ":db.unique/value or :db.unique/identity"),
+            entids::MERGE => (Merge::from_entid(to).is_some(), ":db.merge/last or another of :db.merge"),
             _ => return Ok(()),
         };
         if means_something {

@@ -185,6 +185,7 @@ fn defining(a: &Form) -> Option<Entid> {
         "isComponent" => entids::IS_COMPONENT,
         "fulltext" => entids::FULLTEXT,
         "noHistory" => entids::NO_HISTORY,
+        "merge" => entids::MERGE,
         _ => return None,
     })
 }

@@ -11,6 +11,7 @@ mod fuzzed;
 mod lookup_refs;
 mod model;
 mod nested;
+mod policies;
 mod query;
 mod query_errors;
 mod query_model;

@@ -1,5 +1,6 @@
 //! The rebase primitive, between stores that share a log in memory.
 
+use tolstoy_edn::Keyword;
 use tolstoy_store::{Entid, Error, ErrorKind, Position, Reason, Rebased, Store, Timeline, Transaction, Value};
 use uuid::Uuid;
 
@@ -22,12 +23,19 @@ pub(crate) fn main_of(store: &Store) -> Vec<Transaction> {
 
 impl Log {
     pub(crate) fn try_sync(&mut self, store: &mut Store) -> Result<Rebased, Error> {
+        self.try_sync_with(store, &[])
+    }
+
+    pub(crate) fn try_sync_with(&mut self, store: &mut Store, theirs: &[Keyword]) -> Result<Rebased, Error> {
         let main = main_of(store);
         let same = main.iter().zip(&self.0).take_while(|(x, y)| x == y).count();
         let root = Entid::TX0.plus(same as i64);
         let incoming: Vec<Result<_, Error>> = self.0[same..].iter().map(|t| Ok((t.clone(), POSITION))).collect();
-        let rebased =
-            if incoming.is_empty() { Rebased::default() } else { store.pass(|pass| pass.rebase(root, incoming))? };
+        let rebased = if incoming.is_empty() {
+            Rebased::default()
+        } else {
+            store.pass(|pass| pass.rebase(root, theirs, incoming))?
+        };
         self.0 = main_of(store);
         Ok(rebased)
     }

@@ -1,6 +1,6 @@
 //! Merges that go wrong easily, one by one. The oracle judges each of them as well.
 
-use tolstoy_store::{Change, Entid, ErrorKind, Overwrite, Reason, Value};
+use tolstoy_store::{Change, Entid, ErrorKind, Overwrite, Reason, Stands, Value};
 use tolstoy_sync::{Error, Outcome};
 
 use crate::lab::Lab;
@@ -86,8 +86,14 @@ fn a_value_that_both_sides_set_is_the_later_ones_and_the_log_says_so() {
     lab.sync(1);
     let report = lab.sync(2);
     let e = Entid::USER0.plus(8);
-    let overwrite =
-        Overwrite { e, a: lab.entid(1, ":u/age"), base: Some(long(1)), incoming: Some(long(2)), local: long(3) };
+    let overwrite = Overwrite {
+        e,
+        a: lab.entid(1, ":u/age"),
+        base: Some(long(1)),
+        incoming: Some(long(2)),
+        local: long(3),
+        stands: Stands::Local,
+    };
     assert_eq!(report.passes[0].rebased.as_ref().unwrap().overwritten, std::slice::from_ref(&overwrite));
     lab.rest();
     assert_eq!(lab.became(1, &second).overwritten, [overwrite]);
@@ -324,7 +330,10 @@ fn values_on_transactions_are_not_overwritten_in_silence() {
     lab.rest();
     let overwritten = lab.became(1, &change).overwritten;
     let a = lab.entid(1, ":u/age");
-    assert_eq!(overwritten, [Overwrite { e: tx, a, base: Some(long(1)), incoming: Some(long(2)), local: long(3) }]);
+    assert_eq!(
+        overwritten,
+        [Overwrite { e: tx, a, base: Some(long(1)), incoming: Some(long(2)), local: long(3), stands: Stands::Local }]
+    );
 }
 
 /// What was taken for a new entity is an old one: its old value was nobody's intention to replace.
@@ -336,7 +345,7 @@ fn a_unified_entitys_old_value_is_not_overwritten_in_silence() {
     lab.sync(1);
     lab.rest();
     let (e, a) = (Entid::USER0.plus(8), lab.entid(1, ":u/age"));
-    let overwrite = Overwrite { e, a, base: None, incoming: Some(long(28)), local: long(30) };
+    let overwrite = Overwrite { e, a, base: None, incoming: Some(long(28)), local: long(30), stands: Stands::Local };
     assert_eq!(lab.became(1, &change).overwritten, [overwrite]);
 }
 

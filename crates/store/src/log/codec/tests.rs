@@ -28,8 +28,22 @@ fn whole() -> Transaction {
         origin: Origin { id: uuid(1), device: uuid(2), authored: Instant::from_micros(1_000_000) },
         entids: vec![EntidRun { authored: Entid::new(65536), current: Entid::new(65538), count: 2 }],
         overwritten: vec![
-            Overwrite { e, a, base: None, incoming: Some(Value::Long(5)), local: Value::Long(-6) },
-            Overwrite { e, a, base: Some(Value::Boolean(true)), incoming: None, local: Value::Boolean(false) },
+            Overwrite {
+                e,
+                a,
+                base: None,
+                incoming: Some(Value::Long(5)),
+                local: Value::Long(-6),
+                stands: Stands::Local,
+            },
+            Overwrite {
+                e,
+                a,
+                base: Some(Value::Boolean(true)),
+                incoming: None,
+                local: Value::Boolean(false),
+                stands: Stands::Local,
+            },
         ],
         displaced: Some(Displaced {
             reason: Reason::Depends,
@@ -192,6 +206,27 @@ fn the_version_is_the_least_that_can_say_it() {
     assert_eq!(mention(push, Change::add(e, Entid::new(7001), Value::Long(1))), 7);
 }
 
+/// Version 2: an overwritten value where another than the local one stands.
+#[test]
+fn an_overwritten_value_that_does_not_stand_has_these_bytes() {
+    let instead = |value: Option<i64>| {
+        let mut transaction = whole();
+        transaction.overwritten[0].stands = Stands::Instead(value.map(Value::Long));
+        transaction
+    };
+    for (value, bytes) in
+        [(Some(5), "96 ce00010000 64 c0 921905 9219fa 921905"), (None, "96 ce00010000 64 c0 921905 9219fa c0")]
+    {
+        let transaction = instead(value);
+        assert_eq!(with("95 ce00010000 64 c0 921905 9219fa", bytes).unwrap(), transaction);
+        assert_eq!(decode(&encode(&transaction)).unwrap(), transaction);
+        assert_eq!(version(&transaction), 2);
+    }
+    for bytes in ["96 ce00010000 64 c0 921905 9219fa 9219fa", "97 ce00010000 64 c0 921905 9219fa c0 c0"] {
+        assert_eq!(with("95 ce00010000 64 c0 921905 9219fa", bytes).unwrap_err().kind(), ErrorKind::Damaged);
+    }
+}
+
 #[test]
 fn operations_need_a_newer_version() {
     let error = with("ce001e8480 c3 90 92", "ce001e8480 c3 91c0 92").unwrap_err();
@@ -232,8 +267,10 @@ prop_compose! {
 
 prop_compose! {
     fn overwrites()(e in entids(), a in entids(), base in prop::option::of(values()),
-                    incoming in prop::option::of(values()), local in values()) -> Overwrite {
-        Overwrite { e, a, base, incoming, local }
+                    incoming in prop::option::of(values()), local in values(),
+                    instead in prop::option::of(prop::option::of(values()))) -> Overwrite {
+        let instead = instead.filter(|v| v.as_ref() != Some(&local));
+        Overwrite { e, a, base, incoming, local, stands: instead.map_or(Stands::Local, Stands::Instead) }
     }
 }
 
