@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use tolstoy_edn::Keyword;
 use tolstoy_hub::auth::{Rights, TokenId};
 use tolstoy_proto::{Fingerprint, LogId};
 
@@ -348,10 +349,20 @@ pub(crate) struct Sync {
     /// The log's UUID, or `new` [default: the one of the last sync]
     #[arg(value_name = "LOG-UUID", requires = "url")]
     pub(crate) log: Option<String>,
+    /// Where both sides defined this attribute, and differently, let the log's definition stand: this store's own, and all that
+    /// depends on it, is displaced. May stand several times
+    #[arg(long, value_name = ":ATTR", value_parser = attribute)]
+    pub(crate) theirs: Vec<Keyword>,
     #[command(flatten)]
     pub(crate) access: Access,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+/// The keyword that names an attribute.
+fn attribute(text: &str) -> Result<Keyword, String> {
+    let keyword = text.strip_prefix(':').and_then(Keyword::parse);
+    keyword.ok_or_else(|| format!("{text:?} is no attribute's name, such as :person/name"))
 }
 
 /// What it takes to speak to a closed hub.

@@ -22,7 +22,8 @@ pub enum ErrorKind {
     Storage,
     /// What is stored contradicts itself: restore it, or sync it anew.
     Damaged,
-    /// Two sides defined one attribute in ways that contradict: give one of them another name. Nothing was changed.
+    /// Two sides defined one attribute in ways that contradict: let the log's definition stand (`theirs` of
+    /// [`Pass::rebase`](crate::Pass::rebase)), or give the local attribute another name. Nothing was changed.
     Definitions,
     /// What was asked is more than a store can hold.
     Full,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value as Json;
 use tolstoy_env::Env;
-use tolstoy_store::{Displaced, Entid, Overwrite, Schema, Timeline, Transaction};
+use tolstoy_store::{Displaced, Entid, Overwrite, Schema, Stands, Timeline, Transaction};
 
 use crate::commands::Db;
 use crate::error::{Failure, Kind};
@@ -146,7 +146,7 @@ impl Printer<'_> {
         facts::list(ui, schema, t.facts().map(|c| (c.e, c.a, &c.v, c.added)))?;
         for o in &t.overwritten {
             let text = overwritten(schema, o);
-            let text = ui.paint(WARN, format!("  overwrote {text}"));
+            let text = ui.paint(WARN, format!("  both changed {text}"));
             ui.line(text)?;
         }
         if let Some(displaced) = &t.displaced {
@@ -154,7 +154,7 @@ impl Printer<'_> {
                 ui.paint(WARN, format!("  displaced ({}): {}", displaced.reason.word(), visible(&displaced.detail)));
             ui.line(text)?;
             facts::list(ui, schema, displaced.changes.iter().map(|c| (c.e, c.a, &c.v, c.added)))?;
-        } else if t.facts().next().is_none() {
+        } else if t.overwritten.is_empty() && t.facts().next().is_none() {
             ui.line("  nothing new: all of it was true already")?;
         }
         Ok(())
@@ -163,13 +163,17 @@ impl Printer<'_> {
 
 /// A value that both sides changed, as a sentence.
 pub(crate) fn overwritten(schema: &Schema, o: &Overwrite) -> String {
+    let ours = match o.stands {
+        Stands::Local => String::new(),
+        Stands::Instead(_) => format!(", ours {}", facts::value(schema, &o.local)),
+    };
     format!(
-        "{} {}: was {}, theirs {}, now {}",
+        "{} {}: was {}, theirs {}{ours}, now {}",
         schema.name(o.e),
         schema.name(o.a),
         facts::optional(schema, o.base.as_ref()),
         facts::optional(schema, o.incoming.as_ref()),
-        facts::value(schema, &o.local)
+        facts::optional(schema, o.result())
     )
 }
 
@@ -181,5 +185,6 @@ pub(crate) fn overwrite(schema: &Schema, o: &Overwrite) -> Json {
         "base": o.base.as_ref().map(json::value),
         "incoming": o.incoming.as_ref().map(json::value),
         "local": json::value(&o.local),
+        "result": o.result().map(json::value),
     })
 }

@@ -95,12 +95,13 @@ fn flags(attribute: &Attribute) -> [(&'static str, bool); 4] {
 fn cells(row: &Row) -> Vec<String> {
     let unique = unique(&row.attribute).map(|u| format!("unique {u}"));
     let flags = flags(&row.attribute).into_iter().filter(|(_, is)| *is).map(|(name, _)| name.to_owned());
+    let merge = row.attribute.merge().map(|merge| format!("merge {}", merge.name()));
     vec![
         row.entid.to_string(),
         row.ident.as_ref().map(ToString::to_string).unwrap_or_default(),
         row.attribute.value_type().name().to_owned(),
         cardinality(&row.attribute).to_owned(),
-        unique.into_iter().chain(flags).collect::<Vec<_>>().join(", "),
+        unique.into_iter().chain(flags).chain(merge).collect::<Vec<_>>().join(", "),
         row.doc.as_deref().map(visible).unwrap_or_default(),
     ]
 }
@@ -117,6 +118,7 @@ struct Told<'r> {
     is_component: bool,
     fulltext: bool,
     no_history: bool,
+    merge: Option<String>,
     doc: Option<&'r str>,
 }
 
@@ -132,6 +134,7 @@ fn told(row: &Row) -> Told<'_> {
         is_component: attribute.is_component(),
         fulltext: attribute.fulltext(),
         no_history: attribute.no_history(),
+        merge: attribute.merge().map(|merge| format!(":db.merge/{}", merge.name())),
         doc: row.doc.as_deref(),
     }
 }
@@ -151,6 +154,9 @@ fn definition(row: &Row) -> Option<Edn> {
         if is {
             pairs.push((keyword("db", name), Some(Edn::Boolean(true))));
         }
+    }
+    if let Some(merge) = row.attribute.merge() {
+        pairs.push((keyword("db", "merge"), keyword("db.merge", merge.name())));
     }
     if let Some(doc) = &row.doc {
         pairs.push((keyword("db", "doc"), Some(Edn::String(doc.as_str().into()))));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Value as Json, json};
+use tolstoy_edn::Keyword;
 use tolstoy_env::Env;
 use tolstoy_proto::LogId;
 use tolstoy_store::{Rebased, Schema};
@@ -19,7 +20,8 @@ use crate::ui::{BOLD, DIM, Ui, WARN, visible};
 use crate::{args, facts};
 
 pub(crate) fn run(args: &args::Sync, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
-    let target = Target::parse(args.url.as_deref(), args.log.as_deref())?;
+    let mut target = Target::parse(args.url.as_deref(), args.log.as_deref())?;
+    target.theirs.clone_from(&args.theirs);
     let mut db = match &target.url {
         Some(_) if target.log.is_some() => Db::open_or_create(&args.db, env, ui, args.output.json)?,
         _ => Db::open(&args.db, env)?,
@@ -32,6 +34,8 @@ pub(crate) fn run(args: &args::Sync, env: &Env, ui: &mut Ui) -> Result<(), Failu
 pub(crate) struct Target {
     url: Option<String>,
     log: Option<Log>,
+    /// Attributes whose definition in the log stands where the store has another.
+    theirs: Vec<Keyword>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +58,7 @@ impl Target {
                     .hint("`new` in its place makes a log, and prints its name for your other devices")
             })?))),
         };
-        Ok(Self { url, log })
+        Ok(Self { url, log, theirs: Vec::new() })
     }
 }
 
@@ -79,7 +83,7 @@ pub(crate) fn with(
         remember(db, &remote)?;
         keep(db, &remembered, &wanted)?;
     }
-    let report = carry_out(db, &remote, &access, env, ui)?;
+    let report = carry_out(db, &remote, &access, &target.theirs, env, ui)?;
     if is_known_log && known.as_ref() != Some(&remote) {
         remember(db, &remote)?;
     }
@@ -139,10 +143,18 @@ fn choose(db: &Db, target: &Target, known: Option<&Remote>, env: &Env) -> Result
     Ok(Remote { url, log })
 }
 
-fn carry_out(db: &mut Db, remote: &Remote, access: &Access, env: &Env, ui: &Ui) -> Result<SyncReport, Failure> {
+fn carry_out(
+    db: &mut Db,
+    remote: &Remote,
+    access: &Access,
+    theirs: &[Keyword],
+    env: &Env,
+    ui: &Ui,
+) -> Result<SyncReport, Failure> {
     let failure = |error: &tolstoy_sync::Error| Failure::sync(&db.path, remote, error);
     let mut transport = HttpTransport::with_access(remote.clone(), access).map_err(|e| failure(&e.into()))?;
     let mut options = Options::new(env.clone(), Arc::new(|pause| Box::pin(tokio::time::sleep(pause))));
+    options.theirs = theirs.to_vec();
     // Beside the store, where there is as much room as it needs; a store in memory has no beside.
     options.spool_dir = db.path.exists().then(|| match db.path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),

@@ -21,6 +21,7 @@ mod rebase_attack;
 mod retract_entity;
 mod reversed;
 mod schema;
+mod schema_merges;
 mod tempids;
 mod transact;
 mod upsert;
