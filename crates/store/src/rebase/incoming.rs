@@ -174,3 +174,6 @@ fn check_built_ins(transaction: &Transaction) -> Result<()> {
     );
     Err(Error::new(ErrorKind::NewerFormat, message))
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 mod bootstrap;
 mod common;
 mod corpus;
+mod deletes;
 mod errors;
 mod files;
 mod fuzzed;

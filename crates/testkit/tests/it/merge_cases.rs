@@ -511,3 +511,82 @@ fn a_displaced_change_leaves_its_overwrite_to_the_next() {
     let [overwrite] = lab.became(1, &second).overwritten.try_into().unwrap();
     assert_eq!((overwrite.incoming, overwrite.local), (Some(long(2)), long(4)));
 }
+
+/// A way out of two definitions that contradict: one's own gives way, with what depends on it.
+#[test]
+fn theirs_displaces_the_own_definition_and_its_facts() {
+    let mut lab = Lab::new(2);
+    lab.transact(1, &format!("[{NAME} {AGE}]"));
+    let definition = lab.transact(2, &format!("[{}]", AGE.replace("type/long", "type/string")));
+    let used = lab.transact(2, "[{:u/age \"old\"}]");
+    let free = lab.transact(2, "[{:db/ident :u/free}]");
+    lab.sync(1);
+    assert!(lab.try_sync(2, u32::MAX).is_err());
+    lab.theirs = vec![tolstoy_edn::Keyword::parse("u/age").unwrap()];
+    let report = lab.sync(2);
+    assert_eq!(report.passes[0].rebased.as_ref().unwrap().displaced.len(), 2);
+    lab.theirs.clear();
+    lab.rest();
+    let reason = |report| lab.became(1, report).displaced.map(|d| d.reason);
+    assert_eq!([&definition, &used, &free].map(reason), [Some(Reason::Schema), Some(Reason::Depends), None]);
+}
+
+/// The hub lost a definition that two devices had made alike; one of them has altered it since.
+#[test]
+fn an_equal_definition_that_was_altered_after_the_hub_lost_it() {
+    let mut lab = Lab::new(3);
+    lab.transact(1, &format!("[{NOTE}]"));
+    lab.transact(2, &format!("[{}]", NOTE));
+    lab.transact(3, &format!("[{NAME}]"));
+    lab.sync(1);
+    lab.transact(1, "[[:db/add :u/note :db/cardinality :db.cardinality/one]]");
+    lab.sync(1);
+    lab.hub.restore(0).unwrap();
+    lab.sync(3);
+    lab.sync(2);
+    lab.agree();
+    let note = lab.entid(3, ":u/note");
+    assert!(lab.store(3).schema().attribute(note).unwrap().is_one());
+}
+
+const COUNT: &str = "{:db/ident :u/count :db/valueType :db.type/long :db/cardinality :db.cardinality/one
+                      :db/merge :db.merge/sum}";
+const TITLE: &str = "{:db/ident :u/title :db/valueType :db.type/string :db/cardinality :db.cardinality/one
+                      :db/merge :db.merge/journal}";
+
+/// Three devices count, a push's answer is lost, and a restored hub gets everything again: every one counts once.
+#[test]
+fn sums_add_up_through_a_lost_answer_and_a_restored_hub() {
+    let mut lab = lab(3, &format!("[{COUNT} {{:u/name \"Anna\" :u/count 10}}]"));
+    let early = lab.hub.state().unwrap().seq.0;
+    let anna = "[:u/name \"Anna\"]";
+    lab.transact(1, &format!("[[:db/add {anna} :u/count 11]]"));
+    lab.transact(2, &format!("[[:db/add {anna} :u/count 12]]"));
+    lab.transact(2, &format!("[[:db/add {anna} :u/count 15]]"));
+    lab.transact(3, &format!("[[:db/add {anna} :u/count 9]]"));
+    lab.sync(1);
+    assert!(lab.try_sync(2, 1).is_err());
+    lab.sync(3);
+    lab.sync(2);
+    lab.hub.restore(early).unwrap();
+    lab.agree();
+    assert!(lab.data(1).iter().any(|fact| fact.ends_with(" :u/count 15]")), "{:?}", lab.data(1));
+}
+
+/// What the log has stands, on every device, and every device can see what was meant to be there.
+#[test]
+fn a_value_that_waits_in_the_journal_is_seen_everywhere() {
+    let mut lab = lab(2, &format!("[{TITLE} {{:u/name \"Anna\" :u/title \"a\"}}]"));
+    lab.transact(1, "[{:u/name \"Anna\" :u/title \"b\"}]");
+    let change = lab.transact(2, "[{:u/name \"Anna\" :u/title \"c\"} {:u/name \"Vera\"}]");
+    lab.sync(1);
+    lab.agree();
+    let text = |t: &str| Value::String(t.into());
+    for device in [1, 2] {
+        assert!(lab.data(device).iter().any(|fact| fact.ends_with(" :u/title \"b\"]")));
+        assert!(lab.data(device).iter().any(|fact| fact.contains("Vera")));
+        let [waits] = lab.became(device, &change).overwritten.try_into().unwrap();
+        assert_eq!((waits.base, waits.incoming, waits.local), (Some(text("a")), Some(text("b")), text("c")));
+        assert_eq!(waits.stands, Stands::Instead(Some(text("b"))));
+    }
+}
