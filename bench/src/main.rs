@@ -19,6 +19,7 @@
 mod growth;
 mod hub;
 mod load;
+mod merge;
 mod people;
 mod query;
 mod round;
@@ -42,5 +43,6 @@ fn main() {
     hub::pull_long(&mut table);
     sync::no_op(&mut table);
     sync::fast_forward(&mut table);
+    merge::rebase_is_linear(&mut table);
     table.print();
 }
