@@ -269,6 +269,12 @@ impl Schema {
         [IDENT, VALUE_TYPE, CARDINALITY, UNIQUE, INDEX, IS_COMPONENT, FULLTEXT, NO_HISTORY, MERGE].contains(&a)
     }
 
+    /// Whether two definitions contradict where they differ in this.
+    pub(crate) fn gives_meaning(a: Entid) -> bool {
+        use entids::*;
+        [VALUE_TYPE, CARDINALITY, UNIQUE, IS_COMPONENT, FULLTEXT].contains(&a)
+    }
+
     /// Takes in what a datom states. Of a retraction only the removal is taken in: apply retractions before assertions.
     pub(crate) fn apply(&mut self, change: &Change) {
         let (e, added) = (change.e, change.added);

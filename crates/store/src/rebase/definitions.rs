@@ -23,7 +23,7 @@ pub(super) struct Made {
     /// The transaction that made it.
     pub(super) tx: Entid,
     pub(super) definition: Attribute,
-    /// All that the transaction says of the attribute, in the log's order.
+    /// What the transaction says of the attribute's meaning, in the log's order.
     pub(super) said: Vec<Change>,
 }
 
@@ -37,7 +37,8 @@ pub(super) fn note_made(made: &mut AllMade, tx: Entid, said: &[Change], after: &
         if let Some(definition) = after.attribute(first.e)
             && !made.contains_key(&first.e)
         {
-            made.insert(first.e, Made { tx, definition: definition.clone(), said: about.to_vec() });
+            let said = about.iter().filter(|c| Schema::gives_meaning(c.a)).cloned().collect();
+            made.insert(first.e, Made { tx, definition: definition.clone(), said });
         }
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Decided {
     /// The values that are to stand, where they are not simply those that the change states.
     pub(super) values: HashMap<(Entid, Entid), Option<Value>>,
     pub(super) overwritten: Vec<Overwrite>,
+    /// Where a local value replaces one that came in, which is recorded once.
+    replaced: Vec<(Entid, Entid)>,
 }
 
 /// What a change states of one attribute of one entity.
@@ -106,11 +108,20 @@ impl InProgress<'_, '_> {
             let (base, incoming) = (contest.base, contest.incoming);
             decided.overwritten.push(Overwrite { e, a, base, incoming, local: v.clone(), stands });
         }
-        if let Some(Some(contest)) = self.contests.get_mut(&(e, a)) {
-            contest.recorded |= replaces;
+        if replaces {
+            decided.replaced.push((e, a));
         }
         decided.values.insert((e, a), result);
         Ok(())
+    }
+
+    /// Notes that a change was applied of which this was decided.
+    pub(super) fn note_decided(&mut self, decided: &Decided) {
+        for place in &decided.replaced {
+            if let Some(Some(contest)) = self.contests.get_mut(place) {
+                contest.recorded = true;
+            }
+        }
     }
 
     /// Whether the first local change to a value meets one that came in and that its author did not know of.

@@ -40,7 +40,7 @@ pub(super) struct InProgress<'m, 'c> {
     deleted: HashSet<Entid>,
     /// Local transactions whose definitions gave way.
     gave_way: HashMap<Entid, Why>,
-    /// What the log's definition of an attribute said when it was made, by the local transaction that made the same attribute.
+    /// What the log's definition of an attribute said of its meaning when it was made, by the local transaction that made the same.
     restated: HashMap<Entid, Vec<Change>>,
     rebased: &'m mut Rebased,
 }
@@ -187,7 +187,7 @@ impl InProgress<'_, '_> {
             Err(failure) => return self.why(failure).map(Some),
         };
         let (mut overwritten, replaced) = self.overwrites(&plan, &said, &decided);
-        overwritten.extend(decided.overwritten);
+        overwritten.extend_from_slice(&decided.overwritten);
         let (all_overwritten, news) = recorded(before, overwritten);
         let facts = plan.effects.len() - 1;
         let own = (self.working.next_tx(), TX_INSTANT);
@@ -200,6 +200,7 @@ impl InProgress<'_, '_> {
             return self.why(failure).map(Some);
         }
         self.replaced.extend(replaced);
+        self.note_decided(&decided);
         self.rebased.overwritten.extend(news);
         if facts == 0 {
             self.rebased.empty += 1;

@@ -217,6 +217,23 @@ fn a_change_that_follows_one_that_the_log_has_is_no_contest() {
     }
 }
 
+/// What a displaced change would have replaced is replaced, and recorded, by the next; and a sum lacks what it would have added.
+#[test]
+fn a_displaced_change_decides_nothing() {
+    for (policy, stands, told) in [("max", "[20]", vec!["10 12 20 local"]), ("sum", "[17]", vec![])] {
+        let (mut log, mut one, mut two) = anna(policy, "10");
+        must(&mut one, "[{:name \"Anna\" :n 12} {:name \"Boris\" :ssn 7}]");
+        must(&mut two, "[{:name \"Anna\" :n 15} {:name \"Vera\" :ssn 7}]");
+        set(&mut two, "20");
+        log.sync(&mut one);
+        let rebased = log.sync(&mut two);
+        assert_eq!(rebased.displaced.len(), 1);
+        assert_eq!(recorded(&rebased), told);
+        log.settle(&mut one, &mut two);
+        assert_eq!(n(&one), stands);
+    }
+}
+
 #[test]
 fn three_devices_add_up_whoever_pushes_first() {
     let (mut log, mut one, mut two) = anna("sum", "10");

@@ -266,6 +266,11 @@ pub fn defines(a: Entid) -> bool {
     a == core::IDENT || (core::VALUE_TYPE..=core::NO_HISTORY).contains(&a)
 }
 
+/// Whether a datom of this attribute says what facts of another mean: its type, cardinality, uniqueness and the like.
+pub fn gives_meaning(a: Entid) -> bool {
+    (core::VALUE_TYPE..=core::NO_HISTORY).contains(&a) && ![core::INDEX, core::NO_HISTORY].contains(&a)
+}
+
 /// A change for people.
 pub fn show(c: &Change) -> String {
     format!("[{} {} {} {}]", if c.added { "+" } else { "-" }, c.e, c.a, c.v)

@@ -6,7 +6,7 @@ use tolstoy_edn::Instant;
 use tolstoy_store::{Change, Displaced, Entid, Overwrite, Reason, Transaction, Value};
 use uuid::Uuid;
 
-use super::facts::{Facts, core, defines, show};
+use super::facts::{Facts, core, defines, gives_meaning, show};
 use super::history::{Authored, History};
 use super::names::{Meant, Name, Who, facts_of, mentioned, names};
 
@@ -69,6 +69,8 @@ struct Judge<'h> {
     origin_of: BTreeMap<Entid, Uuid>,
     /// Who asserted a value of a unique identity.
     claims: BTreeMap<(Entid, Value), Vec<Claim<'h>>>,
+    /// Who first said what of an attribute's meaning.
+    meanings: BTreeMap<Change, Uuid>,
     verdict: Verdict,
 }
 
@@ -92,7 +94,15 @@ impl<'h> Judge<'h> {
             }
         }
         let origin_of = log.iter().map(|t| (t.tx, t.origin.id)).collect();
-        Ok(Self { history, is, carriers, origin_of, claims: BTreeMap::new(), verdict: Verdict::default() })
+        Ok(Self {
+            history,
+            is,
+            carriers,
+            origin_of,
+            claims: BTreeMap::new(),
+            meanings: BTreeMap::new(),
+            verdict: Verdict::default(),
+        })
     }
 
     /// Every origin occurs once, and nothing else does.
@@ -174,7 +184,9 @@ impl<'h> Judge<'h> {
         let whole = !self.history.is_worn(authored);
         // Two values that were found to be one entity: what the change replaced one by the other with is stated.
         let restated = |c: &Change| !c.added && expected.contains(&Change { added: true, ..c.clone() });
-        for change in expected.iter().filter(|c| whole && !restated(c)) {
+        // Two made one definition, each for itself; what became of the first since is not undone by the second.
+        let made_alike = |c: &Change| c.added && self.meanings.get(c).is_some_and(|by| !authored.seen.contains(by));
+        for change in expected.iter().filter(|c| whole && !restated(c) && !made_alike(c)) {
             if after.holds(change.e, change.a, &change.v) != change.added {
                 return Err(format!("{} was committed, and is not so after it", show(change)));
             }
@@ -189,6 +201,9 @@ impl<'h> Judge<'h> {
             }
         }
         self.overwrites(t, authored, &expected, before, after)?;
+        for said in facts_of(t).filter(|c| c.added && gives_meaning(c.a)) {
+            self.meanings.entry(said.clone()).or_insert(t.origin.id);
+        }
         Ok(())
     }
 

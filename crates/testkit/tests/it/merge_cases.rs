@@ -544,7 +544,7 @@ fn an_equal_definition_that_was_altered_after_the_hub_lost_it() {
     lab.hub.restore(0).unwrap();
     lab.sync(3);
     lab.sync(2);
-    lab.agree();
+    lab.rest();
     let note = lab.entid(3, ":u/note");
     assert!(lab.store(3).schema().attribute(note).unwrap().is_one());
 }
