@@ -48,6 +48,7 @@ pub(crate) enum Command {
     Log(Log),
     Import(Import),
     Sync(Sync),
+    Status(Status),
     Backup(Backup),
     Restore(Restore),
     Fsck(Fsck),
@@ -337,7 +338,8 @@ Examples:
   tolstoy sync phone.db http://127.0.0.1:7410 0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e
   tolstoy sync people.db
   tolstoy sync people.db http://hub.example:7410      the same log, at another address
-  tolstoy sync people.db https://hub.example:7410 new --token-file phone.token --trust 5A:0B:...")]
+  tolstoy sync people.db https://hub.example:7410 new --token-file phone.token --trust 5A:0B:...
+  tolstoy sync people.db --reseed                     the log was wiped: fill it again from this store")]
 pub(crate) struct Sync {
     /// The store
     #[arg(value_name = "DB")]
@@ -348,6 +350,34 @@ pub(crate) struct Sync {
     /// The log's UUID, or `new` [default: the one of the last sync]
     #[arg(value_name = "LOG-UUID", requires = "url")]
     pub(crate) log: Option<String>,
+    /// Where the log was wiped and begun anew: join its new life. What this store has and it lacks is re-applied on top
+    #[arg(long, conflicts_with = "reseed")]
+    pub(crate) adopt: bool,
+    /// Where the log was wiped and is empty: fill it again with this store's whole history
+    #[arg(long)]
+    pub(crate) reseed: bool,
+    #[command(flatten)]
+    pub(crate) access: Access,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Say where a store stands: what its log lacks, what it lacks of the log, and what to do
+///
+/// Asks the hub, and changes nothing there or here. Where the hub cannot be reached it says so, and what the store knows by
+/// itself. It exits with 0 whatever it finds.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tolstoy status people.db
+  tolstoy status people.db --offline --json")]
+pub(crate) struct Status {
+    /// The store
+    #[arg(value_name = "DB")]
+    pub(crate) db: PathBuf,
+    /// Do not ask the hub
+    #[arg(long)]
+    pub(crate) offline: bool,
     #[command(flatten)]
     pub(crate) access: Access,
     #[command(flatten)]
@@ -471,6 +501,7 @@ impl Command {
             Self::Log(args) => args.output.json,
             Self::Import(args) => args.output.json,
             Self::Sync(args) => args.output.json,
+            Self::Status(args) => args.output.json,
             Self::Backup(args) => args.output.json,
             Self::Restore(args) => args.output.json,
             Self::Fsck(args) => args.output.json,

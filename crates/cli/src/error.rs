@@ -324,10 +324,7 @@ impl Failure {
                         "is the hub running (`tolstoy serve`), and is the address right? Nothing is lost: sync again later",
                     ),
                     K::Contended => (Kind::Contended, "nothing is lost: sync again later"),
-                    K::Generation => (
-                        Kind::Generation,
-                        "to have the new log, sync it into a new file; this store keeps the facts it has",
-                    ),
+                    K::Generation => (Kind::Generation, other_life_hint(error)),
                     K::Format => (Kind::Format, "a newer tolstoy may read it; nothing was changed"),
                     _ => (Kind::Damaged, "nothing was changed; sync the log into a new file and compare"),
                 };
@@ -486,6 +483,22 @@ impl Failure {
             ServeError::Tls(error) => Self::tls(error),
             ServeError::Exposed(_) => Self::new(Kind::Usage, error.to_string()),
             ServeError::Io(_) => Self::new(Kind::Storage, error.to_string()),
+        }
+    }
+}
+
+/// What to do where the log is in another life.
+fn other_life_hint(error: &sync::Error) -> &'static str {
+    match error {
+        sync::Error::NothingToAdopt => "`--reseed` fills it again with this store's whole history",
+        sync::Error::NotEmpty { .. } => {
+            "`--adopt` joins it, and re-applies on top what this store has and it lacks; or its owner deletes it first"
+        }
+        sync::Error::Generation { state } if state.seq.0 == 0 => {
+            "`tolstoy sync DB --reseed` fills it again with this store's whole history; this store keeps the facts it has"
+        }
+        _ => {
+            "`tolstoy sync DB --adopt` joins it, and re-applies on top what this store has and it lacks; to have it alone, sync it into a new file"
         }
     }
 }

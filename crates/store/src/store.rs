@@ -96,8 +96,7 @@ impl Store {
         let transaction = sql.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Another process may have filled it since it was looked at.
         if let Found::Empty = sqlite::inspect(&transaction, "the new store")? {
-            Working::create(&transaction)?;
-            transaction.execute("INSERT INTO meta (key, value) VALUES ('device', ?1)", [device.as_bytes()])?;
+            Working::create(&transaction, device)?;
         }
         transaction.commit()?;
         Self::load(sql, env)
@@ -118,16 +117,11 @@ impl Store {
     fn load(sql: Connection, env: Env) -> Result<Self> {
         // Before the load: what others write in between is noticed by the next look at the counter.
         let version = data_version(&sql)?;
-        let (schema, basis, format) = {
+        let (schema, basis, device, format) = {
             let snapshot = sql.unchecked_transaction()?;
-            let working = Working::load(&snapshot)?;
-            (working.schema, working.basis, sqlite::format(&snapshot)?)
+            let Working { schema, basis, device, .. } = Working::load(&snapshot)?;
+            (schema, basis, device, sqlite::format(&snapshot)?)
         };
-        let device = sql
-            .query_row("SELECT value FROM meta WHERE key = 'device'", [], |r| r.get::<_, Vec<u8>>(0))
-            .ok()
-            .and_then(|bytes| Uuid::from_slice(&bytes).ok())
-            .ok_or_else(|| Error::damaged("the store does not know its device id"))?;
         Ok(Self { sql, env, schema, basis, device, format, version })
     }
 
@@ -146,14 +140,16 @@ impl Store {
             migrate::migrate(&sql).map_err(|f| E::from(f.into()))?;
         }
         let mut working = if version == self.version && self.format == sqlite::FORMAT {
-            Working { sql: &sql, schema: Arc::clone(&self.schema), basis: self.basis }
+            Working { sql: &sql, schema: Arc::clone(&self.schema), basis: self.basis, device: self.device }
         } else {
             Working::load(&sql).map_err(E::from)?
         };
-        let result = write(&mut working, &self.env, self.device)?;
-        let Working { schema, basis, .. } = working;
+        let device = working.device;
+        let result = write(&mut working, &self.env, device)?;
+        let Working { schema, basis, device, .. } = working;
         sql.commit().map_err(|e| E::from(e.into()))?;
-        (self.schema, self.basis, self.version, self.format) = (schema, basis, version, sqlite::FORMAT);
+        (self.schema, self.basis, self.device) = (schema, basis, device);
+        (self.version, self.format) = (version, sqlite::FORMAT);
         Ok(result)
     }
 
@@ -177,9 +173,9 @@ impl Store {
         let version = data_version(&self.sql)?;
         if version != self.version {
             let sql = self.sql.transaction()?;
-            let Working { schema, basis, .. } = Working::load(&sql)?;
+            let Working { schema, basis, device, .. } = Working::load(&sql)?;
             drop(sql);
-            (self.schema, self.basis, self.version) = (schema, basis, version);
+            (self.schema, self.basis, self.device, self.version) = (schema, basis, device, version);
         }
         Ok(())
     }

@@ -23,7 +23,7 @@ use tolstoy_proto::{ErrorBody, ErrorKind, Generation, LogState, TrnId};
 use tolstoy_store::{Entid, Pass, Store};
 use uuid::Uuid;
 
-use crate::engine::{Action, Arrived, Engine, Event, Local, Stop};
+use crate::engine::{Action, Arrived, Engine, Event, Local, OtherLife, Stop};
 use crate::error::{Error, Result};
 use crate::format::Format;
 use crate::outgoing::{self, Outgoing, Place};
@@ -77,6 +77,8 @@ pub struct Options {
     pub max_wait: Duration,
     /// Where what comes in is put aside when it is long; in memory where there is none. The store's own folder is good.
     pub spool_dir: Option<PathBuf>,
+    /// What to do where the log was wiped or begun anew.
+    pub other_life: OtherLife,
 }
 
 impl Options {
@@ -91,7 +93,13 @@ impl Options {
             max_waits: 5,
             max_wait: Duration::from_secs(60),
             spool_dir: None,
+            other_life: OtherLife::Stop,
         }
+    }
+
+    /// The usual options, with the pauses of tokio's timer.
+    pub fn on_tokio(env: Env) -> Self {
+        Self::new(env, Arc::new(|pause| Box::pin(tokio::time::sleep(pause))))
     }
 
     fn tell(&self, progress: Progress) {
@@ -111,7 +119,7 @@ pub async fn sync<T: Transport>(store: &mut Store, transport: &mut T, options: &
         store,
         transport,
         options,
-        engine: Engine::new(options.max_conflicts),
+        engine: Engine::new(options.max_conflicts, options.other_life),
         format: None,
         sent: 0,
         looked: false,
@@ -131,11 +139,23 @@ pub async fn sync<T: Transport>(store: &mut Store, transport: &mut T, options: &
                     None => applied,
                 }
             }
+            Action::Forget => session.forget()?,
             Action::Wait(pause) => session.wait(pause).await?,
-            Action::Stop(stop) => return Err(session.stopped(stop)),
+            Action::Stop(stop) => return Err(stopped(stop)),
             Action::Finish => return Ok(session.engine.into_report()),
         };
     }
+}
+
+/// Does as [`sync()`] does, on a runtime of its own, and returns when it is done. Not to be called where a tokio runtime runs
+/// already.
+///
+/// # Errors
+/// As for [`sync()`].
+pub fn sync_blocking<T: Transport>(store: &mut Store, transport: &mut T, options: &Options) -> Result<SyncReport> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| TransportError::Unreachable(format!("the network cannot be used: {e}")))?;
+    runtime.block_on(sync(store, transport, options))
 }
 
 struct Session<'s, T> {
@@ -153,6 +173,15 @@ struct Session<'s, T> {
     stream: Option<Stream>,
     /// What cut it for good: the sync takes in what is whole, and ends with this.
     broken: Option<TransportError>,
+}
+
+fn stopped(stop: Stop) -> Error {
+    match stop {
+        Stop::Contended(rounds) => Error::Contended { rounds },
+        Stop::Generation(state) => Error::Generation { state: Box::new(state) },
+        Stop::NothingToAdopt(_) => Error::NothingToAdopt,
+        Stop::NotEmpty(state) => Error::NotEmpty { transactions: state.seq.0 },
+    }
 }
 
 /// A stream that arrived whole.
@@ -176,14 +205,14 @@ impl<T: Transport> Session<'_, T> {
         Ok(Event::Waited)
     }
 
-    fn stopped(&self, stop: Stop) -> Error {
-        match stop {
-            Stop::Contended(rounds) => Error::Contended { rounds },
-            Stop::Generation => {
-                let state = self.stream.as_ref().map_or(LogState::EMPTY, |s| s.state);
-                Error::Generation { state: Box::new(state) }
-            }
-        }
+    /// Forgets all that the log was in the life that ended.
+    fn forget(&mut self) -> Result<Event> {
+        self.stream = None;
+        self.store.pass(|pass| {
+            pass.forget_positions(Entid::TX0)?;
+            note_generation(pass, None)
+        })?;
+        Ok(Event::Forgotten(self.local()?))
     }
 
     async fn pull(&mut self) -> Result<Event> {
@@ -239,6 +268,7 @@ impl<T: Transport> Session<'_, T> {
                 let have = outgoing::have(self.store, after.tx)?;
                 self.receive(body, &have, true).await
             }
+            Answer::Generation(state) => Ok(Event::OtherGeneration(state)),
             other => Err(unexpected(other)),
         }
     }
@@ -355,8 +385,7 @@ impl<T: Transport> Session<'_, T> {
             same += 1;
             root = ours;
         }
-        let generation = start.state.generation;
-        let arrived = Arrived { generation, root: root.tx, incoming: total - same, conflict };
+        let arrived = Arrived { state: start.state, root: root.tx, incoming: total - same, conflict };
         Ok((Stream { spool, state: start.state, same }, arrived))
     }
 
@@ -446,7 +475,7 @@ fn note_generation(pass: &mut Pass<'_, '_>, generation: Option<Generation>) -> R
     Ok(pass.set_note("generation", bytes.as_deref())?)
 }
 
-fn known_generation(store: &Store) -> Result<Option<Generation>> {
+pub(crate) fn known_generation(store: &Store) -> Result<Option<Generation>> {
     let Some(bytes) = store.note("generation")? else { return Ok(None) };
     let noted = bytes.split_first_chunk::<16>().and_then(|(id, number)| {
         Some(Generation { id: Uuid::from_bytes(*id), number: u64::from_be_bytes(number.try_into().ok()?) })

@@ -40,10 +40,21 @@ pub enum Error {
         rounds: u32,
     },
     /// The log's generation is not the one that this store synced with.
-    #[error("the log on the hub was wiped or begun anew since the last sync; nothing was changed")]
+    #[error("{} since the last sync; nothing was changed", what_became(state))]
     Generation {
         /// The log's state now.
         state: Box<LogState>,
+    },
+    /// The log's new life was to be joined, and there is none.
+    #[error("the log on the hub is empty, so there is nothing to adopt; nothing was changed")]
+    NothingToAdopt,
+    /// The log was to be filled again, and it is not empty.
+    #[error(
+        "the log on the hub has a new life of {transactions} transactions, which reseeding would destroy; nothing was changed"
+    )]
+    NotEmpty {
+        /// How many.
+        transactions: u64,
     },
     /// The log's format.
     #[error("{0}")]
@@ -62,6 +73,13 @@ pub enum Error {
     Spool(#[from] std::io::Error),
 }
 
+fn what_became(state: &LogState) -> String {
+    match state.seq.0 {
+        0 => "the log on the hub was wiped".to_owned(),
+        n => format!("the log on the hub was begun anew, and has {n} transactions of its new life"),
+    }
+}
+
 /// The result of a sync.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -73,7 +91,7 @@ impl Error {
             Self::Transport(TransportError::Untrusted(_)) => ErrorKind::Untrusted,
             Self::Transport(_) => ErrorKind::Offline,
             Self::Contended { .. } => ErrorKind::Contended,
-            Self::Generation { .. } => ErrorKind::Generation,
+            Self::Generation { .. } | Self::NothingToAdopt | Self::NotEmpty { .. } => ErrorKind::Generation,
             Self::Format(_) => ErrorKind::Format,
             Self::Damaged(_) => ErrorKind::Damaged,
             Self::Refused(_) => ErrorKind::Refused,

@@ -9,6 +9,7 @@ pub(crate) mod log;
 pub(crate) mod query;
 pub(crate) mod schema;
 pub(crate) mod serve;
+pub(crate) mod status;
 pub(crate) mod sync;
 pub(crate) mod token;
 pub(crate) mod transact;

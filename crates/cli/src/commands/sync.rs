@@ -8,7 +8,9 @@ use serde_json::{Value as Json, json};
 use tolstoy_env::Env;
 use tolstoy_proto::LogId;
 use tolstoy_store::{Rebased, Schema};
-use tolstoy_sync::{Access, HttpTransport, Options, Outcome, PassReport, Progress as Step, Remote, SyncReport};
+use tolstoy_sync::{
+    Access, HttpTransport, Options, OtherLife, Outcome, PassReport, Progress as Step, Remote, SyncReport,
+};
 use uuid::Uuid;
 
 use crate::access::Remembered;
@@ -24,7 +26,13 @@ pub(crate) fn run(args: &args::Sync, env: &Env, ui: &mut Ui) -> Result<(), Failu
         Some(_) if target.log.is_some() => Db::open_or_create(&args.db, env, ui, args.output.json)?,
         _ => Db::open(&args.db, env)?,
     };
-    with(&mut db, &target, &args.access, env, args.output.json, ui)
+    let other_life = match (args.adopt, args.reseed) {
+        (true, _) => OtherLife::Adopt,
+        (_, true) => OtherLife::Reseed,
+        _ => OtherLife::Stop,
+    };
+    let said = Said { access: &args.access, other_life };
+    with(&mut db, &target, said, env, args.output.json, ui)
 }
 
 /// What to sync with, as far as it was said.
@@ -58,11 +66,18 @@ impl Target {
     }
 }
 
+/// What was said of how to sync.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Said<'a> {
+    pub(crate) access: &'a args::Access,
+    pub(crate) other_life: OtherLife,
+}
+
 /// Syncs a store, and prints what happened.
 pub(crate) fn with(
     db: &mut Db,
     target: &Target,
-    said: &args::Access,
+    said: Said<'_>,
     env: &Env,
     json: bool,
     ui: &mut Ui,
@@ -70,8 +85,8 @@ pub(crate) fn with(
     let known = Remote::of(&db.store).map_err(|e| Failure::new(Kind::Storage, e.to_string()))?;
     let remote = choose(db, target, known.as_ref(), env)?;
     let remembered = Remembered::of(&db.store, &remote.url).map_err(|e| db.failure(&e))?;
-    let wanted = remembered.clone().with(said);
-    let access = wanted.access(said)?;
+    let wanted = remembered.clone().with(said.access);
+    let access = wanted.access(said.access)?;
     // A log is remembered before anything is sent to it: where the answer is lost, the next sync goes on with it. Another
     // address of the same log counts only once a hub has answered there.
     let is_known_log = known.as_ref().is_some_and(|known| known.log == remote.log);
@@ -79,7 +94,7 @@ pub(crate) fn with(
         remember(db, &remote)?;
         keep(db, &remembered, &wanted)?;
     }
-    let report = carry_out(db, &remote, &access, env, ui)?;
+    let report = carry_out(db, &remote, &access, said.other_life, env, ui)?;
     if is_known_log && known.as_ref() != Some(&remote) {
         remember(db, &remote)?;
     }
@@ -139,10 +154,18 @@ fn choose(db: &Db, target: &Target, known: Option<&Remote>, env: &Env) -> Result
     Ok(Remote { url, log })
 }
 
-fn carry_out(db: &mut Db, remote: &Remote, access: &Access, env: &Env, ui: &Ui) -> Result<SyncReport, Failure> {
+fn carry_out(
+    db: &mut Db,
+    remote: &Remote,
+    access: &Access,
+    other_life: OtherLife,
+    env: &Env,
+    ui: &Ui,
+) -> Result<SyncReport, Failure> {
     let failure = |error: &tolstoy_sync::Error| Failure::sync(&db.path, remote, error);
     let mut transport = HttpTransport::with_access(remote.clone(), access).map_err(|e| failure(&e.into()))?;
-    let mut options = Options::new(env.clone(), Arc::new(|pause| Box::pin(tokio::time::sleep(pause))));
+    let mut options = Options::on_tokio(env.clone());
+    options.other_life = other_life;
     // Beside the store, where there is as much room as it needs; a store in memory has no beside.
     options.spool_dir = db.path.exists().then(|| match db.path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
@@ -155,11 +178,7 @@ fn carry_out(db: &mut Db, remote: &Remote, access: &Access, env: &Env, ui: &Ui) 
         Step::Applied { done, of } => bar.tell("applying transactions", done, Some(of)),
         Step::Sent { done, of } => bar.tell("sending transactions", done, Some(of)),
     }));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::io("starting the network", &e))?;
-    let result = runtime.block_on(tolstoy_sync::sync(&mut db.store, &mut transport, &options));
+    let result = tolstoy_sync::sync_blocking(&mut db.store, &mut transport, &options);
     progress.end();
     result.map_err(|e| failure(&e))
 }
@@ -180,6 +199,11 @@ fn show(schema: &Schema, remote: &Remote, report: &SyncReport, ui: &mut Ui) -> R
         if n > 0 {
             ui.line(format!("{} {what}", facts::count(n, "transaction")))?;
         }
+    }
+    match report.other_life {
+        Some(OtherLife::Adopt) => ui.line("the log's new life was adopted; what it lacked was re-applied on top")?,
+        Some(OtherLife::Reseed) => ui.line("the log was wiped, and has this store's whole history again")?,
+        Some(OtherLife::Stop) | None => {}
     }
     let size = report.bytes_sent + report.bytes_received;
     let trips = facts::count(u64::from(report.round_trips), "round trip");
@@ -217,6 +241,9 @@ fn in_words(pass: &PassReport) -> (&'static str, String) {
 }
 
 fn details(schema: &Schema, rebased: &Rebased, ui: &mut Ui) -> Result<(), Failure> {
+    if let Some(device) = rebased.new_device {
+        ui.line(format!("  this file is a copy, or was put back from a backup: it is device {device} from now on"))?;
+    }
     for change in &rebased.displaced {
         let text =
             format!("  displaced ({}): transaction {}: {}", change.reason.word(), change.tx, visible(&change.detail));
@@ -240,6 +267,7 @@ struct Report<'r> {
     bytes_received: u64,
     resupplied: u64,
     acknowledged: u64,
+    other_life: Option<&'static str>,
 }
 
 impl<'r> Report<'r> {
@@ -253,6 +281,11 @@ impl<'r> Report<'r> {
             bytes_received: report.bytes_received,
             resupplied: report.resupplied,
             acknowledged: report.acknowledged,
+            other_life: report.other_life.and_then(|other_life| match other_life {
+                OtherLife::Adopt => Some("adopted"),
+                OtherLife::Reseed => Some("reseeded"),
+                OtherLife::Stop => None,
+            }),
         }
     }
 }
@@ -283,6 +316,7 @@ fn rebased(schema: &Schema, r: &Rebased) -> Json {
         "empty": r.empty,
         "known": r.known,
         "carried": r.carried,
+        "new_device": r.new_device.map(|device| device.to_string()),
         "displaced": r.displaced.iter().map(displaced).collect::<Vec<_>>(),
         "renamed": r.renamed.iter().map(|(from, to)| json!([from.get(), to.get()])).collect::<Vec<_>>(),
         "overwritten": r.overwritten.iter().map(|o| log::overwrite(schema, o)).collect::<Vec<_>>(),

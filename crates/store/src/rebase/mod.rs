@@ -5,11 +5,13 @@
 //! where all of it was true already, or a carrier where it cannot make sense any more. The rules are in `docs/sync.md`.
 
 mod carry;
+mod copies;
 mod images;
 mod incoming;
 mod reapply;
 
 use rusqlite::{Connection, OptionalExtension};
+use tolstoy_env::Env;
 use uuid::Uuid;
 
 use crate::core::Working;
@@ -20,6 +22,8 @@ use crate::log::{Overwrite, Reason, Transaction, read};
 use crate::schema::Schema;
 use crate::store::Store;
 use crate::types::Entid;
+
+use copies::Copies;
 
 /// Where a main transaction stands in a synced log. The store keeps it and does not interpret it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +70,9 @@ pub struct Rebased {
     pub renamed: Vec<(Entid, Entid)>,
     /// Cardinality-one values that both sides had changed, and that the local ones now replace.
     pub overwritten: Vec<Overwrite>,
+    /// The id that this file has as a device from now on, where it turned out to be a copy of another file or to have been
+    /// put back from a backup: the log has changes of its device that it never wrote.
+    pub new_device: Option<Uuid>,
 }
 
 /// The local changes of a merge, moved off main.
@@ -82,6 +89,7 @@ struct Side<'s> {
 /// A store inside one pass of a synchroniser.
 pub struct Pass<'p, 'c> {
     working: &'p mut Working<'c>,
+    env: &'p Env,
 }
 
 impl Store {
@@ -91,7 +99,7 @@ impl Store {
     /// # Errors
     /// What `pass` returns, and failures of the file.
     pub fn pass<T, E: From<Error>>(&mut self, pass: impl FnOnce(&mut Pass<'_, '_>) -> Result<T, E>) -> Result<T, E> {
-        self.write(|working, _, _| pass(&mut Pass { working }))
+        self.write(|working, env, _| pass(&mut Pass { working, env }))
     }
 
     /// Where a main transaction stands in the synced log, if it is known to be there.
@@ -193,8 +201,10 @@ impl Pass<'_, '_> {
         let root_next = self.working.next_entid_at(root).map_err(E::from)?;
         rebased.side = self.working.rewind(root).map_err(|f| E::from(f.into()))?;
         let mut seen = incoming::Seen::default();
+        let mut copies = Copies::default();
         for item in incoming {
             let (transaction, position) = item?;
+            copies.look(self.working, &transaction).map_err(E::from)?;
             let tx = self.working.apply_incoming(&transaction, rebased.side.is_some(), &mut seen).map_err(E::from)?;
             self.set_position(tx, position).map_err(E::from)?;
             rebased.applied += 1;
@@ -204,6 +214,7 @@ impl Pass<'_, '_> {
             let side = Side { timeline, root, root_next, schema: &local_schema };
             reapply::reapply(self.working, side, seen, &mut rebased).map_err(E::from)?;
         }
+        rebased.new_device = copies.settle(self.working, self.env).map_err(E::from)?;
         Ok(rebased)
     }
 }

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod background;
 mod http;
 mod later;
+mod recovery;
 
 use std::future::Future;
 use std::pin::pin;
@@ -58,6 +60,7 @@ fn now<F: Future>(future: F) -> F::Output {
 
 #[derive(Clone)]
 struct Hub {
+    storage: Arc<MemoryStorage>,
     service: Service,
     log: LogId,
 }
@@ -66,8 +69,9 @@ type Answered = Result<Answer<MemoryBody>, TransportError>;
 
 impl Hub {
     fn new() -> Self {
-        let service = Service::new(Arc::new(MemoryStorage::new()), env(1000));
-        Self { service, log: LogId(Uuid::from_u128(7)) }
+        let storage = Arc::new(MemoryStorage::new());
+        let service = Service::new(storage.clone(), env(1000));
+        Self { storage, service, log: LogId(Uuid::from_u128(7)) }
     }
 
     fn stream(&self, from: &[TrnId]) -> MemoryBody {
