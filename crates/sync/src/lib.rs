@@ -7,6 +7,7 @@ mod carry_out;
 pub mod engine;
 mod error;
 mod format;
+mod key;
 mod outgoing;
 mod remote;
 mod report;
@@ -15,6 +16,7 @@ pub mod transport;
 
 pub use carry_out::{Options, Progress, Sleep, Told, sync};
 pub use error::{Error, ErrorKind, Result};
+pub use key::{BadKeys, KeyId, KeyNumber, Keyring, NoKey, Secret, Secrets};
 pub use remote::{BadUrl, Remote, normalize_url};
 pub use report::{Outcome, PassReport, SyncReport};
 pub use transport::{

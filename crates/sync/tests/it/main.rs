@@ -4,6 +4,7 @@
 
 mod http;
 mod later;
+mod sealed;
 
 use std::future::Future;
 use std::pin::pin;
@@ -22,7 +23,7 @@ use tolstoy_proto::{
 };
 use tolstoy_store::{Entid, Store};
 use tolstoy_sync::transport::{MemoryBody, Request};
-use tolstoy_sync::{Answer, Error, ErrorKind, MemoryTransport, Options, SyncReport, TransportError};
+use tolstoy_sync::{Answer, Error, ErrorKind, Keyring, MemoryTransport, Options, SyncReport, TransportError};
 use uuid::Uuid;
 
 struct Ticking(AtomicI64);
@@ -118,7 +119,16 @@ fn options() -> Options {
 }
 
 fn sync_over(store: &mut Store, serve: impl FnMut(Request) -> Answered + Send) -> Result<SyncReport, Error> {
-    now(tolstoy_sync::sync(store, &mut MemoryTransport::new(serve), &options()))
+    sync_with(store, None, serve)
+}
+
+fn sync_with(
+    store: &mut Store,
+    keys: Option<&Arc<Keyring>>,
+    serve: impl FnMut(Request) -> Answered + Send,
+) -> Result<SyncReport, Error> {
+    let options = Options { keys: keys.cloned(), ..options() };
+    now(tolstoy_sync::sync(store, &mut MemoryTransport::new(serve), &options))
 }
 
 fn try_sync(store: &mut Store, hub: &Hub) -> Result<SyncReport, Error> {
