@@ -8,7 +8,9 @@ use serde_json::{Value as Json, json};
 use tolstoy_env::Env;
 use tolstoy_proto::LogId;
 use tolstoy_store::{Rebased, Schema};
-use tolstoy_sync::{Access, HttpTransport, Options, Outcome, PassReport, Progress as Step, Remote, SyncReport};
+use tolstoy_sync::{
+    Access, HttpTransport, Keyring, Options, Outcome, PassReport, Progress as Step, Remote, SyncReport,
+};
 use uuid::Uuid;
 
 use crate::access::Remembered;
@@ -16,7 +18,7 @@ use crate::commands::{Db, log};
 use crate::error::{Failure, Kind};
 use crate::progress::Progress;
 use crate::ui::{BOLD, DIM, Ui, WARN, visible};
-use crate::{args, facts};
+use crate::{args, facts, keys};
 
 pub(crate) fn run(args: &args::Sync, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
     let target = Target::parse(args.url.as_deref(), args.log.as_deref())?;
@@ -24,7 +26,8 @@ pub(crate) fn run(args: &args::Sync, env: &Env, ui: &mut Ui) -> Result<(), Failu
         Some(_) if target.log.is_some() => Db::open_or_create(&args.db, env, ui, args.output.json)?,
         _ => Db::open(&args.db, env)?,
     };
-    with(&mut db, &target, &args.access, env, args.output.json, ui)
+    let said = Said { access: &args.access, key_file: args.key_file.as_deref() };
+    with(&mut db, &target, said, env, args.output.json, ui)
 }
 
 /// What to sync with, as far as it was said.
@@ -58,11 +61,18 @@ impl Target {
     }
 }
 
+/// What was said of how to get at the log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Said<'a> {
+    pub(crate) access: &'a args::Access,
+    pub(crate) key_file: Option<&'a Path>,
+}
+
 /// Syncs a store, and prints what happened.
 pub(crate) fn with(
     db: &mut Db,
     target: &Target,
-    said: &args::Access,
+    said: Said<'_>,
     env: &Env,
     json: bool,
     ui: &mut Ui,
@@ -70,21 +80,28 @@ pub(crate) fn with(
     let known = Remote::of(&db.store).map_err(|e| Failure::new(Kind::Storage, e.to_string()))?;
     let remote = choose(db, target, known.as_ref(), env)?;
     let remembered = Remembered::of(&db.store, &remote.url).map_err(|e| db.failure(&e))?;
-    let wanted = remembered.clone().with(said);
-    let access = wanted.access(said)?;
+    let wanted = remembered.clone().with(said.access);
+    let access = wanted.access(said.access)?;
+    let key_file = keys::file(&db.store, said.key_file).map_err(|e| db.failure(&e))?;
+    let sealing = match &key_file {
+        Some(path) => Some(keys::keyring(remote.log, &keys::read(path)?.1)?),
+        None => None,
+    };
     // A log is remembered before anything is sent to it: where the answer is lost, the next sync goes on with it. Another
     // address of the same log counts only once a hub has answered there.
     let is_known_log = known.as_ref().is_some_and(|known| known.log == remote.log);
     if !is_known_log {
         remember(db, &remote)?;
         keep(db, &remembered, &wanted)?;
+        keep_key_file(db, key_file.as_deref())?;
     }
-    let report = carry_out(db, &remote, &access, env, ui)?;
+    let report = carry_out(db, &remote, &access, sealing, env, ui)?;
     if is_known_log && known.as_ref() != Some(&remote) {
         remember(db, &remote)?;
     }
     if is_known_log {
         keep(db, &remembered, &wanted)?;
+        keep_key_file(db, key_file.as_deref())?;
     }
     if target.log == Some(Log::New) && !json {
         ui.note(format!("new log; on another device: tolstoy sync DB {} {}", remote.url, remote.log));
@@ -102,6 +119,10 @@ fn keep(db: &mut Db, before: &Remembered, now: &Remembered) -> Result<(), Failur
         return Ok(());
     }
     now.remember(&mut db.store).map_err(|e| db.failure(&e))
+}
+
+fn keep_key_file(db: &mut Db, path: Option<&Path>) -> Result<(), Failure> {
+    path.map_or(Ok(()), |path| keys::remember(&mut db.store, path).map_err(|e| db.failure(&e)))
 }
 
 fn choose(db: &Db, target: &Target, known: Option<&Remote>, env: &Env) -> Result<Remote, Failure> {
@@ -139,10 +160,18 @@ fn choose(db: &Db, target: &Target, known: Option<&Remote>, env: &Env) -> Result
     Ok(Remote { url, log })
 }
 
-fn carry_out(db: &mut Db, remote: &Remote, access: &Access, env: &Env, ui: &Ui) -> Result<SyncReport, Failure> {
+fn carry_out(
+    db: &mut Db,
+    remote: &Remote,
+    access: &Access,
+    keys: Option<Arc<Keyring>>,
+    env: &Env,
+    ui: &Ui,
+) -> Result<SyncReport, Failure> {
     let failure = |error: &tolstoy_sync::Error| Failure::sync(&db.path, remote, error);
     let mut transport = HttpTransport::with_access(remote.clone(), access).map_err(|e| failure(&e.into()))?;
     let mut options = Options::new(env.clone(), Arc::new(|pause| Box::pin(tokio::time::sleep(pause))));
+    options.keys = keys;
     // Beside the store, where there is as much room as it needs; a store in memory has no beside.
     options.spool_dir = db.path.exists().then(|| match db.path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),

@@ -176,8 +176,8 @@ impl Session<'_> {
             Command::Timer(on) => self.timer = on,
             Command::Sync { url, log } => {
                 let target = sync::Target::parse(url.as_deref(), log.as_deref())?;
-                let said = args::Access::default();
-                sync::with(&mut self.db, &target, &said, self.env, self.json, self.ui)?;
+                let said = sync::Said { access: &args::Access::default(), key_file: None };
+                sync::with(&mut self.db, &target, said, self.env, self.json, self.ui)?;
             }
             Command::Cache => self.ui.note("there is nothing to cache: SQLite keeps what is read often in memory"),
         }
