@@ -49,6 +49,7 @@ pub(crate) enum Command {
     Import(Import),
     Sync(Sync),
     Status(Status),
+    Key(Key),
     Backup(Backup),
     Restore(Restore),
     Fsck(Fsck),
@@ -378,8 +379,73 @@ pub(crate) struct Status {
     /// Do not ask the hub
     #[arg(long)]
     pub(crate) offline: bool,
+    /// The file with the log's keys, where it is encrypted; with `new`, the log is. Remembered; the keys themselves never are
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) access: Access,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Make and show the keys of encrypted logs
+///
+/// A log that is begun with a key file is encrypted on this device: its hub can neither read it nor write to it. All
+/// devices of the log need the file. Which logs are encrypted is chosen when they begin.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tolstoy key create people.key
+  tolstoy sync people.db https://hub.example:7410 new --key-file people.key
+  tolstoy key create people.key --passphrase     a file that can be made again on the next device
+  tolstoy key rotate people.key                  a device was lost: give the new file to the others")]
+pub(crate) struct Key {
+    #[command(subcommand)]
+    pub(crate) what: KeyCommand,
+}
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    Create(KeyCreate),
+    Rotate(KeyRotate),
+    Show(KeyShow),
+}
+
+/// Make a key file
+#[derive(Debug, Args)]
+pub(crate) struct KeyCreate {
+    /// The new file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Make the key from a passphrase, which is asked for, or is a line of standard input
+    #[arg(long)]
+    pub(crate) passphrase: bool,
+}
+
+/// Add a newer key to a key file
+///
+/// What is pushed from then on is sealed with it; the older keys stay, since they open what is there. Who has only the older
+/// file can read nothing that comes later, and what they write is not believed once something sealed with the new key is there.
+#[derive(Debug, Args)]
+pub(crate) struct KeyRotate {
+    /// The key file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Make the key from a passphrase, which is asked for, or is a line of standard input
+    #[arg(long)]
+    pub(crate) passphrase: bool,
+}
+
+/// List the keys in a key file, without showing them
+#[derive(Debug, Args)]
+pub(crate) struct KeyShow {
+    /// The key file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Show the keys' ids in this log, as messages about it have them
+    #[arg(long, value_name = "UUID", value_parser = log_id)]
+    pub(crate) log: Option<LogId>,
     #[command(flatten)]
     pub(crate) output: Output,
 }
@@ -502,6 +568,10 @@ impl Command {
             Self::Import(args) => args.output.json,
             Self::Sync(args) => args.output.json,
             Self::Status(args) => args.output.json,
+            Self::Key(Key { what }) => match what {
+                KeyCommand::Create(_) | KeyCommand::Rotate(_) => false,
+                KeyCommand::Show(args) => args.output.json,
+            },
             Self::Backup(args) => args.output.json,
             Self::Restore(args) => args.output.json,
             Self::Fsck(args) => args.output.json,

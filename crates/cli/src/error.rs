@@ -56,6 +56,8 @@ pub(crate) enum Kind {
     OtherLog,
     /// The log is in a format that this version cannot read.
     Format,
+    /// The log is encrypted and its key is not given, or the other way round.
+    Key,
     /// Another process is writing to the store.
     Busy,
     /// Others write to the log all the time.
@@ -69,7 +71,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// All kinds, in the order of their exit codes.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Missing,
         Self::NotAStore,
         Self::NewerFormat,
@@ -89,6 +91,7 @@ impl Kind {
         Self::Generation,
         Self::OtherLog,
         Self::Format,
+        Self::Key,
         Self::Busy,
         Self::Contended,
         Self::Interrupted,
@@ -116,6 +119,7 @@ impl Kind {
             Self::Generation => "generation",
             Self::OtherLog => "other-log",
             Self::Format => "format",
+            Self::Key => "key",
             Self::Busy => "busy",
             Self::Contended => "contended",
             Self::Interrupted => "interrupted",
@@ -138,7 +142,7 @@ impl Kind {
             Self::Input => 3,
             Self::Refused | Self::HubRefused => 4,
             Self::Offline | Self::NotAHub | Self::Untrusted => 5,
-            Self::Definitions | Self::Generation | Self::OtherLog | Self::Format => 6,
+            Self::Definitions | Self::Generation | Self::OtherLog | Self::Format | Self::Key => 6,
             Self::Busy | Self::Contended => 7,
             Self::Interrupted => 130,
         }
@@ -325,6 +329,10 @@ impl Failure {
                     ),
                     K::Contended => (Kind::Contended, "nothing is lost: sync again later"),
                     K::Generation => (Kind::Generation, other_life_hint(error)),
+                    K::Key => (
+                        Kind::Key,
+                        "nothing was changed; `--key-file FILE` names the file with the log's keys, which its other devices have",
+                    ),
                     K::Format => (Kind::Format, "a newer tolstoy may read it; nothing was changed"),
                     _ => (Kind::Damaged, "nothing was changed; sync the log into a new file and compare"),
                 };

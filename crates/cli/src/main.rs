@@ -7,6 +7,7 @@ mod dirs;
 mod error;
 mod facts;
 mod json;
+mod keys;
 mod manager;
 mod progress;
 mod repl;
@@ -66,6 +67,7 @@ fn run(command: &Command, matches: &ArgMatches, ui: &mut Ui) -> Result<(), Failu
         Command::Gc(args) => commands::gc::run(args, env, ui),
         Command::Serve(args) => commands::serve::run(args, env, ui),
         Command::Token(args) => commands::token::run(args, &env, ui),
+        Command::Key(args) => commands::key::run(args, &env, ui),
     }
 }
 

@@ -26,6 +26,8 @@ use uuid::Uuid;
 use crate::engine::{Action, Arrived, Engine, Event, Local, OtherLife, Stop};
 use crate::error::{Error, Result};
 use crate::format::Format;
+use crate::format::sealed::BadSeal;
+use crate::key::{KeyNumber, Keyring};
 use crate::outgoing::{self, Outgoing, Place};
 use crate::report::SyncReport;
 use crate::spool::Spool;
@@ -79,6 +81,8 @@ pub struct Options {
     pub spool_dir: Option<PathBuf>,
     /// What to do where the log was wiped or begun anew.
     pub other_life: OtherLife,
+    /// The keys of the log, where it is encrypted. A log that these begin is encrypted, and one that is not is refused.
+    pub keys: Option<Arc<Keyring>>,
 }
 
 impl Options {
@@ -94,6 +98,7 @@ impl Options {
             max_wait: Duration::from_secs(60),
             spool_dir: None,
             other_life: OtherLife::Stop,
+            keys: None,
         }
     }
 
@@ -115,12 +120,14 @@ impl Options {
 /// See [`crate::ErrorKind`]. Passes that were complete before the error stay; the store and the log are each whole.
 pub async fn sync<T: Transport>(store: &mut Store, transport: &mut T, options: &Options) -> Result<SyncReport> {
     store.refresh()?;
+    let sealed = check_keys(store, options.keys.as_deref())?;
     let mut session = Session {
         store,
         transport,
         options,
         engine: Engine::new(options.max_conflicts, options.other_life),
-        format: None,
+        format: options.keys.clone().map(Format::Sealed),
+        sealed,
         sent: 0,
         looked: false,
         stream: None,
@@ -165,6 +172,8 @@ struct Session<'s, T> {
     engine: Engine,
     /// What the log is written in, once that is known.
     format: Option<Format>,
+    /// The newest key that the log was seen to be sealed with.
+    sealed: Option<KeyNumber>,
     /// Transactions pushed so far.
     sent: u64,
     /// Whether a pull told the log's generation since the sync began.
@@ -191,6 +200,20 @@ struct Stream {
     state: LogState,
     /// How many of its first transactions the store has too.
     same: u64,
+}
+
+/// The newest key that the store has seen the log sealed with, if the keys given fit what it knows.
+fn check_keys(store: &Store, keys: Option<&Keyring>) -> Result<Option<KeyNumber>> {
+    let noted = store.note("sealed")?;
+    match (keys, &noted) {
+        (None, Some(_)) => {
+            Err(Error::Key("the log that this store syncs with is encrypted, and no key was given".into()))
+        }
+        (Some(_), None) if store.last_positioned()?.is_some() => Err(Error::Key(
+            "the log that this store syncs with is not encrypted; encryption is chosen when a log begins".into(),
+        )),
+        _ => Ok(noted.and_then(|bytes| bytes.try_into().ok()).map(|bytes| KeyNumber(u16::from_be_bytes(bytes)))),
+    }
 }
 
 impl<T: Transport> Session<'_, T> {
@@ -323,8 +346,12 @@ impl<T: Transport> Session<'_, T> {
         if known_generation(self.store)?.is_some_and(|known| state.generation != Some(known)) {
             return Err(Error::Generation { state: Box::new(*state) });
         }
+        let newest = self.options.keys.as_deref().and_then(|keys| keys.ids().last()).map(|(number, _)| number);
+        self.sealed = self.sealed.max(newest);
+        let sealed = self.sealed;
         self.store.pass(|pass| {
             note_places(pass, after, places)?;
+            note_sealed(pass, sealed)?;
             note_generation(pass, state.generation)
         })
     }
@@ -420,8 +447,11 @@ impl<T: Transport> Session<'_, T> {
     fn settle(&mut self, root: Entid) -> Result<Event> {
         let stream = self.stream.take().ok_or_else(raced)?;
         let (base, further) = self.places_up_to(root)?;
+        self.sealed = self.sealed.max(stream.spool.key());
+        let sealed = self.sealed;
         self.store.pass(|pass| {
             note_places(pass, base, &further)?;
+            note_sealed(pass, sealed)?;
             note_generation(pass, stream.state.generation)
         })?;
         Ok(Event::Settled(self.local()?))
@@ -432,6 +462,9 @@ impl<T: Transport> Session<'_, T> {
         let Stream { mut spool, state, same } = self.stream.take().ok_or_else(raced)?;
         let (base, further) = self.places_up_to(root)?;
         let (of, options, format) = (spool.count() - same, self.options, self.format());
+        let before = self.sealed;
+        self.sealed = before.max(spool.key());
+        let sealed = self.sealed;
         let rebased = self.store.pass(|pass| {
             note_places(pass, base, &further)?;
             let incoming = (1..).zip(spool.read()?.skip(usize::try_from(same).unwrap_or(usize::MAX)));
@@ -441,9 +474,14 @@ impl<T: Transport> Session<'_, T> {
                     if done % TELL_EVERY == 0 {
                         options.tell(Progress::Applied { done, of });
                     }
-                    format.decode(&spooled?)
+                    let spooled = spooled?;
+                    if let Some(number) = spooled.key.filter(|key| before > Some(*key)) {
+                        return Err(BadSeal::OldKey { number }.into());
+                    }
+                    format.decode(&spooled)
                 }),
             )?;
+            note_sealed(pass, sealed)?;
             note_generation(pass, state.generation)?;
             Ok::<_, Error>(rebased)
         })?;
@@ -468,6 +506,13 @@ fn note_places(pass: &mut Pass<'_, '_>, base: Place, further: &[(Place, Uuid)]) 
         pass.set_position(place.tx, place.position())?;
     }
     Ok(())
+}
+
+fn note_sealed(pass: &mut Pass<'_, '_>, newest: Option<KeyNumber>) -> Result<()> {
+    match newest {
+        Some(number) => Ok(pass.set_note("sealed", Some(&number.0.to_be_bytes()))?),
+        None => Ok(()),
+    }
 }
 
 fn note_generation(pass: &mut Pass<'_, '_>, generation: Option<Generation>) -> Result<()> {

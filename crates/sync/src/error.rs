@@ -22,6 +22,8 @@ pub enum ErrorKind {
     Refused,
     /// The hub's certificate is not one that is trusted. Nothing was sent.
     Untrusted,
+    /// The log is encrypted and the key that it takes was not given, or the other way round. Nothing was changed.
+    Key,
     /// The store failed; the source is a [`tolstoy_store::Error`].
     Store,
 }
@@ -59,6 +61,9 @@ pub enum Error {
     /// The log's format.
     #[error("{0}")]
     Format(String),
+    /// The log's encryption.
+    #[error("{0}")]
+    Key(String),
     /// The log's content.
     #[error("{0}")]
     Damaged(String),
@@ -93,6 +98,7 @@ impl Error {
             Self::Contended { .. } => ErrorKind::Contended,
             Self::Generation { .. } | Self::NothingToAdopt | Self::NotEmpty { .. } => ErrorKind::Generation,
             Self::Format(_) => ErrorKind::Format,
+            Self::Key(_) => ErrorKind::Key,
             Self::Damaged(_) => ErrorKind::Damaged,
             Self::Refused(_) => ErrorKind::Refused,
             Self::Store(_) | Self::Spool(_) => ErrorKind::Store,
@@ -106,6 +112,17 @@ impl From<crate::format::native::BadChunk> for Error {
         match bad {
             B::Foreign | B::Newer { .. } | B::TooLong => Self::Format(bad.to_string()),
             B::Pieces(_) => Self::Damaged(bad.to_string()),
+        }
+    }
+}
+
+impl From<crate::format::sealed::BadSeal> for Error {
+    fn from(bad: crate::format::sealed::BadSeal) -> Self {
+        use crate::format::sealed::BadSeal as B;
+        match bad {
+            B::Clear | B::NoKey { .. } | B::Failed => Self::Key(bad.to_string()),
+            B::Newer { .. } => Self::Format(bad.to_string()),
+            B::OldKey { .. } | B::Altered => Self::Damaged(bad.to_string()),
         }
     }
 }

@@ -10,7 +10,9 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::format::native::BadChunk;
-use crate::format::{Format, Joined};
+use crate::format::sealed::BadSeal;
+use crate::format::{Admitted, Format, Joined};
+use crate::key::KeyNumber;
 use crate::transport::{Body, TransportError};
 
 /// What is kept in memory before a file is used.
@@ -22,6 +24,8 @@ pub(crate) struct Spool {
     /// What the log is written in, once that is known.
     format: Option<Format>,
     start: Option<Start>,
+    /// The key of the newest transaction, where they are sealed: no older one may come after it.
+    key: Option<KeyNumber>,
     /// The end of what is spooled.
     at: (TrnId, Seq, ChainDigest),
     count: u64,
@@ -33,6 +37,8 @@ pub(crate) struct Spooled {
     pub(crate) id: TrnId,
     pub(crate) digest: ChainDigest,
     pub(crate) chunks: Joined,
+    /// The key that it was sealed with, if it was.
+    pub(crate) key: Option<KeyNumber>,
 }
 
 /// A transaction of which not all chunks have arrived.
@@ -49,12 +55,25 @@ impl Spool {
             Some(dir) => tempfile::spooled_tempfile_in(IN_MEMORY, dir),
             None => SpooledTempFile::new(usize::MAX),
         };
-        Self { file, format, start: None, at: (TrnId::ROOT, Seq::ROOT, ChainDigest::ZERO), count: 0, bytes: 0 }
+        Self {
+            file,
+            format,
+            start: None,
+            key: None,
+            at: (TrnId::ROOT, Seq::ROOT, ChainDigest::ZERO),
+            count: 0,
+            bytes: 0,
+        }
     }
 
     /// What the log is written in, once that is known.
     pub(crate) fn format(&self) -> Option<&Format> {
         self.format.as_ref()
+    }
+
+    /// The key of the newest transaction, where they are sealed.
+    pub(crate) fn key(&self) -> Option<KeyNumber> {
+        self.key
     }
 
     /// The stream's first frame, once it arrived.
@@ -158,8 +177,12 @@ impl Spool {
                 format
             }
         };
-        format.check(transaction, chunks.len(), &arrived)?;
-        chunks.push(arrived.bytes);
+        let Admitted { bytes, key } = format.admit(transaction, chunks.len(), &arrived)?;
+        if let Some(number) = key.filter(|key| self.key > Some(*key)) {
+            return Err(BadSeal::OldKey { number }.into());
+        }
+        self.key = key;
+        chunks.push(bytes);
         Ok(())
     }
 
@@ -173,6 +196,7 @@ impl Spool {
         self.file.write_all(&digest.0)?;
         self.file.write_all(&[version])?;
         self.file.write_all(origin.as_bytes())?;
+        self.file.write_all(&self.key.map_or(0, |key| key.0).to_be_bytes())?;
         self.file.write_all(&len.to_be_bytes())?;
         self.file.write_all(&payload)?;
         self.at = (transaction.id, transaction.seq, digest);
@@ -189,16 +213,19 @@ impl Spool {
 }
 
 fn read_one(from: &mut impl Read) -> io::Result<Spooled> {
-    let (mut id, mut digest, mut version, mut origin, mut len) = ([0; 16], [0; 32], [0; 1], [0; 16], [0; 4]);
+    let (mut id, mut digest, mut version, mut origin) = ([0; 16], [0; 32], [0; 1], [0; 16]);
+    let (mut key, mut len) = ([0; 2], [0; 4]);
     from.read_exact(&mut id)?;
     from.read_exact(&mut digest)?;
     from.read_exact(&mut version)?;
     from.read_exact(&mut origin)?;
+    from.read_exact(&mut key)?;
     from.read_exact(&mut len)?;
     let mut payload = vec![0; u32::from_be_bytes(len) as usize];
     from.read_exact(&mut payload)?;
     let chunks = Joined { version: u8::from_be_bytes(version), origin: Uuid::from_bytes(origin), payload };
-    Ok(Spooled { id: TrnId::from_bytes(id), digest: ChainDigest(digest), chunks })
+    let key = Some(KeyNumber(u16::from_be_bytes(key))).filter(|key| key.0 > 0);
+    Ok(Spooled { id: TrnId::from_bytes(id), digest: ChainDigest(digest), chunks, key })
 }
 
 fn protocol(what: &str) -> Error {

@@ -5,6 +5,7 @@ pub(crate) mod demo;
 pub(crate) mod fsck;
 pub(crate) mod gc;
 pub(crate) mod import;
+pub(crate) mod key;
 pub(crate) mod log;
 pub(crate) mod query;
 pub(crate) mod schema;

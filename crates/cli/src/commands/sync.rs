@@ -9,7 +9,7 @@ use tolstoy_env::Env;
 use tolstoy_proto::LogId;
 use tolstoy_store::{Rebased, Schema};
 use tolstoy_sync::{
-    Access, HttpTransport, Options, OtherLife, Outcome, PassReport, Progress as Step, Remote, SyncReport,
+    Access, HttpTransport, Keyring, Options, OtherLife, Outcome, PassReport, Progress as Step, Remote, SyncReport,
 };
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ use crate::commands::{Db, log};
 use crate::error::{Failure, Kind};
 use crate::progress::Progress;
 use crate::ui::{BOLD, DIM, Ui, WARN, visible};
-use crate::{args, facts};
+use crate::{args, facts, keys};
 
 pub(crate) fn run(args: &args::Sync, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
     let target = Target::parse(args.url.as_deref(), args.log.as_deref())?;
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &args::Sync, env: &Env, ui: &mut Ui) -> Result<(), Failu
         (_, true) => OtherLife::Reseed,
         _ => OtherLife::Stop,
     };
-    let said = Said { access: &args.access, other_life };
+    let said = Said { access: &args.access, key_file: args.key_file.as_deref(), other_life };
     with(&mut db, &target, said, env, args.output.json, ui)
 }
 
@@ -70,6 +70,7 @@ impl Target {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Said<'a> {
     pub(crate) access: &'a args::Access,
+    pub(crate) key_file: Option<&'a Path>,
     pub(crate) other_life: OtherLife,
 }
 
@@ -87,19 +88,26 @@ pub(crate) fn with(
     let remembered = Remembered::of(&db.store, &remote.url).map_err(|e| db.failure(&e))?;
     let wanted = remembered.clone().with(said.access);
     let access = wanted.access(said.access)?;
+    let key_file = keys::file(&db.store, said.key_file).map_err(|e| db.failure(&e))?;
+    let sealing = match &key_file {
+        Some(path) => Some(keys::keyring(remote.log, &keys::read(path)?.1)?),
+        None => None,
+    };
     // A log is remembered before anything is sent to it: where the answer is lost, the next sync goes on with it. Another
     // address of the same log counts only once a hub has answered there.
     let is_known_log = known.as_ref().is_some_and(|known| known.log == remote.log);
     if !is_known_log {
         remember(db, &remote)?;
         keep(db, &remembered, &wanted)?;
+        keep_key_file(db, key_file.as_deref())?;
     }
-    let report = carry_out(db, &remote, &access, said.other_life, env, ui)?;
+    let report = carry_out(db, &remote, &access, said.other_life, sealing, env, ui)?;
     if is_known_log && known.as_ref() != Some(&remote) {
         remember(db, &remote)?;
     }
     if is_known_log {
         keep(db, &remembered, &wanted)?;
+        keep_key_file(db, key_file.as_deref())?;
     }
     if target.log == Some(Log::New) && !json {
         ui.note(format!("new log; on another device: tolstoy sync DB {} {}", remote.url, remote.log));
@@ -117,6 +125,10 @@ fn keep(db: &mut Db, before: &Remembered, now: &Remembered) -> Result<(), Failur
         return Ok(());
     }
     now.remember(&mut db.store).map_err(|e| db.failure(&e))
+}
+
+fn keep_key_file(db: &mut Db, path: Option<&Path>) -> Result<(), Failure> {
+    path.map_or(Ok(()), |path| keys::remember(&mut db.store, path).map_err(|e| db.failure(&e)))
 }
 
 fn choose(db: &Db, target: &Target, known: Option<&Remote>, env: &Env) -> Result<Remote, Failure> {
@@ -159,6 +171,7 @@ fn carry_out(
     remote: &Remote,
     access: &Access,
     other_life: OtherLife,
+    keys: Option<Arc<Keyring>>,
     env: &Env,
     ui: &Ui,
 ) -> Result<SyncReport, Failure> {
@@ -166,6 +179,7 @@ fn carry_out(
     let mut transport = HttpTransport::with_access(remote.clone(), access).map_err(|e| failure(&e.into()))?;
     let mut options = Options::on_tokio(env.clone());
     options.other_life = other_life;
+    options.keys = keys;
     // Beside the store, where there is as much room as it needs; a store in memory has no beside.
     options.spool_dir = db.path.exists().then(|| match db.path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),

@@ -177,7 +177,8 @@ impl Session<'_> {
             Command::Timer(on) => self.timer = on,
             Command::Sync { url, log } => {
                 let target = sync::Target::parse(url.as_deref(), log.as_deref())?;
-                let said = sync::Said { access: &args::Access::default(), other_life: OtherLife::Stop };
+                let access = args::Access::default();
+                let said = sync::Said { access: &access, key_file: None, other_life: OtherLife::Stop };
                 sync::with(&mut self.db, &target, said, self.env, self.json, self.ui)?;
             }
             Command::Cache => self.ui.note("there is nothing to cache: SQLite keeps what is read often in memory"),

@@ -2,8 +2,8 @@
 
 use crate::room::Room;
 
-const COMMANDS: [&str; 15] = [
-    "demo", "serve", "token", "repl", "transact", "query", "schema", "log", "import", "sync", "status", "backup",
+const COMMANDS: [&str; 16] = [
+    "demo", "serve", "token", "repl", "transact", "query", "schema", "log", "import", "sync", "status", "key", "backup",
     "restore", "fsck", "gc",
 ];
 

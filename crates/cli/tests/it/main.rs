@@ -8,6 +8,7 @@ mod devices;
 mod help;
 mod hostile;
 mod hub_data;
+mod key;
 mod killed;
 mod managed;
 mod output;

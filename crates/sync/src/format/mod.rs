@@ -1,11 +1,14 @@
 //! How a log's transactions are written into chunks. A log is in one format from its first transaction on, and its first
 //! chunk shows which.
 //!
-//! A transaction is put aside as it arrives, long before the store is touched. So each chunk is [checked](Format::check)
+//! A transaction is put aside as it arrives, long before the store is touched. So each chunk is [admitted](Format::admit)
 //! when it comes, the chunks of a transaction are [joined](Format::join) when the last one is there, and what they say is
 //! [decoded](Format::decode) when its turn has come, inside the pass that applies it.
 
 pub(crate) mod native;
+pub(crate) mod sealed;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tolstoy_proto::{Chunk, ChunkId, Seq, Transaction, derive_trn};
@@ -13,6 +16,7 @@ use tolstoy_store::{Entid, Position, log};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
+use crate::key::{KeyNumber, Keyring};
 use crate::outgoing::{Minted, Place};
 use crate::spool::Spooled;
 
@@ -23,6 +27,16 @@ use native::BadChunk;
 pub(crate) enum Format {
     /// Tolstoy's own: `docs/format.md`.
     Native,
+    /// The same, encrypted with these keys.
+    Sealed(Arc<Keyring>),
+}
+
+/// A chunk as it is kept until the others of its transaction are there.
+pub(crate) struct Admitted {
+    /// In clear.
+    pub(crate) bytes: Bytes,
+    /// The key that it was sealed with, if it was.
+    pub(crate) key: Option<KeyNumber>,
 }
 
 /// The chunks of one transaction, joined.
@@ -42,6 +56,9 @@ impl Format {
     /// # Errors
     /// Where it is in none that is known.
     pub(crate) fn of(first: &[u8]) -> Result<Self> {
+        if first.starts_with(&sealed::MAGIC) {
+            return Err(Error::Key("the log is encrypted, and no key was given".to_owned()));
+        }
         if first.starts_with(&native::MAGIC) { Ok(Self::Native) } else { Err(BadChunk::Foreign.into()) }
     }
 
@@ -49,7 +66,7 @@ impl Format {
     pub(crate) fn seq(&self, tx: Entid) -> Seq {
         match self {
             // The bootstrap is in every store and in no native log.
-            Self::Native => Seq(u64::try_from(tx.get() - Entid::TX0.get()).unwrap_or(0)),
+            Self::Native | Self::Sealed(_) => Seq(u64::try_from(tx.get() - Entid::TX0.get()).unwrap_or(0)),
         }
     }
 
@@ -58,11 +75,17 @@ impl Format {
     /// # Errors
     /// Where the format cannot say it.
     pub(crate) fn mint(&self, parent: &Place, transaction: &log::Transaction) -> Result<Minted> {
-        let chunks = match self {
-            Self::Native => {
+        let mut chunks = match self {
+            Self::Native | Self::Sealed(_) => {
                 native::cut(log::codec::version(transaction), transaction.origin.id, &log::codec::encode(transaction))?
             }
         };
+        if let Self::Sealed(keys) = self {
+            for (index, (id, bytes)) in (0..).zip(&mut chunks) {
+                *bytes = sealed::seal_chunk(keys, parent.id, index, bytes)?;
+                *id = ChunkId::of(bytes);
+            }
+        }
         let ids: Vec<ChunkId> = chunks.iter().map(|(id, _)| *id).collect();
         let id = derive_trn(parent.id, &ids);
         let place = Place { tx: transaction.tx, id, chain: parent.chain.extend(id, &ids) };
@@ -75,8 +98,18 @@ impl Format {
     /// Where it cannot be one in this format.
     pub(crate) fn check_head(&self, transaction: &Transaction) -> Result<()> {
         let most = match self {
-            Self::Native => native::MAX_PIECES,
+            Self::Native | Self::Sealed(_) => native::MAX_PIECES,
         };
+        // The name of a parent stands for all that is before it only where it is made from that.
+        if let Self::Sealed(_) = self
+            && derive_trn(transaction.parent, &transaction.chunks) != transaction.id
+        {
+            let message = format!(
+                "the transaction {} of the encrypted log has not the name that its chunks give",
+                transaction.id
+            );
+            return Err(Error::Damaged(message));
+        }
         match transaction.chunks.len() {
             0 => Err(Error::Format(format!("the log's transaction {} has no chunks", transaction.id))),
             some if some > most => Err(BadChunk::TooLong.into()),
@@ -84,24 +117,29 @@ impl Format {
         }
     }
 
-    /// Checks the chunk at place `at` of a transaction, so that nothing is kept that leads to nothing.
+    /// Checks the chunk at place `at` of a transaction, so that nothing is kept that leads to nothing. A chunk that was
+    /// sealed is opened.
     ///
     /// # Errors
     /// Where it cannot be that.
-    pub(crate) fn check(&self, transaction: &Transaction, at: usize, chunk: &Chunk) -> Result<()> {
-        match self {
-            Self::Native => {
-                if !chunk.id.is_digest() {
-                    return Err(BadChunk::Foreign.into());
-                }
-                if !chunk.id.matches(&chunk.bytes) {
-                    return Err(Error::Damaged(format!("the bytes of the chunk {} are not its own", chunk.id)));
-                }
-                // So that no more than a payload is ever held.
-                native::piece(&chunk.bytes, at, transaction.chunks.len())?;
-                Ok(())
-            }
+    pub(crate) fn admit(&self, transaction: &Transaction, at: usize, chunk: &Chunk) -> Result<Admitted> {
+        if !chunk.id.is_digest() {
+            return Err(BadChunk::Foreign.into());
         }
+        if !chunk.id.matches(&chunk.bytes) {
+            return Err(Error::Damaged(format!("the bytes of the chunk {} are not its own", chunk.id)));
+        }
+        let admitted = match self {
+            Self::Native => Admitted { bytes: chunk.bytes.clone(), key: None },
+            Self::Sealed(keys) => {
+                let index = u32::try_from(at).map_err(|_| BadChunk::TooLong)?;
+                let (bytes, key) = sealed::open_chunk(keys, transaction.parent, index, &chunk.bytes)?;
+                Admitted { bytes, key: Some(key) }
+            }
+        };
+        // So that no more than a payload is ever held.
+        native::piece(&admitted.bytes, at, transaction.chunks.len())?;
+        Ok(admitted)
     }
 
     /// Joins all chunks of a transaction.
@@ -110,7 +148,7 @@ impl Format {
     /// Where they do not fit together.
     pub(crate) fn join(&self, _: &Transaction, chunks: &[Bytes]) -> Result<Joined> {
         match self {
-            Self::Native => Ok(native::join(chunks)?),
+            Self::Native | Self::Sealed(_) => Ok(native::join(chunks)?),
         }
     }
 
@@ -121,7 +159,7 @@ impl Format {
     pub(crate) fn decode(&self, spooled: &Spooled) -> Result<(log::Transaction, Position)> {
         let Joined { version, origin, payload } = &spooled.chunks;
         let (transaction, needs) = match self {
-            Self::Native => {
+            Self::Native | Self::Sealed(_) => {
                 let transaction = log::codec::decode(payload)?;
                 let needs = log::codec::version(&transaction);
                 (transaction, needs)

@@ -6,6 +6,7 @@ mod background;
 mod http;
 mod later;
 mod recovery;
+mod sealed;
 
 use std::future::Future;
 use std::pin::pin;
@@ -24,7 +25,7 @@ use tolstoy_proto::{
 };
 use tolstoy_store::{Entid, Store};
 use tolstoy_sync::transport::{MemoryBody, Request};
-use tolstoy_sync::{Answer, Error, ErrorKind, MemoryTransport, Options, SyncReport, TransportError};
+use tolstoy_sync::{Answer, Error, ErrorKind, Keyring, MemoryTransport, Options, SyncReport, TransportError};
 use uuid::Uuid;
 
 struct Ticking(AtomicI64);
@@ -122,7 +123,16 @@ fn options() -> Options {
 }
 
 fn sync_over(store: &mut Store, serve: impl FnMut(Request) -> Answered + Send) -> Result<SyncReport, Error> {
-    now(tolstoy_sync::sync(store, &mut MemoryTransport::new(serve), &options()))
+    sync_with(store, None, serve)
+}
+
+fn sync_with(
+    store: &mut Store,
+    keys: Option<&Arc<Keyring>>,
+    serve: impl FnMut(Request) -> Answered + Send,
+) -> Result<SyncReport, Error> {
+    let options = Options { keys: keys.cloned(), ..options() };
+    now(tolstoy_sync::sync(store, &mut MemoryTransport::new(serve), &options))
 }
 
 fn try_sync(store: &mut Store, hub: &Hub) -> Result<SyncReport, Error> {
