@@ -3,8 +3,8 @@
 use crate::room::Room;
 
 const COMMANDS: [&str; 16] = [
-    "demo", "serve", "token", "repl", "transact", "query", "schema", "log", "import", "sync", "status", "key", "backup",
-    "restore", "fsck", "gc",
+    "demo", "serve", "token", "repl", "transact", "query", "schema", "log", "import", "sync", "status", "key",
+    "backup", "restore", "fsck", "gc",
 ];
 
 #[test]

@@ -110,8 +110,9 @@ fn a_hub_out_of_reach_is_told_and_tried_again() {
     one.syncer.wake();
     let again = one.happened.iter().find(|what| matches!(what, Happened::Failed { .. }));
     assert!(again.is_some());
+    let store = one.store();
     drop(one.syncer);
-    assert_eq!(one.store().last_positioned().unwrap(), None);
+    assert_eq!(store.last_positioned().unwrap(), None);
 }
 
 #[test]
