@@ -351,6 +351,9 @@ pub(crate) struct Sync {
     /// The log's UUID, or `new` [default: the one of the last sync]
     #[arg(value_name = "LOG-UUID", requires = "url")]
     pub(crate) log: Option<String>,
+    /// The file with the log's keys, where it is encrypted; with `new`, the log is. Remembered; the keys themselves never are
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
     /// Where the log was wiped and begun anew: join its new life. What this store has and it lacks is re-applied on top
     #[arg(long, conflicts_with = "reseed")]
     pub(crate) adopt: bool,
@@ -379,9 +382,6 @@ pub(crate) struct Status {
     /// Do not ask the hub
     #[arg(long)]
     pub(crate) offline: bool,
-    /// The file with the log's keys, where it is encrypted; with `new`, the log is. Remembered; the keys themselves never are
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) access: Access,
     #[command(flatten)]

@@ -15,4 +15,5 @@ mod output;
 mod room;
 mod serve;
 mod shell;
+mod status;
 mod token;
