@@ -42,7 +42,7 @@ pub enum Error {
         rounds: u32,
     },
     /// The log's generation is not the one that this store synced with.
-    #[error("{} since the last sync; nothing was changed", what_became(state))]
+    #[error("{}; nothing was changed", what_became(state))]
     Generation {
         /// The log's state now.
         state: Box<LogState>,
@@ -80,8 +80,8 @@ pub enum Error {
 
 fn what_became(state: &LogState) -> String {
     match state.seq.0 {
-        0 => "the log on the hub was wiped".to_owned(),
-        n => format!("the log on the hub was begun anew, and has {n} transactions of its new life"),
+        0 => "the log on the hub was wiped since the last sync".to_owned(),
+        n => format!("the log on the hub was wiped and begun anew since the last sync, with {n} transactions"),
     }
 }
 
