@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use tolstoy_hub::auth::{Rights, TokenId};
 use tolstoy_proto::{Fingerprint, LogId};
 
@@ -337,6 +337,7 @@ Examples:
   tolstoy sync phone.db http://127.0.0.1:7410 0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e
   tolstoy sync people.db
   tolstoy sync people.db http://hub.example:7410      the same log, at another address
+  tolstoy sync people.db http://127.0.0.1:7410 new --format original      for clients of Mentat as well
   tolstoy sync people.db https://hub.example:7410 new --token-file phone.token --trust 5A:0B:...")]
 pub(crate) struct Sync {
     /// The store
@@ -348,10 +349,23 @@ pub(crate) struct Sync {
     /// The log's UUID, or `new` [default: the one of the last sync]
     #[arg(value_name = "LOG-UUID", requires = "url")]
     pub(crate) log: Option<String>,
+    /// What a log that is still empty is begun in; remembered until then. A log that there is goes on in its own format
+    /// [default: native]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<LogFormat>,
     #[command(flatten)]
     pub(crate) access: Access,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+/// What a log is written in.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Tolstoy's own, which can say everything
+    Native,
+    /// The original client's (Mozilla Mentat's Tolstoy), so that such clients can join
+    Original,
 }
 
 /// What it takes to speak to a closed hub.

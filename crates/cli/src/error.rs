@@ -56,6 +56,8 @@ pub(crate) enum Kind {
     OtherLog,
     /// The log is in a format that this version cannot read.
     Format,
+    /// The log's format cannot say what the store holds.
+    Unsayable,
     /// Another process is writing to the store.
     Busy,
     /// Others write to the log all the time.
@@ -69,7 +71,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// All kinds, in the order of their exit codes.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Missing,
         Self::NotAStore,
         Self::NewerFormat,
@@ -89,6 +91,7 @@ impl Kind {
         Self::Generation,
         Self::OtherLog,
         Self::Format,
+        Self::Unsayable,
         Self::Busy,
         Self::Contended,
         Self::Interrupted,
@@ -116,6 +119,7 @@ impl Kind {
             Self::Generation => "generation",
             Self::OtherLog => "other-log",
             Self::Format => "format",
+            Self::Unsayable => "unsayable",
             Self::Busy => "busy",
             Self::Contended => "contended",
             Self::Interrupted => "interrupted",
@@ -138,7 +142,7 @@ impl Kind {
             Self::Input => 3,
             Self::Refused | Self::HubRefused => 4,
             Self::Offline | Self::NotAHub | Self::Untrusted => 5,
-            Self::Definitions | Self::Generation | Self::OtherLog | Self::Format => 6,
+            Self::Definitions | Self::Generation | Self::OtherLog | Self::Format | Self::Unsayable => 6,
             Self::Busy | Self::Contended => 7,
             Self::Interrupted => 130,
         }
@@ -329,6 +333,10 @@ impl Failure {
                         "to have the new log, sync it into a new file; this store keeps the facts it has",
                     ),
                     K::Format => (Kind::Format, "a newer tolstoy may read it; nothing was changed"),
+                    K::Unsayable => (
+                        Kind::Unsayable,
+                        "nothing was changed; only a log in Tolstoy's own format holds it, begun by a file that has not synced yet: `tolstoy sync FILE URL new`",
+                    ),
                     _ => (Kind::Damaged, "nothing was changed; sync the log into a new file and compare"),
                 };
                 Self::new(kind, error.to_string()).hint(hint)

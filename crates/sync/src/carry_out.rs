@@ -20,12 +20,12 @@ use std::time::Duration;
 
 use tolstoy_env::Env;
 use tolstoy_proto::{ErrorBody, ErrorKind, Generation, LogState, TrnId};
-use tolstoy_store::{Entid, Pass, Store};
+use tolstoy_store::{Entid, Pass, Store, Timeline, Transaction};
 use uuid::Uuid;
 
 use crate::engine::{Action, Arrived, Engine, Event, Local, Stop};
 use crate::error::{Error, Result};
-use crate::format::Format;
+use crate::format::{Format, NewLog};
 use crate::outgoing::{self, Outgoing, Place};
 use crate::report::SyncReport;
 use crate::spool::Spool;
@@ -75,6 +75,8 @@ pub struct Options {
     pub max_waits: u32,
     /// The longest pause that the hub may ask for; where it asks for a longer one the sync ends.
     pub max_wait: Duration,
+    /// What the log is begun in, where it is still empty.
+    pub new_log: NewLog,
     /// Where what comes in is put aside when it is long; in memory where there is none. The store's own folder is good.
     pub spool_dir: Option<PathBuf>,
 }
@@ -90,6 +92,7 @@ impl Options {
             max_cuts: 3,
             max_waits: 5,
             max_wait: Duration::from_secs(60),
+            new_log: NewLog::default(),
             spool_dir: None,
         }
     }
@@ -107,12 +110,13 @@ impl Options {
 /// See [`crate::ErrorKind`]. Passes that were complete before the error stay; the store and the log are each whole.
 pub async fn sync<T: Transport>(store: &mut Store, transport: &mut T, options: &Options) -> Result<SyncReport> {
     store.refresh()?;
+    let format = Format::noted(store)?;
     let mut session = Session {
         store,
         transport,
         options,
         engine: Engine::new(options.max_conflicts),
-        format: None,
+        format,
         sent: 0,
         looked: false,
         stream: None,
@@ -166,7 +170,7 @@ struct Stream {
 
 impl<T: Transport> Session<'_, T> {
     fn local(&self) -> Result<Local> {
-        let synced = self.store.last_positioned()?.unwrap_or(Entid::TX0);
+        let synced = self.store.last_positioned()?.unwrap_or(self.format().root().tx);
         Ok(Local { basis: self.store.basis(), synced, generation: known_generation(self.store)? })
     }
 
@@ -187,7 +191,7 @@ impl<T: Transport> Session<'_, T> {
     }
 
     async fn pull(&mut self) -> Result<Event> {
-        let have = outgoing::have(self.store, self.local()?.synced)?;
+        let have = outgoing::have(self.store, &self.format(), self.local()?.synced)?;
         let from: Vec<TrnId> = have.iter().map(|p| p.id).collect();
         match self.ask_for(&from).await? {
             Answer::Stream(body) => self.receive(body, &have, false).await,
@@ -198,7 +202,11 @@ impl<T: Transport> Session<'_, T> {
     async fn push(&mut self, after: Entid) -> Result<Event> {
         let after = self.place(after)?;
         let Local { generation, basis, .. } = self.local()?;
-        let Outgoing { ahead, body, places } = outgoing::outgoing(self.store, &self.format(), after, generation)?;
+        let format = self.format();
+        if self.sent == 0 {
+            format.check_sayable(self.store, after.tx)?;
+        }
+        let Outgoing { ahead, body, places } = outgoing::outgoing(self.store, &format, after, generation)?;
         if !ahead.is_empty() && !self.looked {
             // A chunk on its own says nothing of the generation, so look first whether the log is still the same.
             self.looked = true;
@@ -229,6 +237,7 @@ impl<T: Transport> Session<'_, T> {
         match answer {
             Answer::Accepted(state) => {
                 self.acknowledge(after, &places, &state)?;
+                self.format = Some(format);
                 let sent = places.len() as u64;
                 self.sent += sent;
                 let left = u64::try_from(basis.get() - after.tx.get()).unwrap_or(0).saturating_sub(sent);
@@ -236,7 +245,7 @@ impl<T: Transport> Session<'_, T> {
                 Ok(Event::Pushed { sent, local: self.local()? })
             }
             Answer::Conflict(body) => {
-                let have = outgoing::have(self.store, after.tx)?;
+                let have = outgoing::have(self.store, &format, after.tx)?;
                 self.receive(body, &have, true).await
             }
             other => Err(unexpected(other)),
@@ -274,14 +283,14 @@ impl<T: Transport> Session<'_, T> {
         report.bytes_sent += bytes as u64;
     }
 
-    /// What the log is written in; a log that is still empty is begun in this store's own format.
+    /// What the log is written in; as long as it is not known, what a log that is still empty is begun in.
     fn format(&self) -> Format {
-        self.format.clone().unwrap_or(Format::Native)
+        self.format.clone().unwrap_or_else(|| self.options.new_log.into())
     }
 
     /// The place of a transaction that is in the log.
     fn place(&self, tx: Entid) -> Result<Place> {
-        Place::of(self.store, tx)?.ok_or_else(raced)
+        Place::of(self.store, &self.format(), tx)?.ok_or_else(raced)
     }
 
     /// Notes that the log has what was pushed.
@@ -293,8 +302,9 @@ impl<T: Transport> Session<'_, T> {
         if known_generation(self.store)?.is_some_and(|known| state.generation != Some(known)) {
             return Err(Error::Generation { state: Box::new(*state) });
         }
+        let format = self.format();
         self.store.pass(|pass| {
-            note_places(pass, after, places)?;
+            note_places(pass, &format, after, places)?;
             note_generation(pass, state.generation)
         })
     }
@@ -343,9 +353,10 @@ impl<T: Transport> Session<'_, T> {
     /// Finds the root: where what arrived parts from what the store has.
     fn compare(&self, mut spool: Spool, have: &[Place], conflict: bool) -> Result<(Stream, Arrived)> {
         let start = *spool.start().ok_or_else(|| TransportError::Protocol("the stream has no start".to_owned()))?;
-        let own = have.iter().chain([&Place::ROOT]).find(|p| p.id == start.from);
-        let from = *own.ok_or_else(|| TransportError::Protocol("it starts where nobody asked it to".to_owned()))?;
-        if start.from_chain != from.chain || start.from_seq != self.format().seq(from.tx) {
+        let format = self.format();
+        let own = have.iter().copied().chain([format.root()]).find(|p| p.id == start.from);
+        let from = own.ok_or_else(|| TransportError::Protocol("it starts where nobody asked it to".to_owned()))?;
+        if start.from_chain != from.chain || start.from_seq != format.seq(self.store, from.tx)? {
             return Err(Error::Damaged("the log's history is not the one that this store has of it".to_owned()));
         }
         let (total, mut same, mut root) = (spool.count(), 0, from);
@@ -362,15 +373,21 @@ impl<T: Transport> Session<'_, T> {
 
     /// Where the store's own next transaction stands, or would stand, in the log.
     fn next_place(&self, at: &Place) -> Result<Option<Place>> {
-        if let Some(known) = Place::of(self.store, at.tx.plus(1))? {
-            return Ok(Some(known));
+        let Some(next) = self.next(at)? else { return Ok(None) };
+        match Place::of(self.store, &self.format(), next.tx)? {
+            Some(known) => Ok(Some(known)),
+            None => Ok(Some(self.format().mint(self.store, at, &next)?.place)),
         }
-        Ok(self.mint_next(at)?.map(|(place, _)| place))
     }
 
     fn mint_next(&self, at: &Place) -> Result<Option<(Place, Uuid)>> {
-        let next = self.store.transaction(at.tx.plus(1))?;
-        next.map(|t| self.format().mint(at, &t).map(|m| (m.place, t.origin.id))).transpose()
+        let Some(next) = self.next(at)? else { return Ok(None) };
+        Ok(Some((self.format().mint(self.store, at, &next)?.place, next.origin.id)))
+    }
+
+    /// The store's transaction after a place.
+    fn next(&self, at: &Place) -> Result<Option<Transaction>> {
+        Ok(self.store.transactions(Timeline::MAIN, at.tx, 1)?.pop())
     }
 
     /// The newest place up to `root` that was known before, and the further ones up to it, which turned out to be in
@@ -391,8 +408,9 @@ impl<T: Transport> Session<'_, T> {
     fn settle(&mut self, root: Entid) -> Result<Event> {
         let stream = self.stream.take().ok_or_else(raced)?;
         let (base, further) = self.places_up_to(root)?;
+        let format = self.format();
         self.store.pass(|pass| {
-            note_places(pass, base, &further)?;
+            note_places(pass, &format, base, &further)?;
             note_generation(pass, stream.state.generation)
         })?;
         Ok(Event::Settled(self.local()?))
@@ -402,9 +420,10 @@ impl<T: Transport> Session<'_, T> {
     fn apply(&mut self, root: Entid) -> Result<Event> {
         let Stream { mut spool, state, same } = self.stream.take().ok_or_else(raced)?;
         let (base, further) = self.places_up_to(root)?;
+        self.format().check_sayable(self.store, root)?;
         let (of, options, format) = (spool.count() - same, self.options, self.format());
         let rebased = self.store.pass(|pass| {
-            note_places(pass, base, &further)?;
+            note_places(pass, &format, base, &further)?;
             let incoming = (1..).zip(spool.read()?.skip(usize::try_from(same).unwrap_or(usize::MAX)));
             let rebased = pass.rebase(
                 root,
@@ -427,10 +446,11 @@ const TELL_EVERY: u64 = 256;
 
 /// Notes that the log has the store's transactions up to `base` and the further ones, and none above. Another process may
 /// have synced the store meanwhile: then the places are not the ones that were looked at, and the pass fails.
-fn note_places(pass: &mut Pass<'_, '_>, base: Place, further: &[(Place, Uuid)]) -> Result<()> {
-    if base != Place::ROOT && pass.position(base.tx)? != Some(base.position()) {
+fn note_places(pass: &mut Pass<'_, '_>, format: &Format, base: Place, further: &[(Place, Uuid)]) -> Result<()> {
+    if base != format.root() && pass.position(base.tx)? != Some(base.position()) {
         return Err(raced());
     }
+    format.note(pass)?;
     pass.forget_positions(base.tx)?;
     for (place, origin) in further {
         if pass.by_origin(*origin)? != Some(place.tx) {

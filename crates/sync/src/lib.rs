@@ -15,6 +15,7 @@ pub mod transport;
 
 pub use carry_out::{Options, Progress, Sleep, Told, sync};
 pub use error::{Error, ErrorKind, Result};
+pub use format::NewLog;
 pub use remote::{BadUrl, Remote, normalize_url};
 pub use report::{Outcome, PassReport, SyncReport};
 pub use transport::{

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use tolstoy_env::Env;
 use tolstoy_proto::LogId;
 use tolstoy_store::{Rebased, Schema};
-use tolstoy_sync::{Access, HttpTransport, Options, Outcome, PassReport, Progress as Step, Remote, SyncReport};
+use tolstoy_sync::{Access, HttpTransport, NewLog, Options, Outcome, PassReport, Progress as Step, Remote, SyncReport};
 use uuid::Uuid;
 
 use crate::access::Remembered;
@@ -24,6 +24,13 @@ pub(crate) fn run(args: &args::Sync, env: &Env, ui: &mut Ui) -> Result<(), Failu
         Some(_) if target.log.is_some() => Db::open_or_create(&args.db, env, ui, args.output.json)?,
         _ => Db::open(&args.db, env)?,
     };
+    if let Some(format) = args.format {
+        let new_log = match format {
+            args::LogFormat::Native => NewLog::Native,
+            args::LogFormat::Original => NewLog::Original,
+        };
+        new_log.remember(&mut db.store).map_err(|e| Failure::new(Kind::Storage, e.to_string()))?;
+    }
     with(&mut db, &target, &args.access, env, args.output.json, ui)
 }
 
@@ -143,6 +150,7 @@ fn carry_out(db: &mut Db, remote: &Remote, access: &Access, env: &Env, ui: &Ui) 
     let failure = |error: &tolstoy_sync::Error| Failure::sync(&db.path, remote, error);
     let mut transport = HttpTransport::with_access(remote.clone(), access).map_err(|e| failure(&e.into()))?;
     let mut options = Options::new(env.clone(), Arc::new(|pause| Box::pin(tokio::time::sleep(pause))));
+    options.new_log = NewLog::of(&db.store).map_err(|e| failure(&e))?;
     // Beside the store, where there is as much room as it needs; a store in memory has no beside.
     options.spool_dir = db.path.exists().then(|| match db.path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),

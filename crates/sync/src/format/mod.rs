@@ -6,10 +6,11 @@
 //! [decoded](Format::decode) when its turn has come, inside the pass that applies it.
 
 pub(crate) mod native;
+pub(crate) mod original;
 
 use bytes::Bytes;
-use tolstoy_proto::{Chunk, ChunkId, Seq, Transaction, derive_trn};
-use tolstoy_store::{Entid, Position, log};
+use tolstoy_proto::{ChainDigest, Chunk, ChunkId, Seq, Transaction, TrnId, derive_trn};
+use tolstoy_store::{Entid, Incoming, Pass, Position, Store, Timeline, log};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
@@ -18,12 +19,60 @@ use crate::spool::Spooled;
 
 use native::BadChunk;
 
+/// Transactions read from the store at a time.
+const BATCH: usize = 64;
+
 /// What a log is written in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Format {
     /// Tolstoy's own: `docs/format.md`.
     Native,
+    /// The original client's, which it and we can write to.
+    Original,
 }
+
+/// What a log that is still empty is begun in. A log that others began goes on in its own format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NewLog {
+    /// Tolstoy's own format.
+    #[default]
+    Native,
+    /// The original client's format.
+    Original,
+}
+
+impl NewLog {
+    /// What was chosen for a log that this store begins.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn of(store: &Store) -> Result<Self> {
+        Ok(if store.note(NEW_LOG_NOTE)?.is_some() { Self::Original } else { Self::Native })
+    }
+
+    /// Chooses it for whenever the store comes to begin a log: that is not before it has changes.
+    ///
+    /// # Errors
+    /// Where the store cannot be written.
+    pub fn remember(self, store: &mut Store) -> Result<()> {
+        let word: Option<&[u8]> = (self == Self::Original).then_some(b"original");
+        Ok(store.pass(|pass| pass.set_note(NEW_LOG_NOTE, word))?)
+    }
+}
+
+impl From<NewLog> for Format {
+    fn from(begun_in: NewLog) -> Self {
+        match begun_in {
+            NewLog::Native => Self::Native,
+            NewLog::Original => Self::Original,
+        }
+    }
+}
+
+/// Under which name a store notes what it would begin a log in.
+const NEW_LOG_NOTE: &str = "new-log";
+/// Under which name a store notes what its log is written in. A native log has no note.
+const NOTE: &str = "format";
 
 /// The chunks of one transaction, joined.
 pub(crate) struct Joined {
@@ -39,14 +88,59 @@ impl Format {
     /// # Errors
     /// Where it is in none that is known.
     pub(crate) fn of(first: &[u8]) -> Result<Self> {
-        if first.starts_with(&native::MAGIC) { Ok(Self::Native) } else { Err(BadChunk::Foreign.into()) }
+        match first {
+            [original::OPENS, ..] => Ok(Self::Original),
+            _ if first.starts_with(&native::MAGIC) => Ok(Self::Native),
+            _ => Err(BadChunk::Foreign.into()),
+        }
+    }
+
+    /// The format of the log that the store is known to be in.
+    ///
+    /// # Errors
+    /// Where the store cannot be read, or a newer version noted another format.
+    pub(crate) fn noted(store: &Store) -> Result<Option<Self>> {
+        if store.last_positioned()?.is_none() {
+            return Ok(None);
+        }
+        match store.note(NOTE)?.as_deref() {
+            None => Ok(Some(Self::Native)),
+            Some(b"original") => Ok(Some(Self::Original)),
+            Some(_) => Err(Error::Format("the store's log is in a format that this version does not know".to_owned())),
+        }
+    }
+
+    /// Notes it.
+    ///
+    /// # Errors
+    /// Where the store cannot be written.
+    pub(crate) fn note(&self, pass: &mut Pass<'_, '_>) -> Result<()> {
+        let word: Option<&[u8]> = match self {
+            Self::Native => None,
+            Self::Original => Some(b"original"),
+        };
+        Ok(pass.set_note(NOTE, word)?)
+    }
+
+    /// The place that the log grows from: it has nothing yet, and the store's first transaction follows.
+    pub(crate) const fn root(&self) -> Place {
+        // The bootstrap is in every store and in no native log; one of the original's begins with it.
+        let tx = match self {
+            Self::Native => Entid::TX0,
+            Self::Original => Entid::TX0.plus(-1),
+        };
+        Place { tx, id: TrnId::ROOT, chain: ChainDigest::ZERO }
     }
 
     /// The place in the log's chain of the store's transaction with this number.
-    pub(crate) fn seq(&self, tx: Entid) -> Seq {
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub(crate) fn seq(&self, store: &Store, tx: Entid) -> Result<Seq> {
         match self {
-            // The bootstrap is in every store and in no native log.
-            Self::Native => Seq(u64::try_from(tx.get() - Entid::TX0.get()).unwrap_or(0)),
+            Self::Native => Ok(Seq(u64::try_from(tx.get() - Entid::TX0.get()).unwrap_or(0))),
+            // The original leaves numbers out.
+            Self::Original => Ok(Seq(store.count_up_to(tx)?)),
         }
     }
 
@@ -54,14 +148,38 @@ impl Format {
     ///
     /// # Errors
     /// Where the format cannot say it.
-    pub(crate) fn mint(&self, parent: &Place, transaction: &log::Transaction) -> Result<Minted> {
+    pub(crate) fn mint(&self, store: &Store, parent: &Place, transaction: &log::Transaction) -> Result<Minted> {
         let chunks = match self {
             Self::Native => native::cut(transaction.origin.id, &log::codec::encode(transaction))?,
+            Self::Original => {
+                let next = store.next_entid_at(transaction.tx)?;
+                original::write(parent.id, transaction, next)
+                    .map_err(|what| Error::Unsayable { tx: transaction.tx, what: what.to_string() })?
+            }
         };
         let ids: Vec<ChunkId> = chunks.iter().map(|(id, _)| *id).collect();
         let id = derive_trn(parent.id, &ids);
         let place = Place { tx: transaction.tx, id, chain: parent.chain.extend(id, &ids) };
         Ok(Minted { place, chunks })
+    }
+
+    /// Whether the format can say all that the store has above `after`, so that nothing is sent or changed where it cannot.
+    ///
+    /// # Errors
+    /// Where it cannot; where the store cannot be read.
+    pub(crate) fn check_sayable(&self, store: &Store, after: Entid) -> Result<()> {
+        if *self == Self::Native {
+            return Ok(());
+        }
+        let mut at = Place { tx: after, ..self.root() };
+        loop {
+            let batch = store.transactions(Timeline::MAIN, at.tx, BATCH)?;
+            let Some(last) = batch.last() else { return Ok(()) };
+            for transaction in &batch {
+                self.mint(store, &at, transaction)?;
+            }
+            at.tx = last.tx;
+        }
     }
 
     /// Checks what can be known of a transaction before its chunks arrive.
@@ -71,6 +189,7 @@ impl Format {
     pub(crate) fn check_head(&self, transaction: &Transaction) -> Result<()> {
         let most = match self {
             Self::Native => native::MAX_PIECES,
+            Self::Original => original::MAX_CHUNKS,
         };
         match transaction.chunks.len() {
             0 => Err(Error::Format(format!("the log's transaction {} has no chunks", transaction.id))),
@@ -96,6 +215,10 @@ impl Format {
                 native::piece(&chunk.bytes, at, transaction.chunks.len())?;
                 Ok(())
             }
+            Self::Original if chunk.bytes.first() == Some(&original::OPENS) && chunk.id.matches(&chunk.bytes) => Ok(()),
+            Self::Original => {
+                Err(Error::Format(format!("the log's chunk {} is not in the original's format", chunk.id)))
+            }
         }
     }
 
@@ -103,26 +226,29 @@ impl Format {
     ///
     /// # Errors
     /// Where they do not fit together.
-    pub(crate) fn join(&self, _: &Transaction, chunks: &[Bytes]) -> Result<Joined> {
-        match self {
-            Self::Native => {
-                let (origin, payload) = native::join(chunks)?;
-                Ok(Joined { origin, payload })
+    pub(crate) fn join(&self, transaction: &Transaction, chunks: &[Bytes]) -> Result<Joined> {
+        let (origin, payload) = match self {
+            Self::Native => native::join(chunks)?,
+            Self::Original => {
+                let Transaction { id, parent, chunks: ids, .. } = transaction;
+                original::join(*id, *parent, ids, chunks).map_err(|bad| bad.of(*id))?
             }
-        }
+        };
+        Ok(Joined { origin, payload })
     }
 
     /// The transaction that was put aside.
     ///
     /// # Errors
     /// Where it says nothing that is a transaction.
-    pub(crate) fn decode(&self, spooled: &Spooled) -> Result<(log::Transaction, Position)> {
-        let transaction = match self {
-            Self::Native => log::codec::decode(&spooled.payload)?,
+    pub(crate) fn decode(&self, spooled: &Spooled) -> Result<(Incoming, Position)> {
+        let incoming = match self {
+            Self::Native => log::codec::decode(&spooled.payload)?.into(),
+            Self::Original => original::read(spooled.origin, &spooled.payload).map_err(|bad| bad.of(spooled.id))?,
         };
-        if transaction.origin.id != spooled.origin {
+        if incoming.origin() != spooled.origin {
             return Err(Error::Damaged("the chunks of a transaction name another change".to_owned()));
         }
-        Ok((transaction, Position { id: spooled.id.0, digest: spooled.digest.0 }))
+        Ok((incoming, Position { id: spooled.id.0, digest: spooled.digest.0 }))
     }
 }

@@ -4,11 +4,15 @@ use std::sync::Mutex;
 
 use tolstoy_proto::LogId;
 use tolstoy_store::{Entid, Store, Timeline, Transaction, TxReport, Value};
-use tolstoy_sync::{Error, MemoryTransport, Outcome, SyncReport};
+use tolstoy_sync::{Error, MemoryTransport, NewLog, Options, Outcome, SyncReport};
 use tolstoy_testkit::oracle::{History, View, judge};
 use tolstoy_testkit::world::{self, Hub, block_on};
 
+pub(crate) const LOG: &str = "3a1f0b52-6c1d-4a57-9f0e-5d1c2b7a9e10";
+
 pub(crate) struct Lab {
+    /// What a device begins the log in.
+    pub(crate) new_log: NewLog,
     pub(crate) hub: Hub,
     pub(crate) stores: Vec<Store>,
     views: Vec<View>,
@@ -20,8 +24,9 @@ impl Lab {
     pub(crate) fn new(devices: u64) -> Self {
         let stores: Vec<Store> = (1..=devices).map(|n| Store::in_memory(world::env(7, n)).unwrap()).collect();
         let views = stores.iter().map(|s| View::of(s).unwrap()).collect();
-        let log: LogId = "3a1f0b52-6c1d-4a57-9f0e-5d1c2b7a9e10".parse().unwrap();
-        Self { hub: Hub::new(world::env(7, 0), log), stores, views, history: History::default() }
+        let log: LogId = LOG.parse().unwrap();
+        let hub = Hub::new(world::env(7, 0), log);
+        Self { new_log: NewLog::Native, hub, stores, views, history: History::default() }
     }
 
     pub(crate) fn store(&self, device: usize) -> &Store {
@@ -47,11 +52,8 @@ impl Lab {
                 .ok_or_else(|| tolstoy_sync::TransportError::Unreachable("the link is dead".to_owned()))?;
             hub.lock().unwrap().serve(request)
         });
-        let result = block_on(tolstoy_sync::sync(
-            &mut self.stores[at],
-            &mut transport,
-            &world::options(world::env(7, device as u64 + 100)),
-        ));
+        let options = Options { new_log: self.new_log, ..world::options(world::env(7, device as u64 + 100)) };
+        let result = block_on(tolstoy_sync::sync(&mut self.stores[at], &mut transport, &options));
         self.views[at] = View::of(&self.stores[at]).unwrap();
         result
     }
@@ -67,6 +69,12 @@ impl Lab {
 
     /// Syncs all devices until nothing happens any more, and lets the oracle judge what came of it.
     pub(crate) fn rest(&mut self) {
+        self.quiesce();
+        judge(&self.views[0].log, &self.history).unwrap();
+    }
+
+    /// Syncs all devices until nothing happens any more; they have the same facts then.
+    pub(crate) fn quiesce(&mut self) {
         let mut quiet = false;
         for _ in 0..8 {
             let outcomes: Vec<_> = (1..=self.stores.len()).map(|n| self.outcomes(n)).collect();
@@ -81,7 +89,6 @@ impl Lab {
             assert_eq!(store.facts_digest().unwrap(), digest);
             assert_eq!(view.log, self.views[0].log);
         }
-        judge(&self.views[0].log, &self.history).unwrap();
     }
 
     /// The log of a device, without the bootstrap.

@@ -3,7 +3,7 @@
 use tolstoy_store::{Change, Entid, ErrorKind, Overwrite, Reason, Value};
 use tolstoy_sync::{Error, Outcome};
 
-use crate::lab::Lab;
+use super::lab::Lab;
 
 const NAME: &str = "{:db/ident :u/name :db/valueType :db.type/string :db/cardinality :db.cardinality/one
                      :db/unique :db.unique/identity}";

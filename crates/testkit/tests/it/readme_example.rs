@@ -2,7 +2,7 @@
 
 use tolstoy_sync::Outcome;
 
-use crate::lab::Lab;
+use super::lab::Lab;
 
 /// The example, with more to say about `:person/name`: both clients transact, then sync in the order 1, 2, 1.
 fn play(name: &str) -> Lab {
