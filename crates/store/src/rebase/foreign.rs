@@ -106,6 +106,7 @@ impl Working<'_> {
         }
         let instant = own_instant(tx, &foreign.changes)?;
         self.check_mentions(&foreign.changes, tx).map_err(|why| damaged(tx, why))?;
+        check_built_ins(&foreign.changes).map_err(|why| damaged(tx, &why))?;
         // What it states of itself is what comes next; nothing else depends on where main was.
         self.basis.tx = tx.plus(-1);
         self.basis.instant = Instant::from_micros(instant.as_micros().saturating_sub(1));
@@ -131,10 +132,9 @@ impl Working<'_> {
             return Err(damaged(tx, "a bootstrap can only be the first"));
         }
         let instant = own_instant(tx, changes)?;
-        let is_own = |c: &Change| c.e == tx && c.a == TX_INSTANT;
+        let is_own = |c: &&Change| c.e == tx && c.a == TX_INSTANT;
         let theirs: BTreeSet<&Change> = changes.iter().filter(|c| !is_own(c)).collect();
-        let ours = bootstrap::changes();
-        if theirs != ours.iter().filter(|c| !is_own(c)).collect() {
+        if theirs != bootstrap::core().iter().collect() {
             return Err(damaged(tx, "it is not the bootstrap of the core schema, version 1"));
         }
         let value = Value::Instant(instant);
@@ -147,6 +147,16 @@ impl Working<'_> {
         self.sql.execute(update, (tx, instant.as_micros()))?;
         self.basis.instant = instant;
         Ok(tx)
+    }
+}
+
+/// Of the schema's own partition another program knows version 1.
+fn check_built_ins(changes: &[Change]) -> Result<(), String> {
+    let mut mentioned = changes.iter().flat_map(|c| [Some(c.e), Some(c.a), c.v.as_ref_entid()]).flatten();
+    let known = |e: Entid| e >= Entid::USER0 || bootstrap::is_built_in(e) && bootstrap::version_of(e) == 1;
+    match mentioned.find(|e| !known(*e)) {
+        Some(e) => Err(format!("it mentions {e}, which is no part of the schema")),
+        None => Ok(()),
     }
 }
 

@@ -75,7 +75,10 @@ const NEW_LOG_NOTE: &str = "new-log";
 const NOTE: &str = "format";
 
 /// The chunks of one transaction, joined.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Joined {
+    /// The version of the format that they have.
+    pub(crate) version: u8,
     /// The change that it is, as its chunks say.
     pub(crate) origin: Uuid,
     /// What [`Format::decode`] takes.
@@ -150,7 +153,9 @@ impl Format {
     /// Where the format cannot say it.
     pub(crate) fn mint(&self, store: &Store, parent: &Place, transaction: &log::Transaction) -> Result<Minted> {
         let chunks = match self {
-            Self::Native => native::cut(transaction.origin.id, &log::codec::encode(transaction))?,
+            Self::Native => {
+                native::cut(log::codec::version(transaction), transaction.origin.id, &log::codec::encode(transaction))?
+            }
             Self::Original => {
                 let next = store.next_entid_at(transaction.tx)?;
                 original::write(parent.id, transaction, next)
@@ -227,14 +232,13 @@ impl Format {
     /// # Errors
     /// Where they do not fit together.
     pub(crate) fn join(&self, transaction: &Transaction, chunks: &[Bytes]) -> Result<Joined> {
-        let (origin, payload) = match self {
-            Self::Native => native::join(chunks)?,
+        match self {
+            Self::Native => Ok(native::join(chunks)?),
             Self::Original => {
                 let Transaction { id, parent, chunks: ids, .. } = transaction;
-                original::join(*id, *parent, ids, chunks).map_err(|bad| bad.of(*id))?
+                original::join(*id, *parent, ids, chunks).map_err(|bad| bad.of(*id))
             }
-        };
-        Ok(Joined { origin, payload })
+        }
     }
 
     /// The transaction that was put aside.
@@ -242,11 +246,19 @@ impl Format {
     /// # Errors
     /// Where it says nothing that is a transaction.
     pub(crate) fn decode(&self, spooled: &Spooled) -> Result<(Incoming, Position)> {
+        let Joined { version, origin, payload } = &spooled.chunks;
         let incoming = match self {
-            Self::Native => log::codec::decode(&spooled.payload)?.into(),
-            Self::Original => original::read(spooled.origin, &spooled.payload).map_err(|bad| bad.of(spooled.id))?,
+            Self::Native => log::codec::decode(payload)?.into(),
+            Self::Original => original::read(*origin, payload).map_err(|bad| bad.of(spooled.id))?,
         };
-        if incoming.origin() != spooled.origin {
+        let needs = match &incoming {
+            Incoming::Own(transaction) => log::codec::version(transaction),
+            Incoming::Foreign(_) | Incoming::Bootstrap(_) => original::VERSION,
+        };
+        if needs != *version {
+            return Err(Error::Damaged("the chunks of a transaction have another version than it needs".to_owned()));
+        }
+        if incoming.origin() != *origin {
             return Err(Error::Damaged("the chunks of a transaction name another change".to_owned()));
         }
         Ok((incoming, Position { id: spooled.id.0, digest: spooled.digest.0 }))

@@ -17,7 +17,7 @@ use tolstoy_store::bootstrap::{self, entids};
 use tolstoy_store::{Change, Entid, EntidRun, Foreign, Incoming, Transaction, Value, ValueType, log};
 use uuid::Uuid;
 
-use super::native;
+use super::{Joined, native};
 use crate::error::Error;
 use datom::{Datom, Key};
 
@@ -30,6 +30,9 @@ const DB_NEXT: i64 = 41;
 /// Bytes that say how long a chunk is, where the chunks of a transaction are joined.
 const LENGTH: usize = 4;
 
+/// The version of a transaction that the original wrote, who knows no others.
+pub(crate) const VERSION: u8 = 1;
+
 /// Why chunks are not a transaction in the original's format.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BadChunks {
@@ -40,7 +43,7 @@ pub(crate) enum BadChunks {
     #[error("its chunks do not belong together: {0}")]
     Together(&'static str),
     /// What we add to a transaction is of a newer version.
-    #[error("it holds a payload of format {0}, this version knows format {known}; update Tolstoy", known = native::VERSION)]
+    #[error("it holds a payload of format {0}, this version knows formats up to {known}; update Tolstoy", known = native::VERSION)]
     Newer(u8),
     /// What we add to a transaction cannot be read.
     #[error("{0}")]
@@ -92,7 +95,8 @@ pub(crate) enum Unsayable {
 /// Where the format cannot say it.
 pub(crate) fn write(parent: TrnId, of: &Transaction, next: Entid) -> Result<Vec<(ChunkId, Bytes)>, Unsayable> {
     let (datoms, mut key) = if of.tx == Entid::TX0 {
-        (of.changes.clone(), None)
+        // The built-ins that the original lacks are in every store, and in no log.
+        (of.changes.iter().filter(|c| !mentions_further(c)).cloned().collect(), None)
     } else if is_foreign(of) {
         let mut stated: Vec<Change> = of.statement().cloned().collect();
         stated.extend(of.changes.iter().filter(|c| is_instant(c, of.tx)).cloned());
@@ -106,7 +110,7 @@ pub(crate) fn write(parent: TrnId, of: &Transaction, next: Entid) -> Result<Vec<
         let mut rest = Transaction { changes: beside.into_iter().chain(kept).collect(), ..of.clone() };
         rest.changes.sort();
         let payload = STANDARD.encode(log::codec::encode(&rest));
-        (datoms, Some(Key::Own { version: native::VERSION, payload }))
+        (datoms, Some(Key::Own { version: log::codec::version(of), payload }))
     };
     if datoms.len() > MAX_CHUNKS {
         return Err(Unsayable::Chunks);
@@ -189,19 +193,19 @@ fn uuid_of(parts: &[&[u8]]) -> Uuid {
 ///
 /// # Errors
 /// Where the first is no first chunk, or the ids are not those that its writer gave them.
-pub(crate) fn join(id: TrnId, parent: TrnId, ids: &[ChunkId], chunks: &[Bytes]) -> Result<(Uuid, Vec<u8>), BadChunks> {
+pub(crate) fn join(id: TrnId, parent: TrnId, ids: &[ChunkId], chunks: &[Bytes]) -> Result<Joined, BadChunks> {
     let first = chunks.first().ok_or(BadChunks::Together("there are none"))?;
     let first = Datom::read(first).map_err(BadChunks::Datom)?;
-    let origin = match &first.tolstoy {
-        None if first.tx == Entid::TX0.get() => bootstrap::ORIGIN.id,
-        None => foreign_origin(id),
-        Some(Key::Again { origin }) => parse_uuid(origin).map_err(|e| BadChunks::Datom(e.to_string()))?,
-        Some(own @ Key::Own { .. }) => {
+    let (version, origin) = match &first.tolstoy {
+        None if first.tx == Entid::TX0.get() => (VERSION, bootstrap::ORIGIN.id),
+        None => (VERSION, foreign_origin(id)),
+        Some(Key::Again { origin }) => (VERSION, parse_uuid(origin).map_err(|e| BadChunks::Datom(e.to_string()))?),
+        Some(own @ Key::Own { version, .. }) => {
             let bound = |(at, (id, bytes)): (u32, (&ChunkId, &Bytes))| *id == chunk_id(parent, at, bytes);
             if !(0..).zip(ids.iter().zip(chunks)).all(bound) {
                 return Err(BadChunks::Together("the bytes of one are not its own"));
             }
-            payload(own)?.origin.id
+            (*version, payload(own)?.origin.id)
         }
     };
     let mut joined = Vec::with_capacity(chunks.iter().map(|c| LENGTH + c.len()).sum());
@@ -210,13 +214,13 @@ pub(crate) fn join(id: TrnId, parent: TrnId, ids: &[ChunkId], chunks: &[Bytes]) 
         joined.extend_from_slice(&u32::try_from(chunk.len()).unwrap_or(u32::MAX).to_be_bytes());
         joined.extend_from_slice(chunk);
     }
-    Ok((origin, joined))
+    Ok(Joined { version, origin, payload: joined })
 }
 
 /// The transaction that our key holds, without the datoms that are chunks.
 fn payload(key: &Key) -> Result<Transaction, BadChunks> {
     let Key::Own { version, payload } = key else { return Err(BadChunks::Together("there is no payload")) };
-    if *version != native::VERSION {
+    if !(1..=native::VERSION).contains(version) {
         return Err(BadChunks::Newer(*version));
     }
     let bytes = STANDARD.decode(payload).map_err(|e| BadChunks::Datom(e.to_string()))?;

@@ -58,7 +58,7 @@ fn every_recorded_chunk_is_written_as_it_was_read() {
 fn recorded_transactions_are_foreign_after_the_bootstrap() {
     let mut numbers = Vec::new();
     for (id, parent, ids, chunks) in recorded() {
-        let (origin, joined) = join(id, parent, &ids, &chunks).unwrap();
+        let Joined { origin, payload: joined, .. } = join(id, parent, &ids, &chunks).unwrap();
         match read(origin, &joined).unwrap() {
             Incoming::Bootstrap(changes) => {
                 assert_eq!((origin, changes.len()), (bootstrap::ORIGIN.id, 95));
@@ -114,7 +114,7 @@ fn split(chunks: Vec<(ChunkId, Bytes)>) -> (Vec<ChunkId>, Vec<Bytes>) {
 
 /// What is read of these chunks.
 fn read_all(ids: &[ChunkId], chunks: &[Bytes]) -> Result<Incoming, BadChunks> {
-    let (origin, joined) = join(TrnId::from_bytes([9; 16]), PARENT, ids, chunks)?;
+    let Joined { origin, payload: joined, .. } = join(TrnId::from_bytes([9; 16]), PARENT, ids, chunks)?;
     read(origin, &joined)
 }
 
@@ -141,7 +141,7 @@ fn a_transaction_of_ours_comes_back_whole() {
          \":db.part/tx\":{\"start\":268435456,\"end\":9223372036854775807,\"allow_excision\":false,\
          \"next_entid_to_allocate\":268435461},\":db.part/user\":{\"start\":65536,\"end\":268435455,\"allow_excision\":true,\
          \"next_entid_to_allocate\":65542}},\"e\":65540,\"a\":65536,\"v\":{\"String\":\"a \\\"quoted\\\" \\u0001 line\\n\"},\
-         \"tx\":268435460,\"added\":true,\"tolstoy\":{\"version\":1,\"payload\":\""
+         \"tx\":268435460,\"added\":true,\"tolstoy\":{\"version\":2,\"payload\":\""
     ));
     assert_eq!(
         shown[1..],
