@@ -54,7 +54,8 @@ fn put(hub: &Hub, id: TrnId, chunks: &[(ChunkId, Bytes)]) {
 
 /// Stores, and a hub that has the first so many of the recorded transactions.
 fn lab(devices: u64, transactions: usize) -> Lab {
-    let lab = Lab::new(devices);
+    let mut lab = Lab::new(devices);
+    lab.judged = false;
     for (id, chunks) in recorded().iter().take(transactions) {
         put(&lab.hub, *id, chunks);
     }

@@ -87,6 +87,7 @@ impl Reader {
         // It makes room for one transaction in the partition it is given, and lets its transactor allocate.
         let tx = next[":db.part/tx"] - 1;
         assert!(tx > self.last, "{tx} after {}", self.last);
+        let ours = parts[0].contains_key("tolstoy");
         let mut adds: BTreeMap<(i64, i64), Vec<String>> = BTreeMap::new();
         let mut retracts = Vec::new();
         let mut instants = 0;
@@ -104,7 +105,8 @@ impl Reader {
                 } else {
                     ":db.part/db"
                 };
-                assert!((1..next[part]).contains(&e), "{e} is not allocated: {raw}");
+                // What the original says of the user partition itself is often too low.
+                assert!(!ours || (1..next[part]).contains(&e), "{e} is not allocated: {raw}");
             }
             if part["added"].as_bool().unwrap() {
                 adds.entry((e, a)).or_default().push(v);
@@ -208,7 +210,7 @@ fn tagged(v: &Json, raw: &str) -> String {
         "Double" => format!("{tag} {:?}", raw_double(raw)),
         "Instant" => {
             let text = v.as_str().unwrap();
-            assert!([20, 24, 27].contains(&text.len()) && text.ends_with('Z'), "{text}");
+            assert!([20, 24, 27, 30].contains(&text.len()) && text.ends_with('Z'), "{text}");
             format!("{tag} {}", Instant::parse_rfc3339(text).unwrap().as_micros())
         }
         "String" => format!("{tag} {}", v.as_str().unwrap()),
