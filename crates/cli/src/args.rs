@@ -337,7 +337,7 @@ Examples:
   tolstoy sync phone.db http://127.0.0.1:7410 0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e
   tolstoy sync people.db
   tolstoy sync people.db http://hub.example:7410      the same log, at another address
-  tolstoy sync people.db http://127.0.0.1:7410 new --format original      for clients of Mentat as well
+  tolstoy sync people.db http://127.0.0.1:7410 new --format original      Mentat can join it
   tolstoy sync people.db https://hub.example:7410 new --token-file phone.token --trust 5A:0B:...")]
 pub(crate) struct Sync {
     /// The store
