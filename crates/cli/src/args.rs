@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use tolstoy_hub::auth::{Rights, TokenId};
 use tolstoy_proto::{Fingerprint, LogId};
 
@@ -339,6 +339,7 @@ Examples:
   tolstoy sync phone.db http://127.0.0.1:7410 0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e
   tolstoy sync people.db
   tolstoy sync people.db http://hub.example:7410      the same log, at another address
+  tolstoy sync people.db http://127.0.0.1:7410 new --format original      Mentat can join it
   tolstoy sync people.db https://hub.example:7410 new --token-file phone.token --trust 5A:0B:...
   tolstoy sync people.db --reseed                     the log was wiped: fill it again from this store")]
 pub(crate) struct Sync {
@@ -360,6 +361,10 @@ pub(crate) struct Sync {
     /// Where the log was wiped and is empty: fill it again with this store's whole history
     #[arg(long)]
     pub(crate) reseed: bool,
+    /// What a log that is still empty is begun in; remembered until then. A log that there is goes on in its own format
+    /// [default: native]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<LogFormat>,
     #[command(flatten)]
     pub(crate) access: Access,
     #[command(flatten)]
@@ -448,6 +453,15 @@ pub(crate) struct KeyShow {
     pub(crate) log: Option<LogId>,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+/// What a log is written in.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Tolstoy's own, which can say everything
+    Native,
+    /// The original client's (Mozilla Mentat's Tolstoy), so that such clients can join
+    Original,
 }
 
 /// What it takes to speak to a closed hub.

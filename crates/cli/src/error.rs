@@ -58,6 +58,8 @@ pub(crate) enum Kind {
     Format,
     /// The log is encrypted and its key is not given, or the other way round.
     Key,
+    /// The log's format cannot say what the store holds.
+    Unsayable,
     /// Another process is writing to the store.
     Busy,
     /// Others write to the log all the time.
@@ -71,7 +73,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// All kinds, in the order of their exit codes.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::Missing,
         Self::NotAStore,
         Self::NewerFormat,
@@ -92,6 +94,7 @@ impl Kind {
         Self::OtherLog,
         Self::Format,
         Self::Key,
+        Self::Unsayable,
         Self::Busy,
         Self::Contended,
         Self::Interrupted,
@@ -120,6 +123,7 @@ impl Kind {
             Self::OtherLog => "other-log",
             Self::Format => "format",
             Self::Key => "key",
+            Self::Unsayable => "unsayable",
             Self::Busy => "busy",
             Self::Contended => "contended",
             Self::Interrupted => "interrupted",
@@ -142,7 +146,7 @@ impl Kind {
             Self::Input => 3,
             Self::Refused | Self::HubRefused => 4,
             Self::Offline | Self::NotAHub | Self::Untrusted => 5,
-            Self::Definitions | Self::Generation | Self::OtherLog | Self::Format | Self::Key => 6,
+            Self::Definitions | Self::Generation | Self::OtherLog | Self::Format | Self::Key | Self::Unsayable => 6,
             Self::Busy | Self::Contended => 7,
             Self::Interrupted => 130,
         }
@@ -334,6 +338,10 @@ impl Failure {
                         "nothing was changed; `--key-file FILE` names the file with the log's keys, which its other devices have",
                     ),
                     K::Format => (Kind::Format, "a newer tolstoy may read it; nothing was changed"),
+                    K::Unsayable => (
+                        Kind::Unsayable,
+                        "nothing was changed; only a log in Tolstoy's own format holds it, begun by a file that has not synced yet: `tolstoy sync FILE URL new`",
+                    ),
                     _ => (Kind::Damaged, "nothing was changed; sync the log into a new file and compare"),
                 };
                 Self::new(kind, error.to_string()).hint(hint)

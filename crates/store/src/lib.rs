@@ -19,7 +19,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use log::read::Timeline;
 pub use log::{Displaced, EntidRun, Overwrite, Reason, Transaction, Unbound};
 pub use query::{Query, QueryResult, Shape};
-pub use rebase::{DisplacedChange, Pass, Position, Rebased};
+pub use rebase::{DisplacedChange, Foreign, Incoming, Pass, Position, Rebased};
 pub use schema::{Attribute, Cardinality, Schema, Unique};
 pub use store::Store;
 pub use transact::TxReport;

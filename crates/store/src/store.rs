@@ -212,6 +212,24 @@ impl Store {
         read::transactions(&self.sql, timeline, after, limit)
     }
 
+    /// How many transactions main has up to this one, the bootstrap among them. Counts them.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn count_up_to(&self, tx: Entid) -> Result<u64> {
+        let mut count = self.sql.prepare_cached("SELECT count(*) FROM transactions WHERE timeline = 0 AND tx <= ?1")?;
+        Ok(count.query_row([tx], |r| r.get::<_, i64>(0))?.unsigned_abs())
+    }
+
+    /// The next free entid of the user partition right after a main transaction: one past the highest that main
+    /// mentioned until then.
+    ///
+    /// # Errors
+    /// Where main has no such transaction, or the file cannot be read.
+    pub fn next_entid_at(&self, tx: Entid) -> Result<Entid> {
+        read::next_entid_at(&self.sql, tx)
+    }
+
     /// The main transaction that the change with this origin became.
     ///
     /// # Errors

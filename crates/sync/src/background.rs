@@ -155,8 +155,7 @@ impl<F: FnMut(Happened)> Task<F> {
     }
 
     fn synced(&self) -> Result<Place> {
-        let tx = self.store.last_positioned()?.unwrap_or(Entid::TX0);
-        Ok(Place::of(&self.store, tx)?.unwrap_or(Place::ROOT))
+        Place::newest(&self.store)
     }
 
     async fn store_changes(&mut self) -> Result<()> {

@@ -20,13 +20,13 @@ use std::time::Duration;
 
 use tolstoy_env::Env;
 use tolstoy_proto::{ErrorBody, ErrorKind, Generation, LogState, TrnId};
-use tolstoy_store::{Entid, Pass, Store};
+use tolstoy_store::{Entid, Pass, Store, Timeline, Transaction};
 use uuid::Uuid;
 
 use crate::engine::{Action, Arrived, Engine, Event, Local, OtherLife, Stop};
 use crate::error::{Error, Result};
-use crate::format::Format;
 use crate::format::sealed::BadSeal;
+use crate::format::{Format, NewLog};
 use crate::key::{KeyNumber, Keyring};
 use crate::outgoing::{self, Outgoing, Place};
 use crate::report::SyncReport;
@@ -77,6 +77,8 @@ pub struct Options {
     pub max_waits: u32,
     /// The longest pause that the hub may ask for; where it asks for a longer one the sync ends.
     pub max_wait: Duration,
+    /// What the log is begun in, where it is still empty.
+    pub new_log: NewLog,
     /// Where what comes in is put aside when it is long; in memory where there is none. The store's own folder is good.
     pub spool_dir: Option<PathBuf>,
     /// What to do where the log was wiped or begun anew.
@@ -96,6 +98,7 @@ impl Options {
             max_cuts: 3,
             max_waits: 5,
             max_wait: Duration::from_secs(60),
+            new_log: NewLog::default(),
             spool_dir: None,
             other_life: OtherLife::Stop,
             keys: None,
@@ -121,12 +124,16 @@ impl Options {
 pub async fn sync<T: Transport>(store: &mut Store, transport: &mut T, options: &Options) -> Result<SyncReport> {
     store.refresh()?;
     let sealed = check_keys(store, options.keys.as_deref())?;
+    let format = match &options.keys {
+        Some(keys) => Some(Format::Sealed(Arc::clone(keys))),
+        None => Format::noted(store)?,
+    };
     let mut session = Session {
         store,
         transport,
         options,
         engine: Engine::new(options.max_conflicts, options.other_life),
-        format: options.keys.clone().map(Format::Sealed),
+        format,
         sealed,
         sent: 0,
         looked: false,
@@ -218,7 +225,7 @@ fn check_keys(store: &Store, keys: Option<&Keyring>) -> Result<Option<KeyNumber>
 
 impl<T: Transport> Session<'_, T> {
     fn local(&self) -> Result<Local> {
-        let synced = self.store.last_positioned()?.unwrap_or(Entid::TX0);
+        let synced = self.store.last_positioned()?.unwrap_or(self.format().root().tx);
         Ok(Local { basis: self.store.basis(), synced, generation: known_generation(self.store)? })
     }
 
@@ -231,15 +238,25 @@ impl<T: Transport> Session<'_, T> {
     /// Forgets all that the log was in the life that ended.
     fn forget(&mut self) -> Result<Event> {
         self.stream = None;
+        // A new life may be written in another format. What is filled again goes on in its own: the original's numbers and
+        // instants do not fit a native log.
+        let format = self.format();
+        let next = match (&self.options.keys, self.options.other_life) {
+            (Some(keys), _) => Some(Format::Sealed(Arc::clone(keys))),
+            (None, OtherLife::Adopt) => None,
+            (None, _) => Some(format.clone()),
+        };
         self.store.pass(|pass| {
-            pass.forget_positions(Entid::TX0)?;
+            pass.forget_positions(format.root().tx)?;
+            next.as_ref().unwrap_or(&Format::Native).note(pass)?;
             note_generation(pass, None)
         })?;
+        self.format = next;
         Ok(Event::Forgotten(self.local()?))
     }
 
     async fn pull(&mut self) -> Result<Event> {
-        let have = outgoing::have(self.store, self.local()?.synced)?;
+        let have = outgoing::have(self.store, &self.format(), self.local()?.synced)?;
         let from: Vec<TrnId> = have.iter().map(|p| p.id).collect();
         match self.ask_for(&from).await? {
             Answer::Stream(body) => self.receive(body, &have, false).await,
@@ -250,7 +267,11 @@ impl<T: Transport> Session<'_, T> {
     async fn push(&mut self, after: Entid) -> Result<Event> {
         let after = self.place(after)?;
         let Local { generation, basis, .. } = self.local()?;
-        let Outgoing { ahead, body, places } = outgoing::outgoing(self.store, &self.format(), after, generation)?;
+        let format = self.format();
+        if self.sent == 0 {
+            format.check_sayable(self.store, after.tx)?;
+        }
+        let Outgoing { ahead, body, places } = outgoing::outgoing(self.store, &format, after, generation)?;
         if !ahead.is_empty() && !self.looked {
             // A chunk on its own says nothing of the generation, so look first whether the log is still the same.
             self.looked = true;
@@ -281,6 +302,7 @@ impl<T: Transport> Session<'_, T> {
         match answer {
             Answer::Accepted(state) => {
                 self.acknowledge(after, &places, &state)?;
+                self.format = Some(format);
                 let sent = places.len() as u64;
                 self.sent += sent;
                 let left = u64::try_from(basis.get() - after.tx.get()).unwrap_or(0).saturating_sub(sent);
@@ -288,7 +310,7 @@ impl<T: Transport> Session<'_, T> {
                 Ok(Event::Pushed { sent, local: self.local()? })
             }
             Answer::Conflict(body) => {
-                let have = outgoing::have(self.store, after.tx)?;
+                let have = outgoing::have(self.store, &format, after.tx)?;
                 self.receive(body, &have, true).await
             }
             Answer::Generation(state) => Ok(Event::OtherGeneration(state)),
@@ -327,14 +349,14 @@ impl<T: Transport> Session<'_, T> {
         report.bytes_sent += bytes as u64;
     }
 
-    /// What the log is written in; a log that is still empty is begun in this store's own format.
+    /// What the log is written in; as long as it is not known, what a log that is still empty is begun in.
     fn format(&self) -> Format {
-        self.format.clone().unwrap_or(Format::Native)
+        self.format.clone().unwrap_or_else(|| self.options.new_log.into())
     }
 
     /// The place of a transaction that is in the log.
     fn place(&self, tx: Entid) -> Result<Place> {
-        Place::of(self.store, tx)?.ok_or_else(raced)
+        Place::of(self.store, &self.format(), tx)?.ok_or_else(raced)
     }
 
     /// Notes that the log has what was pushed.
@@ -348,9 +370,9 @@ impl<T: Transport> Session<'_, T> {
         }
         let newest = self.options.keys.as_deref().and_then(|keys| keys.ids().last()).map(|(number, _)| number);
         self.sealed = self.sealed.max(newest);
-        let sealed = self.sealed;
+        let (sealed, format) = (self.sealed, self.format());
         self.store.pass(|pass| {
-            note_places(pass, after, places)?;
+            note_places(pass, &format, after, places)?;
             note_sealed(pass, sealed)?;
             note_generation(pass, state.generation)
         })
@@ -400,9 +422,10 @@ impl<T: Transport> Session<'_, T> {
     /// Finds the root: where what arrived parts from what the store has.
     fn compare(&self, mut spool: Spool, have: &[Place], conflict: bool) -> Result<(Stream, Arrived)> {
         let start = *spool.start().ok_or_else(|| TransportError::Protocol("the stream has no start".to_owned()))?;
-        let own = have.iter().chain([&Place::ROOT]).find(|p| p.id == start.from);
-        let from = *own.ok_or_else(|| TransportError::Protocol("it starts where nobody asked it to".to_owned()))?;
-        if start.from_chain != from.chain || start.from_seq != self.format().seq(from.tx) {
+        let format = self.format();
+        let own = have.iter().copied().chain([format.root()]).find(|p| p.id == start.from);
+        let from = own.ok_or_else(|| TransportError::Protocol("it starts where nobody asked it to".to_owned()))?;
+        if start.from_chain != from.chain || start.from_seq != format.seq(self.store, from.tx)? {
             return Err(Error::Damaged("the log's history is not the one that this store has of it".to_owned()));
         }
         let (total, mut same, mut root) = (spool.count(), 0, from);
@@ -418,15 +441,21 @@ impl<T: Transport> Session<'_, T> {
 
     /// Where the store's own next transaction stands, or would stand, in the log.
     fn next_place(&self, at: &Place) -> Result<Option<Place>> {
-        if let Some(known) = Place::of(self.store, at.tx.plus(1))? {
-            return Ok(Some(known));
+        let Some(next) = self.next(at)? else { return Ok(None) };
+        match Place::of(self.store, &self.format(), next.tx)? {
+            Some(known) => Ok(Some(known)),
+            None => Ok(Some(self.format().mint(self.store, at, &next)?.place)),
         }
-        Ok(self.mint_next(at)?.map(|(place, _)| place))
     }
 
     fn mint_next(&self, at: &Place) -> Result<Option<(Place, Uuid)>> {
-        let next = self.store.transaction(at.tx.plus(1))?;
-        next.map(|t| self.format().mint(at, &t).map(|m| (m.place, t.origin.id))).transpose()
+        let Some(next) = self.next(at)? else { return Ok(None) };
+        Ok(Some((self.format().mint(self.store, at, &next)?.place, next.origin.id)))
+    }
+
+    /// The store's transaction after a place.
+    fn next(&self, at: &Place) -> Result<Option<Transaction>> {
+        Ok(self.store.transactions(Timeline::MAIN, at.tx, 1)?.pop())
     }
 
     /// The newest place up to `root` that was known before, and the further ones up to it, which turned out to be in
@@ -448,9 +477,9 @@ impl<T: Transport> Session<'_, T> {
         let stream = self.stream.take().ok_or_else(raced)?;
         let (base, further) = self.places_up_to(root)?;
         self.sealed = self.sealed.max(stream.spool.key());
-        let sealed = self.sealed;
+        let (sealed, format) = (self.sealed, self.format());
         self.store.pass(|pass| {
-            note_places(pass, base, &further)?;
+            note_places(pass, &format, base, &further)?;
             note_sealed(pass, sealed)?;
             note_generation(pass, stream.state.generation)
         })?;
@@ -461,12 +490,13 @@ impl<T: Transport> Session<'_, T> {
     fn apply(&mut self, root: Entid) -> Result<Event> {
         let Stream { mut spool, state, same } = self.stream.take().ok_or_else(raced)?;
         let (base, further) = self.places_up_to(root)?;
+        self.format().check_sayable(self.store, root)?;
         let (of, options, format) = (spool.count() - same, self.options, self.format());
         let before = self.sealed;
         self.sealed = before.max(spool.key());
         let sealed = self.sealed;
         let rebased = self.store.pass(|pass| {
-            note_places(pass, base, &further)?;
+            note_places(pass, &format, base, &further)?;
             let incoming = (1..).zip(spool.read()?.skip(usize::try_from(same).unwrap_or(usize::MAX)));
             let rebased = pass.rebase(
                 root,
@@ -494,10 +524,11 @@ const TELL_EVERY: u64 = 256;
 
 /// Notes that the log has the store's transactions up to `base` and the further ones, and none above. Another process may
 /// have synced the store meanwhile: then the places are not the ones that were looked at, and the pass fails.
-fn note_places(pass: &mut Pass<'_, '_>, base: Place, further: &[(Place, Uuid)]) -> Result<()> {
-    if base != Place::ROOT && pass.position(base.tx)? != Some(base.position()) {
+fn note_places(pass: &mut Pass<'_, '_>, format: &Format, base: Place, further: &[(Place, Uuid)]) -> Result<()> {
+    if base != format.root() && pass.position(base.tx)? != Some(base.position()) {
         return Err(raced());
     }
+    format.note(pass)?;
     pass.forget_positions(base.tx)?;
     for (place, origin) in further {
         if pass.by_origin(*origin)? != Some(place.tx) {

@@ -17,17 +17,23 @@ use crate::report::{Outcome, PassReport, SyncReport};
 pub struct Local {
     /// The newest transaction of main.
     pub basis: Entid,
-    /// The newest that is known to be in the log; the bootstrap where none is.
+    /// The newest that is known to be in the log; where none is, the one that the log's first follows: the bootstrap or,
+    /// where that is the log's first, the number before it.
     pub synced: Entid,
     /// The log's generation, as known.
     pub generation: Option<Generation>,
 }
 
 impl Local {
-    /// How many transactions the log is not known to have.
-    const fn ahead(&self) -> u64 {
-        self.basis.get().saturating_sub(self.synced.get()).unsigned_abs()
+    /// How many transactions the log is not known to have. The bootstrap is in every store, and by itself nothing to push.
+    fn ahead(&self) -> u64 {
+        between(self.synced, self.basis)
     }
+}
+
+/// How many transactions there are after `from` up to `to`, the bootstrap left out.
+fn between(from: Entid, to: Entid) -> u64 {
+    u64::try_from(to.get().saturating_sub(from.max(Entid::TX0).get())).unwrap_or(0)
 }
 
 /// What arrived, after it was compared with what the store has.
@@ -204,8 +210,8 @@ impl Engine {
             }
         }
         let (root, known) = (arrived.root, self.local.synced);
-        self.report.acknowledged += u64::try_from(root.get() - known.get()).unwrap_or(0);
-        self.report.resupplied += u64::try_from(known.get() - root.get()).unwrap_or(0);
+        self.report.acknowledged += between(known, root);
+        self.report.resupplied += between(root, known);
         if arrived.incoming > 0 {
             Action::Apply { root }
         } else if root == known && !arrived.conflict {

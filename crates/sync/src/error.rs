@@ -1,6 +1,7 @@
 //! What can go wrong with a sync, in few kinds.
 
 use tolstoy_proto::{ErrorBody, LogState};
+use tolstoy_store::Entid;
 
 use crate::transport::TransportError;
 
@@ -16,6 +17,8 @@ pub enum ErrorKind {
     Generation,
     /// The log cannot be read by this version: another format, or a newer one.
     Format,
+    /// The log's format cannot say a change that the store has: see the message. Nothing was changed, nothing was sent.
+    Unsayable,
     /// The log contradicts itself or this store. Nothing was changed.
     Damaged,
     /// The hub refused the request; the message is its own.
@@ -64,6 +67,16 @@ pub enum Error {
     /// The log's encryption.
     #[error("{0}")]
     Key(String),
+    /// A change that the log's format cannot say.
+    #[error(
+        "the log is in the original client's format, which cannot say what this store's transaction {tx} holds: {what}"
+    )]
+    Unsayable {
+        /// The transaction.
+        tx: Entid,
+        /// What it holds.
+        what: String,
+    },
     /// The log's content.
     #[error("{0}")]
     Damaged(String),
@@ -99,6 +112,7 @@ impl Error {
             Self::Generation { .. } | Self::NothingToAdopt | Self::NotEmpty { .. } => ErrorKind::Generation,
             Self::Format(_) => ErrorKind::Format,
             Self::Key(_) => ErrorKind::Key,
+            Self::Unsayable { .. } => ErrorKind::Unsayable,
             Self::Damaged(_) => ErrorKind::Damaged,
             Self::Refused(_) => ErrorKind::Refused,
             Self::Store(_) | Self::Spool(_) => ErrorKind::Store,

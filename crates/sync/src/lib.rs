@@ -45,6 +45,7 @@ pub use background::{Happened, Pair, Syncer};
 pub use carry_out::{Options, Progress, Sleep, Told, sync, sync_blocking};
 pub use engine::OtherLife;
 pub use error::{Error, ErrorKind, Result};
+pub use format::NewLog;
 pub use key::{BadKeys, KeyId, KeyNumber, Keyring, NoKey, Secret, Secrets};
 pub use remote::{BadUrl, Remote, normalize_url};
 pub use report::{Outcome, PassReport, SyncReport};

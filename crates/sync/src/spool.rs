@@ -9,7 +9,7 @@ use tolstoy_proto::{ChainDigest, ChunkId, Form, Frame, FrameDecoder, Seq, Start,
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::format::native::BadChunk;
+use crate::format::native::{self, BadChunk};
 use crate::format::sealed::BadSeal;
 use crate::format::{Admitted, Format, Joined};
 use crate::key::KeyNumber;
@@ -17,6 +17,9 @@ use crate::transport::{Body, TransportError};
 
 /// What is kept in memory before a file is used.
 const IN_MEMORY: usize = 4 << 20;
+
+/// Bytes of a transaction's chunks at most, so that no more is ever held.
+const MAX_BYTES: usize = native::MAX_PAYLOAD + native::MAX_PIECES * native::HEADER;
 
 /// The transactions of one stream, in order: each one's id, the chain digest at it, and what its chunks hold.
 pub(crate) struct Spool {
@@ -45,6 +48,8 @@ pub(crate) struct Spooled {
 struct Partial {
     transaction: Transaction,
     chunks: Vec<Bytes>,
+    /// Bytes of the chunks.
+    bytes: usize,
 }
 
 impl Spool {
@@ -119,7 +124,7 @@ impl Spool {
                     }
                     Frame::Transaction(transaction) if started && partial.is_none() => {
                         self.check_link(&transaction)?;
-                        partial = Some(Partial { transaction, chunks: Vec::new() });
+                        partial = Some(Partial { transaction, chunks: Vec::new(), bytes: 0 });
                     }
                     Frame::Chunk(arrived) => self.take_chunk(partial.as_mut(), arrived)?,
                     Frame::End(end) if started && partial.is_none() => {
@@ -164,10 +169,11 @@ impl Spool {
 
     /// Takes the chunk that comes next, if it is that of the transaction.
     fn take_chunk(&mut self, partial: Option<&mut Partial>, arrived: tolstoy_proto::Chunk) -> Result<()> {
-        let Partial { transaction, chunks } = partial.ok_or_else(|| protocol("a chunk belongs to no transaction"))?;
+        let Partial { transaction, chunks, bytes } =
+            partial.ok_or_else(|| protocol("a chunk belongs to no transaction"))?;
         let expected: Option<&ChunkId> = transaction.chunks.get(chunks.len());
         if expected != Some(&arrived.id) {
-            return Err(Error::Format("the log names one chunk twice, which Tolstoy's own format never does".into()));
+            return Err(Error::Format("the log names one chunk twice, which no client of this format does".into()));
         }
         let format = match &self.format {
             Some(format) => format,
@@ -177,17 +183,21 @@ impl Spool {
                 format
             }
         };
-        let Admitted { bytes, key } = format.admit(transaction, chunks.len(), &arrived)?;
+        let Admitted { bytes: kept, key } = format.admit(transaction, chunks.len(), &arrived)?;
         if let Some(number) = key.filter(|key| self.key > Some(*key)) {
             return Err(BadSeal::OldKey { number }.into());
         }
         self.key = key;
-        chunks.push(bytes);
+        *bytes += kept.len();
+        if *bytes > MAX_BYTES {
+            return Err(BadChunk::TooLong.into());
+        }
+        chunks.push(kept);
         Ok(())
     }
 
     fn keep(&mut self, whole: &Partial) -> Result<()> {
-        let Partial { transaction, chunks } = whole;
+        let Partial { transaction, chunks, .. } = whole;
         let format = self.format.as_ref().ok_or_else(|| protocol("a transaction without chunks"))?;
         let Joined { version, origin, payload } = format.join(transaction, chunks)?;
         let digest = self.at.2.extend(transaction.id, &transaction.chunks);

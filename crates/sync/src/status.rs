@@ -1,10 +1,11 @@
 //! Where a store and its log stand to one another, without changing either.
 
 use tolstoy_proto::{Form, Frame, FrameDecoder, LogState, Start, TrnId};
-use tolstoy_store::{Entid, Store};
+use tolstoy_store::{Entid, Position, Store};
 
 use crate::carry_out::known_generation;
 use crate::error::{Error, Result};
+use crate::format::Format;
 use crate::outgoing::{self, Place};
 use crate::transport::{Answer, Body, Transport, TransportError};
 
@@ -52,9 +53,8 @@ pub enum Relation {
 /// Where it cannot be read.
 pub fn local_status(store: &Store) -> Result<LocalStatus> {
     let count = |from: Entid, to: Entid| u64::try_from(to.get() - from.get()).unwrap_or(0);
-    let synced = store.last_positioned()?.unwrap_or(Entid::TX0);
-    let place = Place::of(store, synced)?.unwrap_or(Place::ROOT);
-    let basis = store.basis();
+    let (place, basis) = (Place::newest(store)?, store.basis());
+    let synced = place.tx.max(Entid::TX0);
     Ok(LocalStatus { transactions: count(Entid::TX0, basis), ahead: count(synced, basis), chain: place.chain.0 })
 }
 
@@ -63,8 +63,9 @@ pub fn local_status(store: &Store) -> Result<LocalStatus> {
 /// # Errors
 /// Where the hub cannot be reached or refuses, or where the log's history is not the one that the store has.
 pub async fn log_status<T: Transport>(store: &Store, transport: &mut T) -> Result<LogStatus> {
-    let synced = store.last_positioned()?.unwrap_or(Entid::TX0);
-    let have = outgoing::have(store, synced)?;
+    let format = Format::noted(store)?.unwrap_or(Format::Native);
+    let (synced, root) = (Place::newest(store)?.tx, format.root());
+    let have = outgoing::have(store, &format, synced)?;
     let from: Vec<TrnId> = have.iter().map(|place| place.id).collect();
     let start = match transport.pull(&from).await? {
         Answer::Stream(body) => first_frame(body).await?,
@@ -76,7 +77,7 @@ pub async fn log_status<T: Transport>(store: &Store, transport: &mut T) -> Resul
     if known_generation(store)?.is_some_and(|known| state.generation != Some(known)) {
         return log(Relation::OtherLife);
     }
-    let found = have.iter().chain([&Place::ROOT]).find(|place| place.id == start.from);
+    let found = have.iter().chain([&root]).find(|place| place.id == start.from);
     let found = found.ok_or_else(|| TransportError::Protocol("it starts where nobody asked it to".to_owned()))?;
     if start.from_chain != found.chain {
         return Err(Error::Damaged("the log's history is not the one that this store has of it".to_owned()));
@@ -84,17 +85,12 @@ pub async fn log_status<T: Transport>(store: &Store, transport: &mut T) -> Resul
     let above = state.seq.0.saturating_sub(start.from_seq.0);
     // The ids that were asked for lie apart: between the one found and the next newer one the two may still be the same.
     let below = u64::try_from(synced.get() - found.tx.get()).unwrap_or(0);
+    let head = Position { id: state.head.0, digest: state.chain.0 };
     log(match (below, above) {
         (0, more) => Relation::Ahead(more),
-        (below, above) if position_at(store, &state)? => Relation::Lost(below.saturating_sub(above)),
+        (below, above) if state.seq.0 == 0 || store.has_position(head)? => Relation::Lost(below.saturating_sub(above)),
         (below, above) => Relation::Forked { lost: below, others: above },
     })
-}
-
-/// Whether the log's HEAD is a transaction that the store knows to be in it.
-fn position_at(store: &Store, state: &LogState) -> Result<bool> {
-    let tx = Entid::TX0.plus(i64::try_from(state.seq.0).unwrap_or(i64::MAX));
-    Ok(Place::of(store, tx)?.is_some_and(|place| place.id == state.head && place.chain == state.chain))
 }
 
 async fn first_frame<B: Body>(mut body: B) -> Result<Start> {

@@ -9,7 +9,8 @@ use tolstoy_env::Env;
 use tolstoy_proto::LogId;
 use tolstoy_store::{Rebased, Schema};
 use tolstoy_sync::{
-    Access, HttpTransport, Keyring, Options, OtherLife, Outcome, PassReport, Progress as Step, Remote, SyncReport,
+    Access, HttpTransport, Keyring, NewLog, Options, OtherLife, Outcome, PassReport, Progress as Step, Remote,
+    SyncReport,
 };
 use uuid::Uuid;
 
@@ -26,6 +27,13 @@ pub(crate) fn run(args: &args::Sync, env: &Env, ui: &mut Ui) -> Result<(), Failu
         Some(_) if target.log.is_some() => Db::open_or_create(&args.db, env, ui, args.output.json)?,
         _ => Db::open(&args.db, env)?,
     };
+    if let Some(format) = args.format {
+        let new_log = match format {
+            args::LogFormat::Native => NewLog::Native,
+            args::LogFormat::Original => NewLog::Original,
+        };
+        new_log.remember(&mut db.store).map_err(|e| Failure::new(Kind::Storage, e.to_string()))?;
+    }
     let other_life = match (args.adopt, args.reseed) {
         (true, _) => OtherLife::Adopt,
         (_, true) => OtherLife::Reseed,
@@ -180,6 +188,7 @@ fn carry_out(
     let mut options = Options::on_tokio(env.clone());
     options.other_life = other_life;
     options.keys = keys;
+    options.new_log = NewLog::of(&db.store).map_err(|e| failure(&e))?;
     // Beside the store, where there is as much room as it needs; a store in memory has no beside.
     options.spool_dir = db.path.exists().then(|| match db.path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),

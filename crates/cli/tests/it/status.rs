@@ -2,7 +2,8 @@
 
 use crate::room::{Hub, Room};
 
-const PEOPLE: &str = "[{:db/ident :name :db/valueType :db.type/string :db/cardinality :db.cardinality/one} {:name \"Anna\"}]";
+const PEOPLE: &str =
+    "[{:db/ident :name :db/valueType :db.type/string :db/cardinality :db.cardinality/one} {:name \"Anna\"}]";
 
 /// What `status` says, with this run's ids and addresses left out.
 fn status(room: &Room, hub: &Hub, args: &[&str]) -> String {

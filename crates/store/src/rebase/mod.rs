@@ -6,6 +6,7 @@
 
 mod carry;
 mod copies;
+mod foreign;
 mod images;
 mod incoming;
 mod reapply;
@@ -18,12 +19,13 @@ use crate::core::Working;
 use crate::core::sqlite::read_uuid;
 use crate::error::{Error, Result};
 use crate::log::read::Timeline;
-use crate::log::{Overwrite, Reason, Transaction, read};
+use crate::log::{Overwrite, Reason, read};
 use crate::schema::Schema;
 use crate::store::Store;
 use crate::types::Entid;
 
 use copies::Copies;
+pub use foreign::{Foreign, Incoming};
 
 /// Where a main transaction stands in a synced log. The store keeps it and does not interpret it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +112,15 @@ impl Store {
         position(&self.sql, tx)
     }
 
+    /// Whether some main transaction is known to stand at this place in the synced log. Reads all places.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn has_position(&self, position: Position) -> Result<bool> {
+        let mut statement = self.sql.prepare_cached("SELECT 1 FROM chain WHERE id = ?1 AND digest = ?2")?;
+        Ok(statement.exists((position.id.as_bytes(), position.digest))?)
+    }
+
     /// The newest main transaction that is known to be in the synced log.
     ///
     /// # Errors
@@ -186,29 +197,35 @@ impl Pass<'_, '_> {
     }
 
     /// Makes main the history up to `root`, then `incoming` exactly as sent, then the local changes above `root` again.
-    /// Without local changes nothing is moved and this is a fast-forward.
+    /// Without local changes nothing is moved and this is a fast-forward. The bootstrap always stays: a root below it
+    /// means that what comes in begins with a bootstrap.
     ///
     /// # Errors
     /// `Damaged` where an incoming transaction does not fit the ones before it; `Definitions` where both sides defined
     /// one attribute in ways that contradict; what `incoming` yields; failures of the file. The pass must fail then.
-    pub fn rebase<I, E>(&mut self, root: Entid, incoming: I) -> Result<Rebased, E>
+    pub fn rebase<I, T, E>(&mut self, root: Entid, incoming: I) -> Result<Rebased, E>
     where
-        I: IntoIterator<Item = Result<(Transaction, Position), E>>,
+        I: IntoIterator<Item = Result<(T, Position), E>>,
+        T: Into<Incoming>,
         E: From<Error>,
     {
+        let root = root.max(Entid::TX0);
         let mut rebased = Rebased::default();
         let local_schema = self.working.schema.clone();
-        let root_next = self.working.next_entid_at(root).map_err(E::from)?;
+        let root_next = read::next_entid_at(self.working.sql, root).map_err(E::from)?;
         rebased.side = self.working.rewind(root).map_err(|f| E::from(f.into()))?;
         let mut seen = incoming::Seen::default();
         let mut copies = Copies::default();
         for item in incoming {
             let (transaction, position) = item?;
-            copies.look(self.working, &transaction).map_err(E::from)?;
-            let tx = self.working.apply_incoming(&transaction, rebased.side.is_some(), &mut seen).map_err(E::from)?;
+            let transaction = transaction.into();
+            if let Incoming::Own(transaction) = &transaction {
+                copies.look(self.working, transaction).map_err(E::from)?;
+            }
+            let tx = self.working.take_in(&transaction, rebased.side.is_some(), &mut seen).map_err(E::from)?;
             self.set_position(tx, position).map_err(E::from)?;
             rebased.applied += 1;
-            rebased.applied_datoms += transaction.changes.len() as u64;
+            rebased.applied_datoms += transaction.changes().len() as u64;
         }
         if let Some(timeline) = rebased.side {
             let side = Side { timeline, root, root_next, schema: &local_schema };

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod background;
+mod corpus;
+mod fuzzed;
 mod http;
 mod later;
 mod recovery;

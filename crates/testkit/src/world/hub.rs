@@ -39,6 +39,11 @@ impl Hub {
         self.service.info(self.log)
     }
 
+    /// The rules themselves, for what the original clients ask.
+    pub fn service(&self) -> &Service {
+        &self.service
+    }
+
     /// Deletes the log, so that its next write begins another generation.
     ///
     /// # Errors

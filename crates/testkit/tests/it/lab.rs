@@ -4,11 +4,17 @@ use std::sync::Mutex;
 
 use tolstoy_proto::LogId;
 use tolstoy_store::{Entid, Store, Timeline, Transaction, TxReport, Value};
-use tolstoy_sync::{Error, MemoryTransport, Outcome, SyncReport};
+use tolstoy_sync::{Error, MemoryTransport, NewLog, Options, Outcome, SyncReport};
 use tolstoy_testkit::oracle::{History, View, judge};
 use tolstoy_testkit::world::{self, Hub, block_on};
 
+pub(crate) const LOG: &str = "3a1f0b52-6c1d-4a57-9f0e-5d1c2b7a9e10";
+
 pub(crate) struct Lab {
+    /// What a device begins the log in.
+    pub(crate) new_log: NewLog,
+    /// Whether the oracle looks on; it knows nothing of what others than the devices write.
+    pub(crate) judged: bool,
     pub(crate) hub: Hub,
     pub(crate) stores: Vec<Store>,
     views: Vec<View>,
@@ -20,8 +26,9 @@ impl Lab {
     pub(crate) fn new(devices: u64) -> Self {
         let stores: Vec<Store> = (1..=devices).map(|n| Store::in_memory(world::env(7, n)).unwrap()).collect();
         let views = stores.iter().map(|s| View::of(s).unwrap()).collect();
-        let log: LogId = "3a1f0b52-6c1d-4a57-9f0e-5d1c2b7a9e10".parse().unwrap();
-        Self { hub: Hub::new(world::env(7, 0), log), stores, views, history: History::default() }
+        let log: LogId = LOG.parse().unwrap();
+        let hub = Hub::new(world::env(7, 0), log);
+        Self { new_log: NewLog::Native, judged: true, hub, stores, views, history: History::default() }
     }
 
     pub(crate) fn store(&self, device: usize) -> &Store {
@@ -32,7 +39,9 @@ impl Lab {
     pub(crate) fn transact(&mut self, device: usize, text: &str) -> TxReport {
         let at = device - 1;
         let report = self.stores[at].transact_str(text).unwrap_or_else(|e| panic!("device {device}: {text}: {e}"));
-        self.history.note(&mut self.views[at], &self.stores[at], &report, text).unwrap();
+        if self.judged {
+            self.history.note(&mut self.views[at], &self.stores[at], &report, text).unwrap();
+        }
         report
     }
 
@@ -47,12 +56,11 @@ impl Lab {
                 .ok_or_else(|| tolstoy_sync::TransportError::Unreachable("the link is dead".to_owned()))?;
             hub.lock().unwrap().serve(request)
         });
-        let result = block_on(tolstoy_sync::sync(
-            &mut self.stores[at],
-            &mut transport,
-            &world::options(world::env(7, device as u64 + 100)),
-        ));
-        self.views[at] = View::of(&self.stores[at]).unwrap();
+        let options = Options { new_log: self.new_log, ..world::options(world::env(7, device as u64 + 100)) };
+        let result = block_on(tolstoy_sync::sync(&mut self.stores[at], &mut transport, &options));
+        if self.judged {
+            self.views[at] = View::of(&self.stores[at]).unwrap();
+        }
         result
     }
 
@@ -67,6 +75,13 @@ impl Lab {
 
     /// Syncs all devices until nothing happens any more, and lets the oracle judge what came of it.
     pub(crate) fn rest(&mut self) {
+        assert!(self.judged, "the oracle was told nothing");
+        self.quiesce();
+        judge(&self.views[0].log, &self.history).unwrap();
+    }
+
+    /// Syncs all devices until nothing happens any more; they have the same facts then.
+    pub(crate) fn quiesce(&mut self) {
         let mut quiet = false;
         for _ in 0..8 {
             let outcomes: Vec<_> = (1..=self.stores.len()).map(|n| self.outcomes(n)).collect();
@@ -76,12 +91,11 @@ impl Lab {
             }
         }
         assert!(quiet, "the devices do not come to rest");
-        let digest = self.stores[0].facts_digest().unwrap();
-        for (store, view) in self.stores.iter().zip(&self.views) {
-            assert_eq!(store.facts_digest().unwrap(), digest);
-            assert_eq!(view.log, self.views[0].log);
+        let (digest, log) = (self.stores[0].facts_digest().unwrap(), self.log(1));
+        for device in 1..=self.stores.len() {
+            assert_eq!(self.store(device).facts_digest().unwrap(), digest);
+            assert_eq!(self.log(device), log);
         }
-        judge(&self.views[0].log, &self.history).unwrap();
     }
 
     /// The log of a device, without the bootstrap.

@@ -7,6 +7,8 @@ mod full_disk;
 mod lab;
 mod load;
 mod merge_cases;
+mod on_an_original_log;
+mod original;
 mod power_loss;
 mod readme_example;
 mod simulation;
