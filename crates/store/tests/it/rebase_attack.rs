@@ -30,6 +30,7 @@ fn forged(before: &[Transaction], facts: &[Change], origin: u128) -> Transaction
         instant,
         origin,
         entids: Vec::new(),
+        operations: Vec::new(),
         overwritten: Vec::new(),
         displaced: None,
         said: None,
@@ -560,6 +561,7 @@ fn a_hostile_carrier_moves_along_unharmed() {
     forged.displaced = Some(Displaced {
         reason: Reason::Depends,
         detail: String::new(),
+        operations: Vec::new(),
         unbound: Vec::new(),
         changes: changes.clone(),
     });
