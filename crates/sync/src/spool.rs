@@ -16,7 +16,7 @@ use crate::transport::{Body, TransportError};
 /// What is kept in memory before a file is used.
 const IN_MEMORY: usize = 4 << 20;
 
-/// The transactions of one stream, in order: each one's id, the chain digest at it, its origin and its payload.
+/// The transactions of one stream, in order: each one's id, the chain digest at it, and what its chunks hold.
 pub(crate) struct Spool {
     file: SpooledTempFile,
     /// What the log is written in, once that is known.
@@ -32,9 +32,7 @@ pub(crate) struct Spool {
 pub(crate) struct Spooled {
     pub(crate) id: TrnId,
     pub(crate) digest: ChainDigest,
-    /// The origin that its chunks name.
-    pub(crate) origin: Uuid,
-    pub(crate) payload: Vec<u8>,
+    pub(crate) chunks: Joined,
 }
 
 /// A transaction of which not all chunks have arrived.
@@ -168,11 +166,12 @@ impl Spool {
     fn keep(&mut self, whole: &Partial) -> Result<()> {
         let Partial { transaction, chunks } = whole;
         let format = self.format.as_ref().ok_or_else(|| protocol("a transaction without chunks"))?;
-        let Joined { origin, payload } = format.join(transaction, chunks)?;
+        let Joined { version, origin, payload } = format.join(transaction, chunks)?;
         let digest = self.at.2.extend(transaction.id, &transaction.chunks);
         let len = u32::try_from(payload.len()).map_err(|_| Error::from(BadChunk::TooLong))?;
         self.file.write_all(transaction.id.as_bytes())?;
         self.file.write_all(&digest.0)?;
+        self.file.write_all(&[version])?;
         self.file.write_all(origin.as_bytes())?;
         self.file.write_all(&len.to_be_bytes())?;
         self.file.write_all(&payload)?;
@@ -190,14 +189,16 @@ impl Spool {
 }
 
 fn read_one(from: &mut impl Read) -> io::Result<Spooled> {
-    let (mut id, mut digest, mut origin, mut len) = ([0; 16], [0; 32], [0; 16], [0; 4]);
+    let (mut id, mut digest, mut version, mut origin, mut len) = ([0; 16], [0; 32], [0; 1], [0; 16], [0; 4]);
     from.read_exact(&mut id)?;
     from.read_exact(&mut digest)?;
+    from.read_exact(&mut version)?;
     from.read_exact(&mut origin)?;
     from.read_exact(&mut len)?;
     let mut payload = vec![0; u32::from_be_bytes(len) as usize];
     from.read_exact(&mut payload)?;
-    Ok(Spooled { id: TrnId::from_bytes(id), digest: ChainDigest(digest), origin: Uuid::from_bytes(origin), payload })
+    let chunks = Joined { version: u8::from_be_bytes(version), origin: Uuid::from_bytes(origin), payload };
+    Ok(Spooled { id: TrnId::from_bytes(id), digest: ChainDigest(digest), chunks })
 }
 
 fn protocol(what: &str) -> Error {

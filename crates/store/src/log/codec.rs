@@ -4,7 +4,7 @@ use rmp::encode as to;
 use tolstoy_edn::{Instant, Keyword};
 use uuid::Uuid;
 
-use crate::bootstrap::entids::TX_INSTANT;
+use crate::bootstrap::{self, entids::TX_INSTANT};
 use crate::error::{Error, Result};
 use crate::log::{Displaced, EntidRun, Operation, Overwrite, Reason, Transaction, Unbound};
 use crate::types::{Change, Double, Entid, Origin, Value, ValueType};
@@ -51,6 +51,13 @@ fn value_bound(v: &Value) -> usize {
             Value::Uuid(_) => 16,
             _ => 0,
         }
+}
+
+/// The version of the native chunks that hold the transaction: the least that can say it, so that older programs read
+/// whatever they can understand.
+pub fn version(transaction: &Transaction) -> u8 {
+    let least = if transaction.operates() { 2 } else { 1 };
+    transaction.mentions().map(bootstrap::version_of).fold(least, u8::max)
 }
 
 /// The transaction's payload.

@@ -26,7 +26,10 @@ pub(crate) enum Format {
 }
 
 /// The chunks of one transaction, joined.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Joined {
+    /// The version of the format that they have.
+    pub(crate) version: u8,
     /// The change that it is, as its chunks say.
     pub(crate) origin: Uuid,
     /// What [`Format::decode`] takes.
@@ -56,7 +59,9 @@ impl Format {
     /// Where the format cannot say it.
     pub(crate) fn mint(&self, parent: &Place, transaction: &log::Transaction) -> Result<Minted> {
         let chunks = match self {
-            Self::Native => native::cut(transaction.origin.id, &log::codec::encode(transaction))?,
+            Self::Native => {
+                native::cut(log::codec::version(transaction), transaction.origin.id, &log::codec::encode(transaction))?
+            }
         };
         let ids: Vec<ChunkId> = chunks.iter().map(|(id, _)| *id).collect();
         let id = derive_trn(parent.id, &ids);
@@ -105,10 +110,7 @@ impl Format {
     /// Where they do not fit together.
     pub(crate) fn join(&self, _: &Transaction, chunks: &[Bytes]) -> Result<Joined> {
         match self {
-            Self::Native => {
-                let (origin, payload) = native::join(chunks)?;
-                Ok(Joined { origin, payload })
-            }
+            Self::Native => Ok(native::join(chunks)?),
         }
     }
 
@@ -117,10 +119,18 @@ impl Format {
     /// # Errors
     /// Where it says nothing that is a transaction.
     pub(crate) fn decode(&self, spooled: &Spooled) -> Result<(log::Transaction, Position)> {
-        let transaction = match self {
-            Self::Native => log::codec::decode(&spooled.payload)?,
+        let Joined { version, origin, payload } = &spooled.chunks;
+        let (transaction, needs) = match self {
+            Self::Native => {
+                let transaction = log::codec::decode(payload)?;
+                let needs = log::codec::version(&transaction);
+                (transaction, needs)
+            }
         };
-        if transaction.origin.id != spooled.origin {
+        if needs != *version {
+            return Err(Error::Damaged("the chunks of a transaction have another version than it needs".to_owned()));
+        }
+        if transaction.origin.id != *origin {
             return Err(Error::Damaged("the chunks of a transaction name another change".to_owned()));
         }
         Ok((transaction, Position { id: spooled.id.0, digest: spooled.digest.0 }))
