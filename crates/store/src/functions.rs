@@ -145,7 +145,9 @@ impl<'v> Facts<'v> {
     /// # Errors
     /// Where the file cannot be read.
     pub fn values(&self, e: Entid, a: Entid) -> Result<Vec<Value>> {
-        Ok(self.working.values(e, a)?.into_iter().map(|(v, _)| v).collect())
+        let mut values: Vec<Value> = self.working.values(e, a)?.into_iter().map(|(v, _)| v).collect();
+        values.sort();
+        Ok(values)
     }
 
     /// The entity that has this value of a unique attribute.
