@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::core::sqlite::{self, Found};
 use crate::core::{Basis, Failure, Working, migrate};
 use crate::error::{Error, ErrorKind, Result};
+use crate::functions::Functions;
 use crate::log::read::Timeline;
 use crate::log::{Transaction, codec, read};
 use crate::schema::Schema;
@@ -21,6 +22,7 @@ use crate::types::{Datom, Entid};
 pub struct Store {
     pub(crate) sql: Connection,
     pub(crate) env: Env,
+    pub(crate) functions: Functions,
     schema: Arc<Schema>,
     basis: Basis,
     device: Uuid,
@@ -122,7 +124,7 @@ impl Store {
             let Working { schema, basis, device, .. } = Working::load(&snapshot)?;
             (schema, basis, device, sqlite::format(&snapshot)?)
         };
-        Ok(Self { sql, env, schema, basis, device, format, version })
+        Ok(Self { sql, env, functions: Functions::default(), schema, basis, device, format, version })
     }
 
     /// Runs `write` inside one SQLite transaction. What it did is kept, durably, when it succeeds; when it fails, the

@@ -9,6 +9,7 @@ mod copies;
 mod foreign;
 mod images;
 mod incoming;
+mod operations;
 mod reapply;
 
 use rusqlite::{Connection, OptionalExtension};
@@ -18,6 +19,7 @@ use uuid::Uuid;
 use crate::core::Working;
 use crate::core::sqlite::read_uuid;
 use crate::error::{Error, Result};
+use crate::functions::Functions;
 use crate::log::read::Timeline;
 use crate::log::{Overwrite, Reason, read};
 use crate::schema::Schema;
@@ -92,6 +94,7 @@ struct Side<'s> {
 pub struct Pass<'p, 'c> {
     working: &'p mut Working<'c>,
     env: &'p Env,
+    functions: &'p Functions,
 }
 
 impl Store {
@@ -101,7 +104,8 @@ impl Store {
     /// # Errors
     /// What `pass` returns, and failures of the file.
     pub fn pass<T, E: From<Error>>(&mut self, pass: impl FnOnce(&mut Pass<'_, '_>) -> Result<T, E>) -> Result<T, E> {
-        self.write(|working, env, _| pass(&mut Pass { working, env }))
+        let functions = self.functions.clone();
+        self.write(|working, env, _| pass(&mut Pass { working, env, functions: &functions }))
     }
 
     /// Where a main transaction stands in the synced log, if it is known to be there.
@@ -229,7 +233,7 @@ impl Pass<'_, '_> {
         }
         if let Some(timeline) = rebased.side {
             let side = Side { timeline, root, root_next, schema: &local_schema };
-            reapply::reapply(self.working, side, seen, &mut rebased).map_err(E::from)?;
+            reapply::reapply(self.working, self.functions, side, seen, &mut rebased).map_err(E::from)?;
         }
         rebased.new_device = copies.settle(self.working, self.env).map_err(E::from)?;
         Ok(rebased)

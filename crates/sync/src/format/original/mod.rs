@@ -134,6 +134,7 @@ fn is_foreign(of: &Transaction) -> bool {
     of.origin.device.is_nil()
         && of.origin.authored == of.instant
         && of.overwritten.is_empty()
+        && of.operations.is_empty()
         && of.displaced.is_none()
         && of.entids.iter().all(unmoved)
 }

@@ -93,6 +93,7 @@ fn ours(facts: Vec<Change>) -> Transaction {
         instant,
         origin: Origin { id: Uuid::from_u128(1), device: Uuid::from_u128(2), authored: instant },
         entids: vec![EntidRun { authored: Entid::new(65_536), current: Entid::new(65_540), count: 2 }],
+        operations: Vec::new(),
         overwritten: Vec::new(),
         displaced: None,
         said: None,
