@@ -21,6 +21,6 @@ pub use log::{Displaced, EntidRun, Overwrite, Reason, Transaction, Unbound};
 pub use query::{Query, QueryResult, Shape};
 pub use rebase::{DisplacedChange, Pass, Position, Rebased};
 pub use schema::{Attribute, Cardinality, Schema, Unique};
-pub use store::Store;
+pub use store::{Store, StoreOptions};
 pub use transact::TxReport;
 pub use types::{Change, Datom, Double, Entid, Origin, Value, ValueType};

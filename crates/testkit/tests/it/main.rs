@@ -10,6 +10,7 @@ mod merge_cases;
 mod power_loss;
 mod readme_example;
 mod simulation;
+mod stores;
 mod transcript_story;
 
 /// Whether the long suites run: `TOLSTOY_LONG=1`, as `docs/testing.md` says.
