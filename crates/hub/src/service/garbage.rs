@@ -19,7 +19,7 @@ const STEP: i64 = 3_000;
 const STEP_ROWS: u64 = 256;
 
 /// Chunks of one dead transaction that a step takes its name off: a transaction may name a hundred thousand.
-const STEP_CHUNKS: usize = 512;
+const STEP_CHUNKS: usize = 256;
 
 /// Free pages that a step gives back at most.
 const STEP_PAGES: u32 = 64;

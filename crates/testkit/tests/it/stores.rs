@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use sha2::{Digest, Sha256};
+use tolstoy_env::Env;
 use tolstoy_proto::LogId;
 use tolstoy_store::{Entid, ErrorKind, Store, StoreOptions, Timeline};
 use tolstoy_sync::MemoryTransport;
@@ -17,10 +18,15 @@ use crate::long;
 
 const PATH: &str = "/store.db";
 
-/// Opens the store on the disk, or makes it.
-fn open(disk: &Disk, seed: u64) -> Result<Store, tolstoy_store::Error> {
+/// Opens the store on the disk, or makes it. Its device keeps its clock and its dice when a store is opened again.
+fn open(disk: &Disk, device: &Env) -> Result<Store, tolstoy_store::Error> {
     let options = StoreOptions { create: true, vfs: Some(disk.vfs().to_owned()) };
-    Store::open_with(Path::new(PATH), world::env(seed, 1), &options)
+    Store::open_with(Path::new(PATH), device.clone(), &options)
+}
+
+/// The device of a store after its power failed: what it makes from then on it never made before.
+fn later(seed: u64) -> Env {
+    world::env(seed, 8)
 }
 
 /// What a store holds: its facts, and its log but for what a sync knows of it.
@@ -140,6 +146,7 @@ struct Played {
     around: Around,
     states: Vec<Known>,
     seed: u64,
+    device: Env,
     opened: usize,
 }
 
@@ -167,7 +174,7 @@ impl Played {
             }
             Step::Reopen => {
                 drop(store);
-                store = open(&self.disk, self.seed).unwrap();
+                store = open(&self.disk, &self.device).unwrap();
             }
         }
         store
@@ -175,11 +182,11 @@ impl Played {
 }
 
 fn play(seed: u64, steps: usize) -> Played {
-    let disk = Disk::new();
-    let mut store = open(&disk, seed).unwrap();
+    let (disk, device) = (Disk::new(), world::env(seed, 1));
+    let mut store = open(&disk, &device).unwrap();
     let empty = Known { held: Held::of(&store).unwrap(), asked: 0, told: 0 };
     let opened = disk.operations();
-    let mut played = Played { disk, around: Around::new(seed), states: vec![empty], seed, opened };
+    let mut played = Played { disk, around: Around::new(seed), states: vec![empty], seed, device, opened };
     for step in script(seed, steps) {
         store = played.step(store, &step);
     }
@@ -204,7 +211,7 @@ fn check(store: &Store, states: &[Known], at: usize) -> Result<(), String> {
 /// was ever pushed.
 fn survives(played: &Played, image: Image, at: usize) -> Result<(), String> {
     let (disk, seed) = (Disk::holding(image), played.seed ^ at as u64);
-    let mut store = open(&disk, seed).map_err(|error| error.to_string())?;
+    let mut store = open(&disk, &later(seed)).map_err(|error| error.to_string())?;
     check(&store, &played.states, at)?;
     store.transact_str("[{:db/ident :life/goes-on}]").map_err(|error| error.to_string())?;
     let mut hub = played.around.hub.copy().map_err(|error| error.to_string())?;
@@ -250,24 +257,34 @@ fn a_disk_that_lies_about_syncs_is_noticed_by_a_store() {
     assert!(lost > cuts / 4, "{lost} of {cuts}, {} in all", failures.len());
 }
 
+fn open_on_bad_disk(disk: &Disk, device: &Env, relieve: &mut dyn FnMut(ErrorKind)) -> Store {
+    open(disk, device).unwrap_or_else(|error| {
+        relieve(error.kind());
+        open(disk, device).unwrap()
+    })
+}
+
+/// A sync that fails leaves the store as it was, or with all that came in.
+fn sync_on_bad_disk(store: &mut Store, hub: &mut Hub, seed: u64, relieve: &mut dyn FnMut(ErrorKind)) {
+    let Err(error) = sync(store, hub, seed) else { return };
+    assert_eq!(error.kind(), tolstoy_sync::ErrorKind::Store, "{error}");
+    View::of(store).unwrap();
+    relieve(ErrorKind::Storage);
+    sync(store, hub, seed).unwrap();
+}
+
 /// Plays the script on a disk that fails somewhere. What fails leaves the store as it was; once `relieve` has made it
 /// possible, the same is done. Gives what the store holds in the end, and how often something failed.
 fn play_on_bad_disk(disk: &Disk, seed: u64, steps: usize, relieve: &dyn Fn(ErrorKind)) -> (usize, usize) {
-    let mut around = Around::new(seed);
+    let (mut around, device) = (Around::new(seed), world::env(seed, 1));
     let mut failed = 0;
     let mut relieve = |kind: ErrorKind| {
         failed += 1;
         relieve(kind);
     };
-    let mut store = Some(open(disk, seed).unwrap());
+    let mut store = Some(open(disk, &device).unwrap());
     for step in script(seed, steps) {
-        let open_one = |relieve: &mut dyn FnMut(ErrorKind)| {
-            open(disk, seed).unwrap_or_else(|error| {
-                relieve(error.kind());
-                open(disk, seed).unwrap()
-            })
-        };
-        let mut one = store.take().unwrap_or_else(|| open_one(&mut relieve));
+        let mut one = store.take().unwrap_or_else(|| open_on_bad_disk(disk, &device, &mut relieve));
         match step {
             Step::Transact(sizes) => {
                 for facts in sizes {
@@ -286,26 +303,22 @@ fn play_on_bad_disk(disk: &Disk, seed: u64, steps: usize, relieve: &dyn Fn(Error
                 store = Some(one);
             }
             Step::Sync => {
-                if let Err(error) = sync(&mut one, &mut around.hub, seed) {
-                    // As it was, or with all that came in.
-                    View::of(&one).unwrap();
-                    assert_eq!(error.kind(), tolstoy_sync::ErrorKind::Store, "{error}");
-                    relieve(ErrorKind::Storage);
-                    sync(&mut one, &mut around.hub, seed).unwrap();
-                }
+                sync_on_bad_disk(&mut one, &mut around.hub, seed, &mut relieve);
                 store = Some(one);
             }
             Step::Reopen => drop(one),
         }
     }
-    let mut store = store.unwrap_or_else(|| open(disk, seed).unwrap());
-    sync(&mut store, &mut around.hub, seed).unwrap();
+    let mut store = store.unwrap_or_else(|| open_on_bad_disk(disk, &device, &mut relieve));
+    sync_on_bad_disk(&mut store, &mut around.hub, seed, &mut relieve);
     View::of(&store).unwrap();
     Around::agrees(&mut around.hub, &store, seed).unwrap();
     let held = Held::of(&store).unwrap();
     drop(store);
+    // What could not be moved into the file when it was closed is still beside it.
+    disk.free();
     check_file(disk, Path::new(PATH)).unwrap();
-    assert_eq!(Held::of(&open(disk, seed).unwrap()), Ok(held));
+    assert_eq!(Held::of(&open(disk, &device).unwrap()), Ok(held));
     (held.transactions, failed)
 }
 
@@ -323,7 +336,7 @@ fn a_store_on_a_disk_that_is_full_at_any_write_loses_nothing_and_goes_on() {
     let (expected, writes, _) = undisturbed(steps);
     let made = {
         let disk = Disk::new();
-        drop(open(&disk, 1).unwrap());
+        drop(open(&disk, &world::env(1, 1)).unwrap());
         disk.writes()
     };
     let (mut refused, mut runs) = (0, 0);
@@ -350,7 +363,7 @@ fn a_sync_of_the_disk_that_fails_loses_nothing_that_a_store_committed() {
     let (expected, _, syncs) = undisturbed(steps);
     let made = {
         let disk = Disk::new();
-        drop(open(&disk, 1).unwrap());
+        drop(open(&disk, &world::env(1, 1)).unwrap());
         disk.syncs()
     };
     let mut failed = 0;
@@ -362,10 +375,10 @@ fn a_sync_of_the_disk_that_fails_loses_nothing_that_a_store_committed() {
         failed += times;
         let mut replay = disk.replay(false);
         replay.forward(replay.operations());
-        let held = Held::of(&open(&disk, 1).unwrap()).unwrap();
+        let held = Held::of(&open(&disk, &later(1)).unwrap()).unwrap();
         for seed in 0..3 {
             let survivor = Disk::holding(replay.cut(n * 3 + seed));
-            assert_eq!(Held::of(&open(&survivor, 1).unwrap()), Ok(held), "sync {n}, cut {seed}");
+            assert_eq!(Held::of(&open(&survivor, &later(1)).unwrap()), Ok(held), "sync {n}, cut {seed}");
             check_file(&survivor, Path::new(PATH)).unwrap();
         }
     }
