@@ -118,13 +118,13 @@ fn snapshot() -> impl Strategy<Value = Op> {
 }
 
 /// Whether logs have limits; and what is asked for at the same time, again and again. A snapshot takes several jobs, and is
-/// asked for by itself.
+/// asked for by itself; mostly others follow.
 fn story() -> impl Strategy<Value = (bool, Vec<Vec<Op>>)> {
-    let at_once = prop_oneof![
-        4 => proptest::collection::vec(op(), 1..5),
-        1 => snapshot().prop_map(|op| vec![op]),
+    let steps = prop_oneof![
+        4 => proptest::collection::vec(op(), 1..5).prop_map(|ops| vec![ops]),
+        1 => proptest::collection::vec(snapshot(), 1..6).prop_map(|ops| ops.into_iter().map(|op| vec![op]).collect()),
     ];
-    (any::<bool>(), proptest::collection::vec(at_once, 1..30))
+    (any::<bool>(), proptest::collection::vec(steps, 1..30).prop_map(|steps| steps.concat()))
 }
 
 fn trn_id(n: Trn) -> TrnId {
