@@ -23,6 +23,6 @@ pub use log::{Displaced, EntidRun, Field, Operation, Overwrite, Reason, Transact
 pub use query::{Query, QueryResult, Shape};
 pub use rebase::{DisplacedChange, Foreign, Incoming, Pass, Position, Rebased};
 pub use schema::{Attribute, Cardinality, Schema, Unique};
-pub use store::Store;
+pub use store::{Store, StoreOptions};
 pub use transact::TxReport;
 pub use types::{Change, Datom, Double, Entid, Origin, Value, ValueType};

@@ -32,6 +32,15 @@ pub struct Store {
     version: i64,
 }
 
+/// How a store's file is opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// Whether a store is made where the file is missing or empty.
+    pub create: bool,
+    /// The SQLite VFS that holds the file, by its registered name; none: SQLite's own. For tests, whose disks fail.
+    pub vfs: Option<String>,
+}
+
 impl Store {
     /// Opens the store in a file. One of an older format is brought to the newest.
     ///
@@ -62,10 +71,23 @@ impl Store {
         if path.try_exists().is_ok_and(|exists| !exists) {
             return Err(Error::new(ErrorKind::Storage, format!("{}: there is no such file", path.display())));
         }
-        let sql = sqlite::connect(path, false)?;
+        Self::connect(path, env, &StoreOptions::default())
+    }
+
+    /// Opens the store in a file in this way. One of an older format is brought to the newest.
+    ///
+    /// # Errors
+    /// As for [`Store::open`]; `Storage` where the file cannot be made.
+    pub fn open_with(path: &Path, env: Env, options: &StoreOptions) -> Result<Self> {
+        Self::connect(path, env, options)?.in_newest_format()
+    }
+
+    fn connect(path: &Path, env: Env, options: &StoreOptions) -> Result<Self> {
+        let sql = sqlite::connect(path, options)?;
         let name = path.display().to_string();
         match sqlite::inspect(&sql, &name)? {
             Found::Store => Self::to_write(sql, env),
+            Found::Empty if options.create => Self::fill(sql, env),
             Found::Empty => Err(Error::new(ErrorKind::NotAStore, format!("{name}: the file is empty, not a store"))),
         }
     }
@@ -75,11 +97,7 @@ impl Store {
     /// # Errors
     /// As for [`Store::open`]; `Storage` where the file cannot be made.
     pub fn open_or_create(path: &Path, env: Env) -> Result<Self> {
-        let sql = sqlite::connect(path, true)?;
-        match sqlite::inspect(&sql, &path.display().to_string())? {
-            Found::Store => Self::to_write(sql, env)?.in_newest_format(),
-            Found::Empty => Self::fill(sql, env),
-        }
+        Self::open_with(path, env, &StoreOptions { create: true, ..StoreOptions::default() })
     }
 
     /// A new store in memory.

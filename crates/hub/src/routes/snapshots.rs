@@ -20,7 +20,7 @@ use super::error::ApiError;
 use super::state::{Told, with_state};
 use super::table::Routes;
 use super::{App, openapi};
-use crate::service::{Service, SnapshotOutcome, SnapshotUpload, UploadError};
+use crate::service::{Service, SnapshotOutcome, SnapshotRoom, SnapshotUpload, UploadError};
 use crate::storage::SnapshotId;
 
 pub(super) fn routes() -> Routes {
@@ -49,6 +49,7 @@ async fn upload(
     body: Body,
 ) -> Result<Response, ApiError> {
     let limit = usize::try_from(app.service.policy().snapshot_limit).unwrap_or(usize::MAX);
+    let announced = http_body::Body::size_hint(&body).lower();
     let mut incoming = Incoming::new(&app, &headers, body, limit).await?;
     let Some(digest) = headers.get(media::REPR_DIGEST).and_then(|field| BlobDigest::from_field(field.to_str().ok()?))
     else {
@@ -63,14 +64,21 @@ async fn upload(
             "a snapshot is kept as it comes: send it without a content coding",
         ));
     }
-    let refused = super::read(&app, move |service| service.refuses_snapshot(log, trn)).await??;
-    if let Some(state) = refused {
+    let room = super::read(&app, move |service| service.snapshot_room(log, trn, digest)).await??;
+    // Without an announced length it is weighed as it arrives.
+    if let Some(refused) = room.lacks(announced) {
         incoming.forget().await;
-        return Err(no_transaction(trn, state));
+        return answer(trn, refused);
     }
     let _place = app.gate.snapshots.clone().acquire_owned().await.map_err(|_| ApiError::closing())?;
     incoming.give_time();
-    let arrived = put_aside(&app, &mut incoming).await?;
+    let arrived = match put_aside(&app, &mut incoming, room).await? {
+        Ok(arrived) => arrived,
+        Err(refused) => {
+            incoming.forget().await;
+            return answer(trn, refused);
+        }
+    };
     if arrived.digest() != digest {
         return Err(ApiError::bad_request(format!(
             "the bytes' SHA-256 is {}, and Repr-Digest says {digest}: they were damaged on the way",
@@ -79,22 +87,33 @@ async fn upload(
     }
     let service = app.service.clone();
     let kept = tokio::task::spawn_blocking(move || service.keep_snapshot(log, trn, arrived));
-    match kept.await.map_err(|error| ApiError::internal(&error))?? {
+    answer(trn, kept.await.map_err(|error| ApiError::internal(&error))??)
+}
+
+fn answer(trn: TrnId, outcome: SnapshotOutcome) -> Result<Response, ApiError> {
+    match outcome {
         SnapshotOutcome::Done(kept) => Ok((StatusCode::CREATED, Extension(Told), Json(kept)).into_response()),
         SnapshotOutcome::UnknownTransaction(state) => Err(no_transaction(trn, state)),
         SnapshotOutcome::Quota(state, quota) => Err(ApiError::quota(quota, Some(state))),
     }
 }
 
-/// Takes the body into a file.
-async fn put_aside(app: &App, incoming: &mut Incoming<'_>) -> Result<SnapshotUpload, ApiError> {
+/// Takes the body into a file, or says why there is no room for so much.
+async fn put_aside(
+    app: &App,
+    incoming: &mut Incoming<'_>,
+    room: SnapshotRoom,
+) -> Result<Result<SnapshotUpload, SnapshotOutcome>, ApiError> {
     let spool = app.spool.clone();
     let upload = onto_thread(incoming, move |mut arriving| {
         let mut upload = SnapshotUpload::new(spool.as_deref())?;
         while let Some(piece) = arriving.blocking_recv() {
+            if let Some(refused) = room.lacks(upload.bytes() + piece.len() as u64) {
+                return Ok(Err(refused));
+            }
             upload.take(&piece)?;
         }
-        Ok::<_, UploadError>(upload)
+        Ok::<_, UploadError>(Ok(upload))
     });
     upload.await
 }

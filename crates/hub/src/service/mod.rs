@@ -29,7 +29,7 @@ pub use garbage::{Collector, Garbage, GcFigures, GcStep, Survey};
 pub use policy::{Policy, Threshold};
 pub use pull::{Begin, Pull, PullEnd, PullError};
 pub use push::PushOutcome;
-pub use snapshots::{SnapshotOutcome, SnapshotUpload};
+pub use snapshots::{SnapshotOutcome, SnapshotRoom, SnapshotUpload};
 pub use upload::{BadUpload, Upload, UploadError, Uploader};
 pub use v0::{HeadOutcome, ListOutcome, PutOutcome};
 
@@ -45,6 +45,7 @@ pub struct Service {
     policy: Arc<Policy>,
     /// Who writes.
     writer: Arc<str>,
+    halves: snapshots::Halves,
 }
 
 impl std::fmt::Debug for Service {
@@ -56,7 +57,8 @@ impl std::fmt::Debug for Service {
 impl Service {
     /// The rules over this storage. New generations take their ids from `env`.
     pub fn new(storage: Arc<dyn Storage>, env: Env) -> Self {
-        Self { storage, env, live: Arc::default(), policy: Arc::default(), writer: "".into() }
+        let (live, policy, halves) = (Arc::default(), Arc::default(), snapshots::Halves::default());
+        Self { storage, env, live, policy, writer: "".into(), halves }
     }
 
     /// The same, under this policy.

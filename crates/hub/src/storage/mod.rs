@@ -18,8 +18,8 @@ use bytes::Bytes;
 use std::borrow::Cow;
 use tolstoy_proto::{ChainDigest, ChunkId, Generation, LogId, Seq, Transaction, TrnId};
 
-pub use figures::{LogCursor, LogFigures, ReadFigures, Totals, Usage, WriteFigures, weight};
-pub use garbage::{Loose, ReadGarbage, Swept, WriteGarbage};
+pub use figures::{LogCursor, LogFigures, ReadFigures, Totals, Usage, WriteFigures, loose_weight, weight};
+pub use garbage::{Loose, PendingTrn, ReadGarbage, Removed, Swept, WriteGarbage};
 pub use memory::MemoryStorage;
 pub use snapshots::{PIECE, ReadSnapshots, Snapshot, SnapshotId, WriteSnapshots};
 pub(crate) use sqlite::make_private_directory;

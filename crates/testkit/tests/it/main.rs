@@ -13,6 +13,7 @@ mod original;
 mod power_loss;
 mod readme_example;
 mod simulation;
+mod stores;
 mod transcript_story;
 
 /// Whether the long suites run: `TOLSTOY_LONG=1`, as `docs/testing.md` says.

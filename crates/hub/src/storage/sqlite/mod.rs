@@ -209,7 +209,7 @@ impl SqliteReader {
     /// # Errors
     /// Where there is none, or it is of a newer format.
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
-        Ok(Self { readers: Readers::new(vec![open_existing(&directory.join(DATABASE))?]) })
+        Ok(Self { readers: Readers::new(vec![open_existing(&directory.join(DATABASE))?.0]) })
     }
 }
 
@@ -273,14 +273,19 @@ fn open_for_writing(path: &Path, options: &SqliteOptions) -> Result<Connection, 
     Ok(connection)
 }
 
-/// Opens a hub's file that is there, for reading.
-fn open_existing(path: &Path) -> Result<Connection, OpenError> {
+/// Opens a hub's file that is there, for reading; gives its format too.
+fn open_existing(path: &Path) -> Result<(Connection, i32), OpenError> {
     if !path.try_exists().map_err(OpenError::io(path))? {
         return Err(OpenError::NoHub { path: path.parent().unwrap_or(path).to_owned() });
     }
     let connection = open_for_reading(path, &SqliteOptions::default())?;
-    schema::check(&connection, path)?;
-    Ok(connection)
+    let format = schema::check(&connection, path)?;
+    if format < schema::FORMAT {
+        let read = |only: bool| connection.pragma_update(None, "query_only", only);
+        let stand_in = read(false).and_then(|()| schema::stand_in(&connection)).and_then(|()| read(true));
+        stand_in.map_err(|error| OpenError::of(path, error))?;
+    }
+    Ok((connection, format))
 }
 
 fn open_for_reading(path: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {
