@@ -21,6 +21,7 @@ mod push;
 mod racing;
 mod snapshots;
 mod status_page;
+mod still;
 mod tls;
 mod transcript;
 mod v0;
