@@ -12,6 +12,7 @@ mod driven;
 mod durable;
 mod format;
 mod fuzzed;
+mod gates;
 mod guarded;
 mod limits;
 mod model;
