@@ -293,7 +293,8 @@ impl Pull {
         }
         for (index, id) in trn.chunks.iter().enumerate().skip(self.within.unwrap_or(0)) {
             // What came with an earlier transaction of this stream is in it already.
-            let key = (!chunks.came_with(index).is_some_and(|seq| seq > self.after)).then(|| id_key(id));
+            let came_earlier = chunks.came_with(index).is_some_and(|seq| seq > self.after);
+            let key = (!came_earlier).then(|| id_key(id));
             if let Some(key) = key.filter(|key| !self.sent.contains(key)) {
                 // Before it is read.
                 if room.most < usize::MAX && !room.has(chunks.length(index)?, out) {
