@@ -170,6 +170,7 @@ fn a_carrier_comes_back_whole() {
         reason: Reason::Unique,
         detail: "taken".to_owned(),
         unbound: Vec::new(),
+        operations: Vec::new(),
         // What the format cannot say as a datom can be displaced.
         changes: vec![Change::add(e(65_536), e(65_537), Value::Uri("urn:x".into()))],
     });
