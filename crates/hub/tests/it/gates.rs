@@ -18,7 +18,7 @@ use crate::closed::Closed;
 use crate::common::{Answer, Pushing, env, hold, log};
 
 /// Far shorter than what a client may take at most, and far longer than an answer takes.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 async fn push(hub: &Closed, token: &Secret, log: LogId, push: &Pushing) -> Answer {
     let request = reqwest::Client::new().post(format!("{}{}", hub.hub.url(), paths::push(log)));
@@ -155,7 +155,7 @@ async fn a_slow_body_keeps_its_place_until_others_wait_for_it() {
 async fn a_slow_reader_keeps_its_place_until_others_wait_for_it() {
     let options = Options {
         answer_memory: 1 << 20,
-        stall_timeout: Duration::from_millis(400),
+        stall_timeout: Duration::from_secs(2),
         min_rate: 8 << 20,
         ..Options::default()
     };
@@ -183,7 +183,7 @@ async fn a_slow_reader_keeps_its_place_until_others_wait_for_it() {
             }
         });
     }
-    sleep(Duration::from_millis(1500)).await;
+    sleep(Duration::from_millis(4500)).await;
     assert_eq!(slow.len(), 4);
     assert!(slow.try_join_next().is_none(), "nobody waits, and none is cut");
     let pulled = timeout(SOON, pull(&hub, &other, log(1))).await.expect("a place");

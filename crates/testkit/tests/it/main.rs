@@ -1,5 +1,6 @@
 //! The whole system: simulations from seeds, and stories told by name.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+#![allow(clippy::duplicate_mod, reason = "the stories are told on logs of both formats")]
 
 mod cut_stream;
 mod documents;
