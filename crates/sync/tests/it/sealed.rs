@@ -51,9 +51,9 @@ fn two_devices_merge_through_a_hub_that_reads_nothing() {
     };
     must(&mut one, r#"[{:name "Anna" :text "a secret of Anna's"}]"#);
     must(&mut two, &format!(r#"[{{:name "Vera" :text "a secret of Vera's {}"}}]"#, "x".repeat(3 << 20)));
-    sync_with(&mut one, Some(&keys), &listen).unwrap();
-    sync_with(&mut two, Some(&keys), &listen).unwrap();
-    sync_with(&mut one, Some(&keys), &listen).unwrap();
+    sync_with(&mut one, Some(&keys), listen).unwrap();
+    sync_with(&mut two, Some(&keys), listen).unwrap();
+    sync_with(&mut one, Some(&keys), listen).unwrap();
     same(&one, &two);
     let seen = seen.into_inner().unwrap();
     assert!(seen.len() > 3 << 20);
@@ -74,8 +74,8 @@ fn a_push_whose_answer_was_lost_is_the_same_request_again() {
         hub.answer(request)?;
         Err(TransportError::Broken("lost".to_owned()))
     };
-    refused(sync_with(&mut one, Some(&keys), &lose), ErrorKind::Offline);
-    refused(sync_with(&mut one, Some(&keys), &lose), ErrorKind::Offline);
+    refused(sync_with(&mut one, Some(&keys), lose), ErrorKind::Offline);
+    refused(sync_with(&mut one, Some(&keys), lose), ErrorKind::Offline);
     let pushed = pushed.into_inner().unwrap();
     assert!(pushed.len() == 2 && pushed[0] == pushed[1]);
     assert_eq!(seal(&mut one, &hub, &keys).passes.len(), 1);
@@ -164,8 +164,8 @@ fn a_hub_cannot_give_a_transaction_another_ones_place() {
     // Both are written for the place after the schema; the first wins it.
     must(&mut one, r#"[{:name "Anna"}]"#);
     must(&mut two, r#"[{:name "Vera"}]"#);
-    sync_with(&mut one, Some(&keys), &keep).unwrap();
-    sync_with(&mut two, Some(&keys), &keep).unwrap();
+    sync_with(&mut one, Some(&keys), keep).unwrap();
+    sync_with(&mut two, Some(&keys), keep).unwrap();
     let pushes = pushes.into_inner().unwrap();
     let (won, lost) = (&pushes[0], &pushes[1]);
     let state = hub.state();

@@ -1,5 +1,7 @@
+use super::snapshot::{OpenSnapshot, SEGMENT, SealSnapshot};
 use super::*;
 use crate::key::Secrets;
+use std::io::{self, Read, Write};
 use std::sync::LazyLock;
 use tolstoy_proto::LogId;
 use uuid::Uuid;
