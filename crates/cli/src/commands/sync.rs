@@ -118,7 +118,8 @@ pub(crate) fn with(
         keep_key_file(db, key_file.as_deref())?;
     }
     if target.log == Some(Log::New) && !json {
-        ui.note(format!("new log; on another device: tolstoy sync DB {} {}", remote.url, remote.log));
+        let key = if key_file.is_some() { " --key-file FILE" } else { "" };
+        ui.note(format!("new log; on another device: tolstoy sync DB {} {}{key}", remote.url, remote.log));
     }
     let schema = db.store.schema().clone();
     if json { ui.json(&Report::new(&schema, &remote, &report)) } else { show(&schema, &remote, &report, ui) }

@@ -18,7 +18,9 @@ fn two_stores_share_a_log_that_the_hub_cannot_read() {
     room.ok(&["transact", "one.db", PEOPLE]);
     let new = room.run(&["sync", "one.db", &hub.url, "new", "--key-file", "our.key"]);
     assert_eq!(new.code, 0, "{new}");
-    let log = new.err.split_whitespace().last().unwrap().to_owned();
+    let words: Vec<&str> = new.err.split_whitespace().collect();
+    let &[.., log, "--key-file", "FILE"] = &words[..] else { panic!("{new}") };
+    let log = log.to_owned();
 
     let without = room.run(&["sync", "two.db", &hub.url, &log]);
     insta::assert_snapshot!("key-missing", room.tidy(&without.to_string()).replace(&hub.url, "URL"));
