@@ -22,8 +22,8 @@ use crate::core::Working;
 use crate::error::Result;
 use crate::log::read::{self, Timeline};
 use crate::log::{EntidRun, Transaction};
-use crate::rebase::Side;
 use crate::rebase::definitions::Local;
+use crate::rebase::{Side, operations};
 use crate::schema::{Schema, Unique};
 use crate::types::{Change, Entid, Value};
 
@@ -177,7 +177,7 @@ impl Images {
             None => None,
         };
         if local.displaced.is_none() {
-            for change in local.statement().filter(|c| names(c.a)) {
+            for change in operations::stated_or_produced(&local).filter(|c| names(c.a)) {
                 let identity = (change.a, change.v.clone());
                 if !change.added {
                     identities.freed.entry(identity).or_default().push((local.tx, change.e));

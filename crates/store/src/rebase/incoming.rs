@@ -7,9 +7,10 @@ use crate::core::{Failure, Header, LAST_INSTANT, Plan, Working};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::codec::Extra;
 use crate::log::read::Timeline;
-use crate::log::{EntidRun, Transaction, read};
+use crate::log::{EntidRun, Operation, Transaction, read};
 use crate::rebase::definitions::{AllMade, note_made};
 use crate::rebase::images::{Batches, is_old};
+use crate::rebase::operations;
 use crate::types::{Change, Entid, Value};
 
 /// What the incoming transactions of a merge did that the re-applied local ones must know. It grows with what local changes
@@ -18,6 +19,8 @@ use crate::types::{Change, Entid, Value};
 pub(super) struct Seen {
     root: Entid,
     root_next: Entid,
+    /// Whether local changes call functions, which may state anything.
+    all: bool,
     /// Attributes of entities of the root that local changes state something about.
     stated: HashSet<(Entid, Entid)>,
     /// Entities of the root that they mention.
@@ -36,40 +39,54 @@ impl Seen {
     pub(super) fn new(working: &Working<'_>, side: Timeline, root: Entid, root_next: Entid) -> Result<Self> {
         let (stated, mentioned) = (HashSet::new(), HashSet::new());
         let (changed, retracted, made) = (HashMap::new(), HashSet::new(), HashMap::new());
-        let mut seen = Self { root, root_next, stated, mentioned, changed, retracted, made };
+        let mut seen = Self { root, root_next, all: false, stated, mentioned, changed, retracted, made };
         let mut batches = Batches::new(side, root);
         while let Some(batch) = batches.next(working.sql)? {
-            for change in batch.iter().filter(|t| t.displaced.is_none()).flat_map(Transaction::statement) {
-                if seen.is_old(change.e) {
-                    seen.stated.insert((change.e, change.a));
-                }
-                let mentioned = [Some(change.e), change.v.as_ref_entid()].into_iter().flatten();
-                seen.mentioned.extend(mentioned.filter(|e| is_old(*e, root, root_next)));
+            for local in batch.iter().filter(|t| t.displaced.is_none()) {
+                seen.expect(local);
             }
         }
         Ok(seen)
+    }
+
+    /// Notes what a local change may state when it is re-applied.
+    fn expect(&mut self, local: &Transaction) {
+        let (root, root_next) = (self.root, self.root_next);
+        for change in operations::stated_or_produced(local) {
+            self.stated.extend(self.is_old(change.e).then_some((change.e, change.a)));
+            let mentioned = [Some(change.e), change.v.as_ref_entid()].into_iter().flatten();
+            self.mentioned.extend(mentioned.filter(|e| is_old(*e, root, root_next)));
+        }
+        for operation in &local.operations {
+            self.mentioned.extend(operation.mentions().into_iter().filter(|e| is_old(*e, root, root_next)));
+            if let Operation::Update { e, a, .. } = operation {
+                self.stated.insert((*e, *a));
+            }
+            self.all |= matches!(operation, Operation::Call { .. });
+        }
     }
 
     fn is_old(&self, e: Entid) -> bool {
         is_old(e, self.root, self.root_next)
     }
 
-    fn take_in(&mut self, working: &Working<'_>, transaction: &Transaction, plan: &Plan) {
+    pub(super) fn take_in(&mut self, working: &Working<'_>, tx: Entid, plan: &Plan) {
         let schema = plan.schema.as_ref().unwrap_or(&working.schema);
         for change in plan.effects.iter().map(|x| &x.change).filter(|c| c.a != TX_INSTANT) {
             let (place, is_new) = ((change.e, change.a), !self.is_old(change.e));
-            if !change.added && (is_new || self.mentioned.contains(&change.e)) {
+            if !change.added && (is_new || self.all || self.mentioned.contains(&change.e)) {
                 self.retracted.insert(change.e);
             }
-            let counts = if is_new { !change.added } else { self.stated.contains(&place) };
+            let counts = if is_new { !change.added } else { self.all || self.stated.contains(&place) };
             if counts && schema.attribute(change.a).is_some_and(|d| d.is_one()) {
                 // Retractions come first among the effects on one attribute, so the first to arrive tells the base.
                 self.changed.entry(place).or_insert_with(|| (!change.added).then(|| change.v.clone()));
             }
         }
         if plan.schema.is_some() {
-            let new: Vec<Change> = transaction.changes.iter().filter(|c| !self.is_old(c.e)).cloned().collect();
-            note_made(&mut self.made, transaction.tx, &new, schema);
+            let new = plan.effects.iter().map(|x| &x.change).filter(|c| !self.is_old(c.e));
+            let new: Vec<Change> = new.cloned().collect();
+            note_made(&mut self.made, tx, &new, schema);
         }
     }
 }
@@ -86,7 +103,8 @@ impl Working<'_> {
         if read::by_origin(self.sql, transaction.origin.id)?.is_some() {
             return Err(damaged("its change is in the log twice"));
         }
-        if transaction.displaced.is_some() && (transaction.facts().next().is_some() || transaction.said.is_some()) {
+        let states = transaction.facts().next().is_some() || transaction.said.is_some();
+        if transaction.displaced.is_some() && (states || !transaction.operations.is_empty()) {
             return Err(damaged("it is a carrier and states facts"));
         }
         if transaction.origin.authored > LAST_INSTANT {
@@ -95,6 +113,7 @@ impl Working<'_> {
         if transaction.instant != self.instant_for(transaction.origin.authored) {
             return Err(damaged("its instant is neither when it was authored nor right after the one before"));
         }
+        self.check_mentions(&transaction.changes, tx).map_err(damaged)?;
         check_built_ins(transaction)?;
         self.check_numbers(transaction).map_err(damaged)?;
         let explain = |working: &Self, failure: Failure| match failure {
@@ -106,10 +125,11 @@ impl Working<'_> {
             return Err(damaged("a datom asserts what is true already, or retracts what is not"));
         }
         if let Some(seen) = seen {
-            seen.take_in(self, transaction, &plan);
+            seen.take_in(self, tx, &plan);
         }
         let extra = Extra {
             entids: transaction.entids.clone(),
+            operations: transaction.operations.clone(),
             overwritten: transaction.overwritten.clone(),
             displaced: transaction.displaced.clone(),
             said: transaction.said.clone(),
@@ -117,23 +137,31 @@ impl Working<'_> {
         let header = Header { instant: transaction.instant, origin: transaction.origin, extra };
         self.write(&header, plan).map_err(|f| explain(self, f))?;
         let said = transaction.said.iter().flatten();
-        let mut mentioned = said.flat_map(|c| [Some(c.e), Some(c.a), c.v.as_ref_entid()]).flatten();
+        let stated = said.flat_map(|c| [Some(c.e), Some(c.a), c.v.as_ref_entid()]).flatten();
+        let mut mentioned = stated.chain(transaction.operations.iter().flat_map(Operation::mentions));
         if transaction.entids.iter().any(|run| !self.has_all(run)) || mentioned.any(|e| !self.has(e)) {
             return Err(damaged("it lists entities that are not there"));
         }
         Ok(tx)
     }
 
+    /// What transaction `tx` mentions can be an entity.
+    pub(super) fn check_mentions(&self, changes: &[Change], tx: Entid) -> Result<(), &'static str> {
+        for e in changes.iter().flat_map(|c| [Some(c.e), c.v.as_ref_entid()]).flatten() {
+            if e.get() < 0 {
+                return Err("it mentions an entity below zero");
+            }
+            if e > tx {
+                return Err("it mentions a transaction that is not there");
+            }
+        }
+        Ok(())
+    }
+
     /// Entities are allocated one after the other and mentioned at once, so what is new follows what is there.
     fn check_numbers(&self, transaction: &Transaction) -> Result<(), &'static str> {
         let mut fresh = BTreeSet::new();
         for e in transaction.changes.iter().flat_map(|c| [Some(c.e), c.v.as_ref_entid()]).flatten() {
-            if e.get() < 0 {
-                return Err("it mentions an entity below zero");
-            }
-            if e > self.next_tx() {
-                return Err("it mentions a transaction that is not there");
-            }
             if e.is_user() && e >= self.basis.next {
                 fresh.insert(e);
             }

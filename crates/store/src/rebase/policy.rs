@@ -127,29 +127,36 @@ impl InProgress<'_, '_> {
     /// Whether the first local change to a value meets one that came in and that its author did not know of.
     fn begin_contest(&self, stated: &Stated<'_>, current: Option<&(Value, Entid)>) -> Option<Contest> {
         let Stated { e, a, replaced, v, .. } = *stated;
-        let (unknown, came_in) = match current {
-            Some((value, tx)) => (
-                Some(value) != replaced && value != v,
-                self.images.is_joined(e) || *tx > self.root && *tx <= self.incoming_end,
-            ),
-            None => (replaced.is_some(), self.changed.contains_key(&(e, a))),
+        // What local operations made of it since does not count.
+        let found = self.operated.get(&(e, a)).map_or(current, Option::as_ref);
+        let unknown = match current {
+            Some((value, _)) => Some(value) != replaced && value != v,
+            None => replaced.is_some(),
         };
-        (unknown && came_in).then(|| Contest {
-            base: self.base_of(e, a, current),
-            incoming: current.map(|(value, _)| value.clone()),
+        (unknown && self.came_in((e, a), found)).then(|| Contest {
+            base: self.base_of((e, a), found),
+            incoming: found.map(|(value, _)| value.clone()),
             recorded: false,
         })
     }
 
-    /// The value that an entity had at the root, given the one it has now and the transaction that asserted that.
-    pub(super) fn base_of(&self, e: Entid, a: Entid, now: Option<&(Value, Entid)>) -> Option<Value> {
+    /// Whether the value that was found somewhere, or that there was none, is what the other side made of it.
+    pub(super) fn came_in(&self, place: (Entid, Entid), found: Option<&(Value, Entid)>) -> bool {
+        match found {
+            Some((_, tx)) => self.images.is_joined(place.0) || *tx > self.root && *tx <= self.incoming_end,
+            None => self.changed.contains_key(&place),
+        }
+    }
+
+    /// The value that stood somewhere at the root, given the one that was found there.
+    pub(super) fn base_of(&self, place: (Entid, Entid), found: Option<&(Value, Entid)>) -> Option<Value> {
         // The local side took a joined entity for a new one, which has no value at the root.
-        if self.images.is_joined(e) {
+        if self.images.is_joined(place.0) {
             return None;
         }
-        match self.changed.get(&(e, a)) {
+        match self.changed.get(&place) {
             Some(base) => base.clone(),
-            None => now.filter(|(_, tx)| *tx <= self.root).map(|(value, _)| value.clone()),
+            None => found.filter(|(_, tx)| *tx <= self.root).map(|(value, _)| value.clone()),
         }
     }
 }

@@ -4,15 +4,16 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::bootstrap::entids::TX_INSTANT;
-use crate::core::{Failure, Header, Plan, Refusal, Working};
+use crate::core::{Failure, Header, Plan, Working};
 use crate::error::Result;
+use crate::functions::Functions;
 use crate::log::codec::Extra;
-use crate::log::{Displaced, Overwrite, Reason, Stands, Transaction, read};
+use crate::log::{Displaced, Operation, Overwrite, Reason, Stands, Transaction, read};
 use crate::rebase::definitions::{AllMade, GivenUp, Local, give_way};
 use crate::rebase::images::{Batches, Birth, Image, Images, own_birth};
 use crate::rebase::incoming::Seen;
-use crate::rebase::policy::{Contest, Decided};
-use crate::rebase::{DisplacedChange, Rebased, Side, carry};
+use crate::rebase::policy::Contest;
+use crate::rebase::{DisplacedChange, Rebased, Side, carry, operations};
 use crate::schema::Unique;
 use crate::types::{Change, Entid, Value};
 
@@ -26,6 +27,7 @@ pub(super) struct Why {
 /// One merge in progress.
 pub(super) struct InProgress<'m, 'c> {
     pub(super) working: &'m mut Working<'c>,
+    functions: &'m Functions,
     pub(super) images: Images,
     pub(super) root: Entid,
     /// The last transaction that came in.
@@ -36,6 +38,8 @@ pub(super) struct InProgress<'m, 'c> {
     pub(super) contests: HashMap<(Entid, Entid), Option<Contest>>,
     /// Cardinality-one values that local changes have set by now.
     replaced: HashSet<(Entid, Entid)>,
+    /// Values that operations of local changes have updated by now, as the first of them found them.
+    pub(super) operated: operations::Values,
     /// Entities that the incoming side deleted whole.
     deleted: HashSet<Entid>,
     /// Local transactions whose definitions gave way.
@@ -47,12 +51,18 @@ pub(super) struct InProgress<'m, 'c> {
 
 /// A local change in terms of the new base, or why it cannot be said in them.
 enum Rewritten {
-    Changes(Vec<Change>),
+    Change { says: Vec<Change>, operations: Vec<Operation> },
     Displaced(Why),
 }
 
 /// Re-applies the local changes of `side`, in order, on main as the incoming transactions left it.
-pub(super) fn reapply(working: &mut Working<'_>, side: &Side<'_>, seen: Seen, rebased: &mut Rebased) -> Result<()> {
+pub(super) fn reapply(
+    working: &mut Working<'_>,
+    functions: &Functions,
+    side: &Side<'_>,
+    seen: Seen,
+    rebased: &mut Rebased,
+) -> Result<()> {
     let mut given_up = GivenUp::default();
     let (images, local) = loop {
         let mut images = Images::new(side.root, side.root_next);
@@ -78,12 +88,14 @@ pub(super) fn reapply(working: &mut Working<'_>, side: &Side<'_>, seen: Seen, re
     let gave_way = given_up.makers;
     let mut merge = InProgress {
         working,
+        functions,
         images,
         root,
         incoming_end,
         changed,
         contests,
         replaced,
+        operated: HashMap::new(),
         deleted,
         gave_way,
         restated,
@@ -158,11 +170,11 @@ impl InProgress<'_, '_> {
         let fresh = self.working.basis.next;
         self.images.set(local.tx, Image::Is(self.working.next_tx()));
         allocated.push(local.tx);
-        let mut changes = match self.rewrite(local, allocated)? {
-            Rewritten::Changes(changes) => changes,
+        let (mut changes, operations) = match self.rewrite(local, allocated)? {
+            Rewritten::Change { says, operations } => (says, operations),
             Rewritten::Displaced(why) => return Ok(Some(why)),
         };
-        if let Some(why) = self.touches_deleted(&changes)? {
+        if let Some(why) = self.touches_deleted(&changes, &operations)? {
             return Ok(Some(why));
         }
         changes.sort();
@@ -180,27 +192,47 @@ impl InProgress<'_, '_> {
         };
         changes.retain(|c| !decided.values.contains_key(&(c.e, c.a)));
         changes.extend(decided.values.iter().filter_map(|((e, a), v)| Some(Change::add(*e, *a, v.clone()?))));
+        let produced = match operations::run(self.working, self.functions, &operations, &said)? {
+            Ok(produced) => produced,
+            Err(why) => return Ok(Some(why)),
+        };
+        changes.extend(produced.iter().map(|p| p.change.clone()));
+        if !produced.is_empty()
+            && let Some(why) = self.touches_deleted(&changes, &[])?
+        {
+            return Ok(Some(why));
+        }
         let instant = self.working.instant_for(local.origin.authored);
         changes.push(Change::add(self.working.next_tx(), TX_INSTANT, Value::Instant(instant)));
         let plan = match self.working.plan(changes, fresh) {
             Ok(plan) => plan,
             Err(failure) => return self.why(failure).map(Some),
         };
-        let (mut overwritten, replaced) = self.overwrites(&plan, &said, &decided);
+        if !operations.is_empty()
+            && let Some(idle) = operations::idle(fresh..self.working.basis.next, &plan)
+        {
+            return Ok(Some(operations::why(self.working, &idle)));
+        }
+        let operated = operations::found(&plan, &produced);
+        let settled = |place: &(Entid, Entid)| operated.contains_key(place) || decided.values.contains_key(place);
+        let (mut overwritten, replaced) = self.overwrites(&plan, &said, settled);
         overwritten.extend_from_slice(&decided.overwritten);
         let (all_overwritten, news) = recorded(before, overwritten);
         let facts = plan.effects.len() - 1;
         let own = (self.working.next_tx(), TX_INSTANT);
         let done = plan.effects.iter().map(|x| &x.change).filter(|c| (c.e, c.a) != own);
-        let said = if done.eq(&said) { None } else { Some(said) };
+        let said = if operations.is_empty() && done.eq(&said) { None } else { Some(said) };
         let entids = self.images.runs(local);
-        let extra = Extra { entids, overwritten: all_overwritten, displaced: None, said };
+        let extra = Extra { entids, operations, overwritten: all_overwritten, displaced: None, said };
         let header = Header { instant, origin: local.origin, extra };
         if let Err(failure) = self.working.write(&header, plan) {
             return self.why(failure).map(Some);
         }
         self.replaced.extend(replaced);
         self.note_decided(&decided);
+        for (place, found) in operated {
+            self.operated.entry(place).or_insert(found);
+        }
         self.rebased.overwritten.extend(news);
         if facts == 0 {
             self.rebased.empty += 1;
@@ -215,7 +247,8 @@ impl InProgress<'_, '_> {
     fn rewrite(&mut self, local: &Transaction, allocated: &mut Vec<Entid>) -> Result<Rewritten> {
         let mentioned = |c: &Change| [Some(c.e), Some(c.a), c.v.as_ref_entid()].into_iter().flatten();
         let mut unknown = BTreeSet::new();
-        for e in local.statement().flat_map(mentioned) {
+        let operated = local.operations.iter().flat_map(Operation::mentions);
+        for e in local.statement().flat_map(mentioned).chain(operated) {
             match self.images.get(e) {
                 Some(Image::Is(_)) => {}
                 Some(Image::None(birth)) => {
@@ -242,7 +275,10 @@ impl InProgress<'_, '_> {
             v: c.v.as_ref_entid().map_or_else(|| c.v.clone(), |to| Value::Ref(image(to))),
             added: c.added,
         };
-        Ok(Rewritten::Changes(local.statement().map(rewrite).collect()))
+        Ok(Rewritten::Change {
+            says: local.statement().map(rewrite).collect(),
+            operations: local.operations.iter().map(|o| o.map(image)).collect(),
+        })
     }
 
     /// A retraction of what is not true any more has no effect, whatever became of its attribute.
@@ -258,38 +294,42 @@ impl InProgress<'_, '_> {
     }
 
     /// An assertion on, or a ref to, an entity that the other side deleted whole has no place, unless the change states
-    /// anew which entity it means.
-    fn touches_deleted(&self, changes: &[Change]) -> Result<Option<Why>> {
+    /// anew which entity it means; nor has an operation that mentions it.
+    fn touches_deleted(&self, changes: &[Change], operations: &[Operation]) -> Result<Option<Why>> {
         if self.deleted.is_empty() {
             return Ok(None);
         }
         let identity = |a| self.working.schema.attribute(a).is_some_and(|d| d.unique() == Some(Unique::Identity));
         let restated: HashSet<Entid> = changes.iter().filter(|c| c.added && identity(c.a)).map(|c| c.e).collect();
-        for change in changes.iter().filter(|c| c.added) {
-            for e in [Some(change.e), change.v.as_ref_entid()].into_iter().flatten() {
-                if self.deleted.contains(&e) && !restated.contains(&e) && !self.working.exists(e)? {
-                    let verb = if e == change.e { "edits" } else { "refers to" };
-                    let detail = format!("it {verb} entity {e}, which the other side deleted");
-                    return Ok(Some(Why { reason: Reason::Deleted, detail }));
-                }
+        let added = || changes.iter().filter(|c| c.added);
+        let edited = added().map(|c| (c.e, "edits"));
+        let referred = added().filter_map(|c| c.v.as_ref_entid()).map(|e| (e, "refers to"));
+        let operated = operations.iter().flat_map(Operation::mentions).map(|e| (e, "operates on"));
+        for (e, verb) in edited.chain(referred).chain(operated) {
+            if self.deleted.contains(&e) && !restated.contains(&e) && !self.working.exists(e)? {
+                let detail = format!("it {verb} entity {e}, which the other side deleted");
+                return Ok(Some(Why { reason: Reason::Deleted, detail }));
             }
         }
         Ok(None)
     }
 
-    /// Values that both sides changed and that this plan sets, and their places: what the plan retracts and the change
-    /// did not say was set by the other side, or kept by it where a local change that retracted it was displaced.
-    fn overwrites(&self, plan: &Plan, said: &[Change], decided: &Decided) -> (Vec<Overwrite>, Vec<(Entid, Entid)>) {
+    /// Values that both sides changed and that this plan sets, and their places, those left out that are settled: an
+    /// operation takes what it finds into account and overwrites nothing, and a policy has decided already. What the plan retracts and the
+    /// change did not say was set by the other side, or kept by it where a local change that retracted it was displaced.
+    fn overwrites(
+        &self,
+        plan: &Plan,
+        said: &[Change],
+        settled: impl Fn(&(Entid, Entid)) -> bool,
+    ) -> (Vec<Overwrite>, Vec<(Entid, Entid)>) {
         let schema = plan.schema.as_ref().unwrap_or(&self.working.schema);
         let mut overwritten = Vec::new();
         let mut replaced = Vec::new();
         for group in plan.effects.chunk_by(|x, y| (x.change.e, x.change.a) == (y.change.e, y.change.a)) {
             let Some(Change { e, a, v, .. }) = group.iter().map(|x| &x.change).find(|c| c.added) else { continue };
             let place = (*e, *a);
-            if schema.attribute(*a).is_none_or(|d| !d.is_one())
-                || self.replaced.contains(&place)
-                || decided.values.contains_key(&place)
-            {
+            if schema.attribute(*a).is_none_or(|d| !d.is_one()) || self.replaced.contains(&place) || settled(&place) {
                 continue;
             }
             let retracted = || group.iter().filter(|x| !x.change.added);
@@ -298,11 +338,16 @@ impl InProgress<'_, '_> {
                 overwritten.push(Overwrite { e: *e, a: *a, base, incoming, local, stands });
             };
             for gone in retracted().filter(|x| said.binary_search(&x.change).is_err()) {
-                let now = (gone.change.v.clone(), gone.was.unwrap_or(self.root));
-                entry(self.base_of(*e, *a, Some(&now)), Some(now.0));
+                let replaced = gone.was.map(|tx| (gone.change.v.clone(), tx));
+                let found = self.operated.get(&place);
+                // Else only local operations made it another value than the change says.
+                if found.is_none_or(|found| self.came_in(place, found.as_ref())) {
+                    let found = found.unwrap_or(&replaced).as_ref();
+                    entry(self.base_of(place, found), found.map(|(value, _)| value.clone()));
+                }
             }
             if retracted().next().is_none()
-                && let Some(base) = self.base_of(*e, *a, None)
+                && let Some(base) = self.base_of(place, None)
             {
                 entry(Some(base), None);
             }
@@ -332,14 +377,7 @@ impl InProgress<'_, '_> {
     fn why(&self, failure: Failure) -> Result<Why> {
         match failure {
             Failure::Error(error) => Err(error),
-            Failure::Refused(refusal) => {
-                let reason = match refusal {
-                    Refusal::Unique { .. } => Reason::Unique,
-                    Refusal::NoSuchTransaction { .. } => Reason::Depends,
-                    _ => Reason::Schema,
-                };
-                Ok(Why { reason, detail: refusal.explain(&self.working.schema) })
-            }
+            Failure::Refused(refusal) => Ok(operations::why(self.working, &refusal)),
         }
     }
 
@@ -365,8 +403,8 @@ impl InProgress<'_, '_> {
         let instant = self.working.instant_for(local.origin.authored);
         let own = Change::add(self.working.next_tx(), TX_INSTANT, Value::Instant(instant));
         let plan = self.working.plan(vec![own], self.working.basis.next)?;
-        let extra =
-            Extra { entids: self.images.runs(local), overwritten: Vec::new(), displaced: Some(displaced), said: None };
+        let entids = self.images.runs(local);
+        let extra = Extra { entids, displaced: Some(displaced), ..Extra::default() };
         Ok(self.working.write(&Header { instant, origin: local.origin, extra }, plan)?)
     }
 }

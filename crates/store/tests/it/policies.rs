@@ -321,3 +321,25 @@ fn a_policy_must_fit_its_attribute() {
     ");
     must(&mut store, "[[:db/retract :t :db/merge :db.merge/max] [:db/add :t :db/cardinality :db.cardinality/many]]");
 }
+
+/// What a local operation made of a value that came in is no value of the other side's: that one is what the policy looks at.
+#[test]
+fn a_policy_looks_at_what_came_in_and_not_at_what_an_operation_made_of_it() {
+    let merged = |policy: &str| {
+        let (mut log, mut one, mut two) = anna(policy, "10");
+        set(&mut one, "12");
+        must(&mut two, "[[:db/inc [:name \"Anna\"] :n 1]]");
+        set(&mut two, "11");
+        set(&mut two, "15");
+        log.sync(&mut one);
+        let rebased = log.sync(&mut two);
+        log.settle(&mut one, &mut two);
+        (n(&one), recorded(&rebased))
+    };
+    is(merged("last"), "[15]", &["10 12 15 local"]);
+    is(merged("max"), "[15]", &["10 12 15 local"]);
+    is(merged("min"), "[12]", &["10 12 15 12"]);
+    // What is in the log, and counted on.
+    is(merged("first"), "[13]", &["10 12 15 13"]);
+    is(merged("sum"), "[17]", &[]);
+}

@@ -39,6 +39,11 @@ impl Hub {
         self.service.info(self.log)
     }
 
+    /// The rules themselves, for what the original clients ask.
+    pub fn service(&self) -> &Service {
+        &self.service
+    }
+
     /// Deletes the log, so that its next write begins another generation.
     ///
     /// # Errors
@@ -117,6 +122,19 @@ impl Hub {
     /// # Errors
     /// Where the storage failed.
     pub fn restore(&mut self, seq: u64) -> Result<(), StorageError> {
+        *self = self.as_of(seq)?;
+        Ok(())
+    }
+
+    /// Another hub that holds what this one does, and goes its own way from here.
+    ///
+    /// # Errors
+    /// Where the storage failed.
+    pub fn copy(&self) -> Result<Self, StorageError> {
+        self.as_of(u64::MAX)
+    }
+
+    fn as_of(&self, seq: u64) -> Result<Self, StorageError> {
         let mut kept: Option<(Generation, Vec<Row>)> = None;
         self.storage.read(&mut |txn| {
             let LogRow::Living(life, generation) = txn.log(self.log)? else { return Ok(()) };
@@ -133,12 +151,11 @@ impl Hub {
             kept = Some((generation, rows));
             Ok(())
         })?;
-        let Some((generation, rows)) = kept else { return Ok(()) };
-        let storage = Arc::new(MemoryStorage::new());
-        storage.write(Box::new(Refill { log: self.log, generation, rows }));
-        self.service = Service::new(storage.clone(), self.env.clone());
-        self.storage = storage;
-        Ok(())
+        let copy = Self::new(self.env.clone(), self.log);
+        if let Some((generation, rows)) = kept {
+            copy.storage.write(Box::new(Refill { log: self.log, generation, rows }));
+        }
+        Ok(copy)
     }
 }
 

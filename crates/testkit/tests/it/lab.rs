@@ -5,11 +5,17 @@ use std::sync::Mutex;
 use tolstoy_edn::Keyword;
 use tolstoy_proto::LogId;
 use tolstoy_store::{Entid, Store, Timeline, Transaction, TxReport, Value};
-use tolstoy_sync::{Error, MemoryTransport, Outcome, SyncReport};
+use tolstoy_sync::{Error, MemoryTransport, NewLog, Options, Outcome, SyncReport};
 use tolstoy_testkit::oracle::{History, View, judge};
 use tolstoy_testkit::world::{self, Hub, block_on};
 
+pub(crate) const LOG: &str = "3a1f0b52-6c1d-4a57-9f0e-5d1c2b7a9e10";
+
 pub(crate) struct Lab {
+    /// What a device begins the log in.
+    pub(crate) new_log: NewLog,
+    /// Whether the oracle looks on; it knows nothing of what others than the devices write.
+    pub(crate) judged: bool,
     pub(crate) hub: Hub,
     pub(crate) stores: Vec<Store>,
     /// Attributes whose definition in the log stands where a device has another.
@@ -23,8 +29,10 @@ impl Lab {
     pub(crate) fn new(devices: u64) -> Self {
         let stores: Vec<Store> = (1..=devices).map(|n| Store::in_memory(world::env(7, n)).unwrap()).collect();
         let views = stores.iter().map(|s| View::of(s).unwrap()).collect();
-        let log: LogId = "3a1f0b52-6c1d-4a57-9f0e-5d1c2b7a9e10".parse().unwrap();
-        Self { hub: Hub::new(world::env(7, 0), log), stores, theirs: Vec::new(), views, history: History::default() }
+        let log: LogId = LOG.parse().unwrap();
+        let hub = Hub::new(world::env(7, 0), log);
+        let (history, theirs) = (History::default(), Vec::new());
+        Self { new_log: NewLog::Native, judged: true, hub, stores, theirs, views, history }
     }
 
     pub(crate) fn store(&self, device: usize) -> &Store {
@@ -35,7 +43,9 @@ impl Lab {
     pub(crate) fn transact(&mut self, device: usize, text: &str) -> TxReport {
         let at = device - 1;
         let report = self.stores[at].transact_str(text).unwrap_or_else(|e| panic!("device {device}: {text}: {e}"));
-        self.history.note(&mut self.views[at], &self.stores[at], &report, text).unwrap();
+        if self.judged {
+            self.history.note(&mut self.views[at], &self.stores[at], &report, text).unwrap();
+        }
         report
     }
 
@@ -50,10 +60,12 @@ impl Lab {
                 .ok_or_else(|| tolstoy_sync::TransportError::Unreachable("the link is dead".to_owned()))?;
             hub.lock().unwrap().serve(request)
         });
-        let mut options = world::options(world::env(7, device as u64 + 100));
+        let mut options = Options { new_log: self.new_log, ..world::options(world::env(7, device as u64 + 100)) };
         options.theirs.clone_from(&self.theirs);
         let result = block_on(tolstoy_sync::sync(&mut self.stores[at], &mut transport, &options));
-        self.views[at] = View::of(&self.stores[at]).unwrap();
+        if self.judged {
+            self.views[at] = View::of(&self.stores[at]).unwrap();
+        }
         result
     }
 
@@ -68,13 +80,13 @@ impl Lab {
 
     /// Syncs all devices until nothing happens any more, and lets the oracle judge what came of it.
     pub(crate) fn rest(&mut self) {
-        self.agree();
+        assert!(self.judged, "the oracle was told nothing");
+        self.quiesce();
         judge(&self.views[0].log, &self.history).unwrap();
     }
 
-    /// Syncs all devices until nothing happens any more: all have the same facts and the same log. The oracle, which knows no merge
-    /// policies, is not asked.
-    pub(crate) fn agree(&mut self) {
+    /// Syncs all devices until nothing happens any more; they have the same facts then.
+    pub(crate) fn quiesce(&mut self) {
         let mut quiet = false;
         for _ in 0..8 {
             let outcomes: Vec<_> = (1..=self.stores.len()).map(|n| self.outcomes(n)).collect();
@@ -84,10 +96,10 @@ impl Lab {
             }
         }
         assert!(quiet, "the devices do not come to rest");
-        let digest = self.stores[0].facts_digest().unwrap();
-        for (store, view) in self.stores.iter().zip(&self.views) {
-            assert_eq!(store.facts_digest().unwrap(), digest);
-            assert_eq!(view.log, self.views[0].log);
+        let (digest, log) = (self.stores[0].facts_digest().unwrap(), self.log(1));
+        for device in 1..=self.stores.len() {
+            assert_eq!(self.store(device).facts_digest().unwrap(), digest);
+            assert_eq!(self.log(device), log);
         }
     }
 

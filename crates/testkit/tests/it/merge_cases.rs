@@ -3,7 +3,7 @@
 use tolstoy_store::{Change, Entid, ErrorKind, Overwrite, Reason, Stands, Value};
 use tolstoy_sync::{Error, Outcome};
 
-use crate::lab::Lab;
+use super::lab::Lab;
 
 const NAME: &str = "{:db/ident :u/name :db/valueType :db.type/string :db/cardinality :db.cardinality/one
                      :db/unique :db.unique/identity}";
@@ -38,7 +38,8 @@ fn long(n: i64) -> Value {
 #[test]
 fn contradicting_definitions_stop_the_sync_and_change_nothing() {
     let mut lab = Lab::new(2);
-    lab.transact(1, &format!("[{AGE} {NAME} {{:u/name \"Anna\" :u/age 1}}]"));
+    lab.transact(1, &format!("[{AGE} {NAME}]"));
+    lab.transact(1, "[{:u/name \"Anna\" :u/age 1}]");
     lab.transact(2, &format!("[{}]", AGE.replace("cardinality/one", "cardinality/many")));
     lab.transact(2, "[{:u/age [1 2]}]");
     lab.sync(1);
@@ -69,9 +70,9 @@ fn annotations_that_differ_are_no_contradiction() {
     lab.transact(
         2,
         "[{:db/ident :b :db/valueType :db.type/long :db/cardinality :db.cardinality/one}
-          {:db/ident :a :db/valueType :db.type/long :db/cardinality :db.cardinality/one :db/index true :db/doc \"two\"}
-          {:a 1 :b 2}]",
+          {:db/ident :a :db/valueType :db.type/long :db/cardinality :db.cardinality/one :db/index true :db/doc \"two\"}]",
     );
+    lab.transact(2, "[{:a 1 :b 2}]");
     lab.rest();
     assert_eq!(lab.data(1), ["[65538 :a 1]", "[65538 :b 2]"]);
     assert!(lab.facts(1).contains(&"[:a :db/doc \"two\"]".to_owned()));
@@ -153,7 +154,8 @@ fn identities_chain_through_refs() {
 #[test]
 fn attributes_defined_on_both_sides_and_used_before_the_first_sync() {
     let mut lab = Lab::new(2);
-    lab.transact(1, &format!("[{AGE} {NAME} {FRIEND} {{:u/name \"Anna\" :u/age 1}}]"));
+    lab.transact(1, &format!("[{AGE} {NAME} {FRIEND}]"));
+    lab.transact(1, "[{:u/name \"Anna\" :u/age 1}]");
     lab.transact(2, &format!("[{FRIEND} {NOTE} {NAME} {AGE}]"));
     lab.transact(2, "[{:db/id \"b\" :u/name \"Boris\" :u/age 2 :u/friend [\"b\" {:u/name \"Anna\"} :u/age]}]");
     lab.transact(
@@ -450,7 +452,8 @@ fn an_attribute_altered_after_the_hub_lost_its_definition() {
     lab.sync(2);
     lab.transact(2, "[[:db/add :u/note :db/cardinality :db.cardinality/one]]");
     lab.hub.restore(0).unwrap();
-    lab.transact(3, &format!("[{AGE} {{:u/age 1}}]"));
+    lab.transact(3, &format!("[{AGE}]"));
+    lab.transact(3, "[{:u/age 1}]");
     lab.sync(3);
     lab.sync(1);
     lab.sync(2);
@@ -557,7 +560,9 @@ const TITLE: &str = "{:db/ident :u/title :db/valueType :db.type/string :db/cardi
 /// Three devices count, a push's answer is lost, and a restored hub gets everything again: every one counts once.
 #[test]
 fn sums_add_up_through_a_lost_answer_and_a_restored_hub() {
-    let mut lab = lab(3, &format!("[{COUNT} {{:u/name \"Anna\" :u/count 10}}]"));
+    let mut lab = lab(3, &format!("[{COUNT}]"));
+    lab.transact(1, "[{:u/name \"Anna\" :u/count 10}]");
+    (1..=3).for_each(|n| drop(lab.sync(n)));
     let early = lab.hub.state().unwrap().seq.0;
     let anna = "[:u/name \"Anna\"]";
     lab.transact(1, &format!("[[:db/add {anna} :u/count 11]]"));
@@ -569,18 +574,20 @@ fn sums_add_up_through_a_lost_answer_and_a_restored_hub() {
     lab.sync(3);
     lab.sync(2);
     lab.hub.restore(early).unwrap();
-    lab.agree();
+    lab.quiesce();
     assert!(lab.data(1).iter().any(|fact| fact.ends_with(" :u/count 15]")), "{:?}", lab.data(1));
 }
 
 /// What the log has stands, on every device, and every device can see what was meant to be there.
 #[test]
 fn a_value_that_waits_in_the_journal_is_seen_everywhere() {
-    let mut lab = lab(2, &format!("[{TITLE} {{:u/name \"Anna\" :u/title \"a\"}}]"));
+    let mut lab = lab(2, &format!("[{TITLE}]"));
+    lab.transact(1, "[{:u/name \"Anna\" :u/title \"a\"}]");
+    (1..=2).for_each(|n| drop(lab.sync(n)));
     lab.transact(1, "[{:u/name \"Anna\" :u/title \"b\"}]");
     let change = lab.transact(2, "[{:u/name \"Anna\" :u/title \"c\"} {:u/name \"Vera\"}]");
     lab.sync(1);
-    lab.agree();
+    lab.quiesce();
     let text = |t: &str| Value::String(t.into());
     for device in [1, 2] {
         assert!(lab.data(device).iter().any(|fact| fact.ends_with(" :u/title \"b\"]")));

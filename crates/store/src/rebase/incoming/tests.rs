@@ -12,7 +12,17 @@ fn transaction(working: &Working<'_>, n: u128, mut changes: Vec<Change>) -> Tran
     let origin = crate::types::Origin { id: uuid::Uuid::from_u128(n), device, authored: instant };
     changes.push(Change::add(tx, TX_INSTANT, Value::Instant(instant)));
     changes.sort();
-    Transaction { tx, instant, origin, entids: vec![], overwritten: vec![], displaced: None, said: None, changes }
+    Transaction {
+        tx,
+        instant,
+        origin,
+        entids: vec![],
+        operations: vec![],
+        overwritten: vec![],
+        displaced: None,
+        said: None,
+        changes,
+    }
 }
 
 /// However much comes in, only what meets local changes is remembered of it.
@@ -27,7 +37,7 @@ fn what_is_seen_grows_with_what_local_changes_mention() {
     let a = store.schema().entid(&tolstoy_edn::Keyword::parse("n").unwrap()).unwrap();
     store
         .write(|working, _, _| {
-            let root_next = working.next_entid_at(root)?;
+            let root_next = read::next_entid_at(working.sql, root)?;
             let side = working.rewind(root)?.unwrap();
             let mut seen = Seen::new(working, side, root, root_next)?;
             for n in 0..200_i64 {
