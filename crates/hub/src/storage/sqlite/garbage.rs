@@ -127,8 +127,8 @@ impl WriteGarbage for Txn<'_> {
             ids.push(id);
         }
         self.execute("DELETE FROM pending WHERE log = ?1 AND id = ?2", (life.0, id.as_bytes()))?;
-        self.forget_pending();
         self.with_end(life, |end| {
+            end.any_pending = None;
             end.lighten(weight(&ids));
             Ok(())
         })
@@ -143,8 +143,8 @@ impl WriteGarbage for Txn<'_> {
         self.execute("DELETE FROM loose WHERE log = ?1 AND key = ?2", (life.0, &key))?;
         let at = At::Chunk(row).code();
         self.execute("DELETE FROM name WHERE log = ?1 AND key = ?2 AND at = ?3", (life.0, &key, at))?;
-        self.loose.forget();
         self.with_end(life, |end| {
+            end.any_loose = None;
             end.lighten(bytes);
             Ok(())
         })

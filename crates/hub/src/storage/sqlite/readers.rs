@@ -24,7 +24,7 @@ impl Readers {
         let borrowed = Borrowed { connection: Some(self.take()), readers: self };
         let Some(connection) = &borrowed.connection else { return Err(StorageError::Closed) };
         connection.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])).map_err(failed)?;
-        rules(&Txn::new(connection))
+        rules(&Txn::reading(connection))
     }
 
     fn take(&self) -> Connection {
