@@ -39,12 +39,18 @@ use crate::storage::{Life, LogRow, ReadTxn, Storage, StorageError, Tip, WriteJob
 /// A hub's rules over a storage. Cheap to clone.
 #[derive(Clone)]
 pub struct Service {
+    /// One, since each write takes a clone along: counting them costs the more the more threads do.
+    shared: Arc<Shared>,
+    /// Who writes, where that is known.
+    writer: Option<Arc<str>>,
+}
+
+#[derive(Clone)]
+struct Shared {
     storage: Arc<dyn Storage>,
     env: Env,
     live: Arc<Live>,
-    policy: Arc<Policy>,
-    /// Who writes.
-    writer: Arc<str>,
+    policy: Policy,
 }
 
 impl std::fmt::Debug for Service {
@@ -56,25 +62,26 @@ impl std::fmt::Debug for Service {
 impl Service {
     /// The rules over this storage. New generations take their ids from `env`.
     pub fn new(storage: Arc<dyn Storage>, env: Env) -> Self {
-        Self { storage, env, live: Arc::default(), policy: Arc::default(), writer: "".into() }
+        let shared = Shared { storage, env, live: Arc::default(), policy: Policy::default() };
+        Self { shared: Arc::new(shared), writer: None }
     }
 
     /// The same, under this policy.
     #[must_use]
     pub fn with_policy(self, policy: Policy) -> Self {
-        Self { policy: Arc::new(policy), ..self }
+        Self { shared: Arc::new(Shared { policy, ..Shared::clone(&self.shared) }), ..self }
     }
 
     /// The same; what is written through it is noted as this writer's, whose name is short and may be shown to anyone
     /// who may see the log.
     #[must_use]
     pub fn by(&self, writer: Arc<str>) -> Self {
-        Self { writer, ..self.clone() }
+        Self { shared: self.shared.clone(), writer: Some(writer) }
     }
 
     /// What its owner decided.
     pub fn policy(&self) -> &Policy {
-        &self.policy
+        &self.shared.policy
     }
 
     /// The log's state.
@@ -96,12 +103,12 @@ impl Service {
 
     /// Watches the log's state from now on: read it after this, and what the reading does not see wakes the watch.
     pub fn watch(&self, log: LogId) -> Watch {
-        self.live.watch(log)
+        self.shared.live.watch(log)
     }
 
     /// Ends all watches: the hub stops.
     pub fn end_watches(&self) {
-        self.live.end();
+        self.shared.live.end();
     }
 
     /// Goes through the writer and changes nothing: its answer says that writes are answered.
@@ -111,7 +118,7 @@ impl Service {
 
     /// The time now.
     pub(crate) fn now(&self) -> Instant {
-        self.env.now()
+        self.shared.env.now()
     }
 
     /// Commits something to the disk that changes nothing: its answer says that writes are durable.
@@ -121,13 +128,13 @@ impl Service {
 
     /// Notes an upload into this life.
     fn stamp(&self, txn: &mut dyn WriteTxn, life: Life) -> Result<(), StorageError> {
-        txn.stamp(life, self.env.now().as_micros(), &self.writer)
+        txn.stamp(life, self.now().as_micros(), self.writer.as_deref().unwrap_or_default())
     }
 
     /// Reads in one snapshot.
     fn read<R>(&self, mut rules: impl FnMut(&dyn ReadTxn) -> Result<R, StorageError>) -> Result<R, StorageError> {
         let mut found = None;
-        self.storage.read(&mut |txn| {
+        self.shared.storage.read(&mut |txn| {
             found = Some(rules(txn)?);
             Ok(())
         })?;
@@ -150,16 +157,16 @@ impl Service {
         log: LogId,
         rules: impl FnMut(&mut dyn WriteTxn, &mut bool) -> Result<R, StorageError> + Send + 'static,
     ) -> Answer<R> {
-        self.submit(Some((log, self.live.clone())), rules)
+        self.submit(Some((log, self.shared.clone())), rules)
     }
 
     fn submit<R: Send + 'static>(
         &self,
-        wakes: Option<(LogId, Arc<Live>)>,
+        wakes: Option<(LogId, Arc<Shared>)>,
         rules: impl FnMut(&mut dyn WriteTxn, &mut bool) -> Result<R, StorageError> + Send + 'static,
     ) -> Answer<R> {
         let (reply, answer) = oneshot::channel();
-        self.storage.write(Box::new(Task { rules, outcome: None, moved: false, wakes, reply: Some(reply) }));
+        self.shared.storage.write(Box::new(Task { rules, outcome: None, moved: false, wakes, reply: Some(reply) }));
         Answer(answer)
     }
 }
@@ -215,7 +222,7 @@ struct Task<R, F> {
     outcome: Option<R>,
     /// Whether the last run changed the state of the log that `wakes` names.
     moved: bool,
-    wakes: Option<(LogId, Arc<Live>)>,
+    wakes: Option<(LogId, Arc<Shared>)>,
     reply: Option<oneshot::Sender<Reply<R>>>,
 }
 
@@ -237,8 +244,8 @@ where
             // Who asked may have gone; what was written stays written.
             let _ = reply.send((outcome, Some(self)));
         }
-        if let Some((log, live)) = wakes {
-            live.changed(log);
+        if let Some((log, shared)) = wakes {
+            shared.live.changed(log);
         }
     }
 }
