@@ -37,7 +37,7 @@ impl Store {
         if path.try_exists().is_ok_and(|exists| !exists) {
             return Err(Error::new(ErrorKind::Storage, format!("{}: there is no such file", path.display())));
         }
-        let sql = sqlite::connect(path, false)?;
+        let sql = sqlite::connect(path, false, None)?;
         let name = path.display().to_string();
         match sqlite::inspect(&sql, &name)? {
             Found::Store => Self::to_write(sql, env),
@@ -67,7 +67,20 @@ impl Store {
     /// # Errors
     /// As for [`Store::open`]; `Storage` where the file cannot be made.
     pub fn open_or_create(path: &Path, env: Env) -> Result<Self> {
-        let sql = sqlite::connect(path, true)?;
+        Self::open_or_fill(path, None, env)
+    }
+
+    /// As [`Store::open_or_create`], on the disk that SQLite knows by the name of this VFS: for programs, and tests, that
+    /// keep files elsewhere than the operating system does.
+    ///
+    /// # Errors
+    /// As for [`Store::open_or_create`].
+    pub fn open_or_create_on(vfs: &str, path: &Path, env: Env) -> Result<Self> {
+        Self::open_or_fill(path, Some(vfs), env)
+    }
+
+    fn open_or_fill(path: &Path, vfs: Option<&str>, env: Env) -> Result<Self> {
+        let sql = sqlite::connect(path, true, vfs)?;
         match sqlite::inspect(&sql, &path.display().to_string())? {
             Found::Store => Self::to_write(sql, env),
             Found::Empty => Self::fill(sql, env),

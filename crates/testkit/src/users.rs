@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use tolstoy_edn::Keyword;
 use tolstoy_store::{Entid, Value};
 
 use crate::dice::Dice;
@@ -20,6 +21,19 @@ struct Design {
 const fn design(name: &'static str, value_type: &'static str, many: bool, more: &'static str) -> Design {
     Design { name, value_type, many, more }
 }
+
+impl Design {
+    fn text(&self, doc: &str) -> String {
+        let Self { name, value_type, many, more } = self;
+        let many = if *many { "many" } else { "one" };
+        format!(
+            "{{:db/ident :{name} :db/valueType :db.type/{value_type} :db/cardinality :db.cardinality/{many} {more}{doc}}}"
+        )
+    }
+}
+
+/// What many transactions in a row are about.
+const BULK: [&str; 4] = ["u/name", "u/age", "u/note", "u/boss"];
 
 const IDENTITY: &str = ":db/unique :db.unique/identity";
 const UNIQUE: &str = ":db/unique :db.unique/value";
@@ -122,6 +136,28 @@ impl<'u> User<'u> {
         user.state_the_rest();
         user.text.push(']');
         user.text
+    }
+
+    /// One of many transactions of a user who is not asked what it sees: some entities, now and then a long value.
+    pub(crate) fn plain(dice: &mut Dice, view: &View) -> String {
+        let mut text = String::from("[");
+        let named = |name| Keyword::parse(&format!(":{name}")).is_some_and(|k| view.facts.has_ident(&k));
+        for design in DESIGNS.iter().filter(|d| BULK.contains(&d.name) && !named(d.name)) {
+            text.push_str(&design.text(""));
+        }
+        if text == "[" {
+            for _ in 0..dice.between(1, 6) {
+                let (n, age, words) = (dice.below(900), dice.below(9), dice.below(90));
+                let words = if dice.chance(2) { dice.between(1 << 19, 3 << 20) } else { words };
+                let words = "x".repeat(usize::try_from(words).unwrap_or(0));
+                let _ = match dice.below(3) {
+                    0 => write!(text, "{{:u/note \"{n} {words}\" :u/boss [:u/name \"person {n}\"]}} "),
+                    _ => write!(text, "{{:u/name \"person {n}\" :u/age {age}}} "),
+                };
+            }
+        }
+        text.push_str("{:db/doc \"one of many\"}]");
+        text
     }
 
     fn make(&mut self, chosen: Move) {
@@ -341,13 +377,10 @@ impl<'u> User<'u> {
     fn define(&mut self) {
         for _ in 0..self.dice.between(1, 4) {
             let at = self.dice.index(DESIGNS.len());
-            let Some(Design { name, value_type, many, more }) = DESIGNS.get(at) else { continue };
-            let many = if *many { "many" } else { "one" };
+            let Some(design) = DESIGNS.get(at) else { continue };
             let doc =
                 if self.dice.chance(300) { format!(" :db/doc \"d{}\"", self.dice.below(3)) } else { String::new() };
-            self.push(&format!(
-                "{{:db/ident :{name} :db/valueType :db.type/{value_type} :db/cardinality :db.cardinality/{many} {more}{doc}}}"
-            ));
+            self.push(&design.text(&doc));
         }
     }
 

@@ -79,13 +79,18 @@ pub(crate) fn is_whole(path: &Path) -> bool {
     }
 }
 
-/// Opens a connection to the file, which is created where `create` says so and it is missing.
-pub(crate) fn connect(path: &Path, create: bool) -> Result<Connection> {
+/// Opens a connection to the file, which is created where `create` says so and it is missing. It is on the disk of the VFS
+/// with this name, or of SQLite's own.
+pub(crate) fn connect(path: &Path, create: bool, vfs: Option<&str>) -> Result<Connection> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
     }
-    Connection::open_with_flags(path, flags).map_err(|e| {
+    let opened = match vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs),
+        None => Connection::open_with_flags(path, flags),
+    };
+    opened.map_err(|e| {
         let error = Error::from(e);
         Error::new(error.kind(), format!("{}: {error}", path.display()))
     })

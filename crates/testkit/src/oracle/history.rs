@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tolstoy_edn::Instant;
-use tolstoy_store::{Change, Entid, Store, TxReport};
+use tolstoy_proto::{ChainDigest, TrnId};
+use tolstoy_store::{Change, Entid, Store, Transaction, TxReport};
 use uuid::Uuid;
 
 use super::names::{Meant, Name, View, Who, facts_of};
@@ -13,7 +14,9 @@ use super::names::{Meant, Name, View, Who, facts_of};
 pub struct Authored {
     /// Its origin.
     pub origin: Uuid,
-    /// The device it was committed on.
+    /// Who committed it: devices as the simulation numbers them, whatever they call themselves.
+    pub author: usize,
+    /// The device it was committed on, as that called itself then.
     pub device: Uuid,
     /// Its instant.
     pub instant: Instant,
@@ -36,6 +39,9 @@ pub struct Authored {
 pub struct History {
     changes: BTreeMap<Uuid, Authored>,
     worn: BTreeSet<Uuid>,
+    forgiven: BTreeSet<Uuid>,
+    /// The change of each transaction of the log, by its id there.
+    positions: BTreeMap<Uuid, Uuid>,
 }
 
 impl History {
@@ -43,18 +49,43 @@ impl History {
     ///
     /// # Errors
     /// Where the report, the log and the numbering rules disagree.
-    pub fn note(&mut self, view: &mut View, store: &Store, report: &TxReport, text: &str) -> Result<(), String> {
+    pub fn note(
+        &mut self,
+        author: usize,
+        view: &mut View,
+        store: &Store,
+        report: &TxReport,
+        text: &str,
+    ) -> Result<(), String> {
         let read = store.transaction(report.tx).map_err(|e| e.to_string())?;
         let transaction = read.ok_or("the transaction that was just committed is not in the log")?;
         if !transaction.datoms().eq(report.datoms.iter().cloned())
             || (transaction.instant, transaction.origin) != (report.instant, report.origin)
             || transaction.origin.device != store.device()
-            || transaction.origin.authored != transaction.instant
-            || transaction.displaced.is_some()
-            || !transaction.overwritten.is_empty()
         {
             return Err(format!("the report {report:?} is not what the log holds: {transaction:?}"));
         }
+        self.note_found(author, view, transaction, text)
+    }
+
+    /// Writes down a transaction that a user committed, and whose report nobody saw.
+    ///
+    /// # Errors
+    /// Where it is not what a user commits.
+    pub fn note_found(
+        &mut self,
+        author: usize,
+        view: &mut View,
+        transaction: Transaction,
+        text: &str,
+    ) -> Result<(), String> {
+        if transaction.origin.authored != transaction.instant
+            || transaction.displaced.is_some()
+            || !transaction.overwritten.is_empty()
+        {
+            return Err(format!("a change was just committed, and the log holds {transaction:?}"));
+        }
+        let (origin, instant, tx) = (transaction.origin, transaction.instant, transaction.tx);
         // Worked out from the numbers themselves, and only then compared with what the store says of itself.
         let high = view.facts.high();
         let seen = view.origins().collect();
@@ -73,17 +104,18 @@ impl History {
         view.take_in(transaction)?;
         let meant = changes.iter().map(|c| meant(view, c)).collect::<Result<_, _>>()?;
         let authored = Authored {
-            origin: report.origin.id,
-            device: report.origin.device,
-            instant: report.instant,
-            tx: report.tx,
+            origin: origin.id,
+            author,
+            device: origin.device,
+            instant,
+            tx,
             meant,
             changes,
             allocated,
             seen,
             text: text.to_owned(),
         };
-        match self.changes.insert(report.origin.id, authored) {
+        match self.changes.insert(origin.id, authored) {
             None => Ok(()),
             Some(_) => Err("two changes have one origin".to_owned()),
         }
@@ -91,9 +123,35 @@ impl History {
 
     /// Writes down what a sync moved on a device that is not the author's: changes that the log had lost. They are known
     /// there as the log had them, without what was true already when they got there, and with what they replaced then.
-    pub fn note_moved(&mut self, before: &View, after: &View, device: Uuid) {
-        let same = before.log.iter().zip(&after.log).take_while(|(a, b)| a == b).count();
-        self.worn.extend(before.log.iter().skip(same).map(|t| t.origin).filter(|o| o.device != device).map(|o| o.id));
+    pub fn note_moved(&mut self, moved: &[Transaction], mover: usize) {
+        let of_others = |origin: &Uuid| self.changes.get(origin).is_none_or(|change| change.author != mover);
+        let worn: Vec<Uuid> = moved.iter().map(|t| t.origin.id).filter(of_others).collect();
+        self.worn.extend(worn);
+    }
+
+    /// Writes down the ids that changes have in the log.
+    pub fn acknowledge(&mut self, positions: impl IntoIterator<Item = (Uuid, Uuid)>) {
+        self.positions.extend(positions);
+    }
+
+    /// The changes that are in a log, as far as devices told.
+    pub fn acknowledged(&self, chain: &[(TrnId, ChainDigest)]) -> BTreeSet<Uuid> {
+        chain.iter().filter_map(|(id, _)| self.positions.get(&id.0).copied()).collect()
+    }
+
+    /// The changes that are not among these.
+    pub fn missing_from(&self, there: &BTreeSet<Uuid>) -> Vec<Uuid> {
+        self.changes.keys().filter(|origin| !there.contains(origin) && !self.is_forgiven(origin)).copied().collect()
+    }
+
+    /// Writes down that a backup took the last copy of a change with it: it may come again, and need not.
+    pub fn forgive(&mut self, origin: Uuid) {
+        self.forgiven.insert(origin);
+    }
+
+    /// Whether a backup took the last copy of a change with it.
+    pub fn is_forgiven(&self, origin: &Uuid) -> bool {
+        self.forgiven.contains(origin)
     }
 
     /// The changes that were moved by others than their authors.

@@ -2,12 +2,14 @@
 //! the public API, and everything else it works out itself.
 
 pub mod facts;
+mod heads;
 mod history;
 mod identity;
 mod names;
 mod verdict;
 
 pub use facts::Facts;
+pub use heads::Heads;
 pub use history::{Authored, History};
 pub use identity::recognised;
 pub use names::{Name, View, Who};

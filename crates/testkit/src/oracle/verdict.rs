@@ -60,6 +60,9 @@ pub fn judge(log: &[Transaction], history: &History) -> Result<Verdict, String> 
     Ok(judge.verdict)
 }
 
+/// The facts that a transaction takes back, with the transactions that asserted them.
+type Replaced = BTreeMap<(Entid, Entid, Value), Entid>;
+
 struct Judge<'h> {
     history: &'h History,
     /// Who each name is in this log.
@@ -104,11 +107,11 @@ impl<'h> Judge<'h> {
             }
         }
         for authored in self.history.changes() {
-            if !found.contains(&authored.origin) {
+            if !found.contains(&authored.origin) && !self.history.is_forgiven(&authored.origin) {
                 return Err(format!("the change {} is lost: {}", authored.origin, authored.text));
             }
         }
-        for authored in self.history.changes() {
+        for authored in self.history.changes().filter(|c| found.contains(&c.origin)) {
             for number in &authored.allocated {
                 let name = Name { origin: authored.origin, authored: *number };
                 if !self.is.contains_key(&name) && !self.carriers.contains(&authored.origin) {
@@ -129,12 +132,19 @@ impl<'h> Judge<'h> {
         if t.instant != instant {
             return Err(format!("its instant is {:?} and should be {instant:?}", t.instant));
         }
-        let before = facts.clone();
+        let said = self.said(authored)?;
+        let identifying: BTreeSet<Entid> = said.iter().map(|(_, c)| c.a).filter(|a| facts.identifies(*a)).collect();
+        let replaced: Replaced =
+            facts_of(t).filter_map(|c| Some(((c.e, c.a, c.v.clone()), facts.asserted(c.e, c.a, &c.v)?))).collect();
         facts.apply(t)?;
-        self.note_claims(authored, [&before, facts])?;
+        for (meant, change) in said {
+            if identifying.contains(&change.a) || facts.identifies(change.a) {
+                self.note_claim(authored, meant, change);
+            }
+        }
         match &t.displaced {
             Some(displaced) => self.carrier(t, displaced, authored),
-            None => self.applied(t, authored, &before, facts),
+            None => self.applied(t, authored, &replaced, facts),
         }
         .map_err(|what| format!("{what}\n  authored: {}", authored.text))
     }
@@ -165,7 +175,13 @@ impl<'h> Judge<'h> {
         })
     }
 
-    fn applied(&mut self, t: &Transaction, authored: &Authored, before: &Facts, after: &Facts) -> Result<(), String> {
+    fn applied(
+        &mut self,
+        t: &Transaction,
+        authored: &Authored,
+        replaced: &Replaced,
+        after: &Facts,
+    ) -> Result<(), String> {
         let mut expected = BTreeSet::new();
         for meant in &authored.meant {
             let image = self.image(meant)?;
@@ -188,23 +204,26 @@ impl<'h> Judge<'h> {
                 return Err(format!("it does {}, which nobody committed", show(done)));
             }
         }
-        self.overwrites(t, authored, &expected, before, after)?;
+        self.overwrites(t, authored, &expected, replaced, after)?;
         Ok(())
     }
 
-    /// Notes which names its author took for holders of which unique identities.
-    fn note_claims(&mut self, authored: &'h Authored, facts: [&Facts; 2]) -> Result<(), String> {
+    /// What its author asserted, as far as it can be said in entities of this log.
+    fn said(&self, authored: &'h Authored) -> Result<Vec<(&'h Meant, Change)>, String> {
+        let mut said = Vec::new();
         for meant in authored.meant.iter().filter(|m| m.added) {
-            let Some(change) = self.image(meant)? else { continue };
-            if facts.into_iter().any(|f| f.identifies(change.a)) {
-                let names = match &meant.e {
-                    Who::Named(names) => names.clone(),
-                    Who::Core(e) => vec![core_name(*e)],
-                };
-                self.claims.entry((change.a, change.v)).or_default().push(Claim { names, meant, by: authored });
-            }
+            said.extend(self.image(meant)?.map(|change| (meant, change)));
         }
-        Ok(())
+        Ok(said)
+    }
+
+    /// Notes which names its author took for holders of which unique identity.
+    fn note_claim(&mut self, authored: &'h Authored, meant: &'h Meant, change: Change) {
+        let names = match &meant.e {
+            Who::Named(names) => names.clone(),
+            Who::Core(e) => vec![core_name(*e)],
+        };
+        self.claims.entry((change.a, change.v)).or_default().push(Claim { names, meant, by: authored });
     }
 
     /// A value that somebody else set, whom the author had not seen, is not replaced in silence.
@@ -213,7 +232,7 @@ impl<'h> Judge<'h> {
         t: &Transaction,
         authored: &Authored,
         expected: &BTreeSet<Change>,
-        before: &Facts,
+        replaced: &Replaced,
         after: &Facts,
     ) -> Result<(), String> {
         for Overwrite { e, a, local, .. } in &t.overwritten {
@@ -222,9 +241,9 @@ impl<'h> Judge<'h> {
             }
         }
         for gone in facts_of(t).filter(|c| !c.added && after.is_one(c.a) && !expected.contains(*c)) {
-            let set_by = before.asserted(gone.e, gone.a, &gone.v).and_then(|tx| self.origin_of.get(&tx));
+            let set_by = replaced.get(&(gone.e, gone.a, gone.v.clone())).and_then(|tx| self.origin_of.get(tx));
             let other = set_by.and_then(|origin| self.history.get(*origin));
-            let Some(other) = other.filter(|o| o.device != t.origin.device) else { continue };
+            let Some(other) = other.filter(|o| o.author != authored.author) else { continue };
             if self.knew(authored, gone)? {
                 continue;
             }

@@ -2,11 +2,33 @@
 
 use std::sync::Mutex;
 
-use tolstoy_proto::LogId;
+use tolstoy_hub::storage::StorageError;
+use tolstoy_proto::{LogId, LogState};
 use tolstoy_store::{Entid, Store, Timeline, Transaction, TxReport, Value};
 use tolstoy_sync::{Error, MemoryTransport, Outcome, SyncReport};
 use tolstoy_testkit::oracle::{History, View, judge};
-use tolstoy_testkit::world::{self, Hub, block_on};
+use tolstoy_testkit::plan::Medium;
+use tolstoy_testkit::world::{self, block_on, in_memory};
+
+/// A hub in memory, and one log of it.
+pub(crate) struct Hub {
+    hub: world::Hub,
+    log: LogId,
+}
+
+impl Hub {
+    pub(crate) fn restore(&mut self, seq: u64) -> Result<(), String> {
+        self.hub.restore(&[(self.log, seq)])
+    }
+
+    pub(crate) fn state(&self) -> Result<LogState, StorageError> {
+        self.hub.state(self.log)
+    }
+
+    pub(crate) fn delete(&self) -> Result<(), StorageError> {
+        self.hub.delete(self.log)
+    }
+}
 
 pub(crate) struct Lab {
     pub(crate) hub: Hub,
@@ -21,7 +43,8 @@ impl Lab {
         let stores: Vec<Store> = (1..=devices).map(|n| Store::in_memory(world::env(7, n)).unwrap()).collect();
         let views = stores.iter().map(|s| View::of(s).unwrap()).collect();
         let log: LogId = "3a1f0b52-6c1d-4a57-9f0e-5d1c2b7a9e10".parse().unwrap();
-        Self { hub: Hub::new(world::env(7, 0), log), stores, views, history: History::default() }
+        let hub = Hub { hub: world::Hub::new(Medium::Memory, world::env(7, 0)).unwrap(), log };
+        Self { hub, stores, views, history: History::default() }
     }
 
     pub(crate) fn store(&self, device: usize) -> &Store {
@@ -32,7 +55,7 @@ impl Lab {
     pub(crate) fn transact(&mut self, device: usize, text: &str) -> TxReport {
         let at = device - 1;
         let report = self.stores[at].transact_str(text).unwrap_or_else(|e| panic!("device {device}: {text}: {e}"));
-        self.history.note(&mut self.views[at], &self.stores[at], &report, text).unwrap();
+        self.history.note(device, &mut self.views[at], &self.stores[at], &report, text).unwrap();
         report
     }
 
@@ -45,7 +68,8 @@ impl Lab {
             left = left
                 .checked_sub(1)
                 .ok_or_else(|| tolstoy_sync::TransportError::Unreachable("the link is dead".to_owned()))?;
-            hub.lock().unwrap().serve(request)
+            let hub = hub.lock().unwrap();
+            in_memory(hub.hub.serve(hub.log, request)?)
         });
         let result = block_on(tolstoy_sync::sync(
             &mut self.stores[at],
