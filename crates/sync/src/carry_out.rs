@@ -20,14 +20,15 @@ use std::time::Duration;
 
 use tolstoy_env::Env;
 use tolstoy_proto::{ErrorBody, ErrorKind, Generation, LogState, TrnId};
-use tolstoy_store::{Entid, Pass, Position, Store, log};
+use tolstoy_store::{Entid, Pass, Store};
 use uuid::Uuid;
 
 use crate::engine::{Action, Arrived, Engine, Event, Local, Stop};
 use crate::error::{Error, Result};
+use crate::format::Format;
 use crate::outgoing::{self, Outgoing, Place};
 use crate::report::SyncReport;
-use crate::spool::{Spool, Spooled};
+use crate::spool::Spool;
 use crate::transport::{Answer, Transport, TransportError};
 
 /// How to pause: given by the caller, who owns the runtime and the time.
@@ -111,6 +112,7 @@ pub async fn sync<T: Transport>(store: &mut Store, transport: &mut T, options: &
         transport,
         options,
         engine: Engine::new(options.max_conflicts),
+        format: None,
         sent: 0,
         looked: false,
         stream: None,
@@ -141,6 +143,8 @@ struct Session<'s, T> {
     transport: &'s mut T,
     options: &'s Options,
     engine: Engine,
+    /// What the log is written in, once that is known.
+    format: Option<Format>,
     /// Transactions pushed so far.
     sent: u64,
     /// Whether a pull told the log's generation since the sync began.
@@ -194,7 +198,7 @@ impl<T: Transport> Session<'_, T> {
     async fn push(&mut self, after: Entid) -> Result<Event> {
         let after = self.place(after)?;
         let Local { generation, basis, .. } = self.local()?;
-        let Outgoing { ahead, body, places } = outgoing::outgoing(self.store, after, generation)?;
+        let Outgoing { ahead, body, places } = outgoing::outgoing(self.store, &self.format(), after, generation)?;
         if !ahead.is_empty() && !self.looked {
             // A chunk on its own says nothing of the generation, so look first whether the log is still the same.
             self.looked = true;
@@ -270,6 +274,11 @@ impl<T: Transport> Session<'_, T> {
         report.bytes_sent += bytes as u64;
     }
 
+    /// What the log is written in; a log that is still empty is begun in this store's own format.
+    fn format(&self) -> Format {
+        self.format.clone().unwrap_or(Format::Native)
+    }
+
     /// The place of a transaction that is in the log.
     fn place(&self, tx: Entid) -> Result<Place> {
         Place::of(self.store, tx)?.ok_or_else(raced)
@@ -293,8 +302,9 @@ impl<T: Transport> Session<'_, T> {
     /// Spools a stream and compares it with what the store has. Of a stream that is cut for good, what arrived whole is
     /// taken in before the sync ends, so that a bad link gets further each time.
     async fn receive(&mut self, body: T::Body, have: &[Place], conflict: bool) -> Result<Event> {
-        let mut spool = Spool::new(self.options.spool_dir.as_deref());
+        let mut spool = Spool::new(self.options.spool_dir.as_deref(), self.format.clone());
         self.broken = self.fill(&mut spool, body, have).await?;
+        self.format = spool.format().cloned();
         self.engine.report_mut().bytes_received += spool.bytes();
         if let Some(broken) = self.broken.take_if(|_| spool.count() == 0) {
             return Err(broken.into());
@@ -335,7 +345,7 @@ impl<T: Transport> Session<'_, T> {
         let start = *spool.start().ok_or_else(|| TransportError::Protocol("the stream has no start".to_owned()))?;
         let own = have.iter().chain([&Place::ROOT]).find(|p| p.id == start.from);
         let from = *own.ok_or_else(|| TransportError::Protocol("it starts where nobody asked it to".to_owned()))?;
-        if start.from_chain != from.chain || start.from_seq != from.seq() {
+        if start.from_chain != from.chain || start.from_seq != self.format().seq(from.tx) {
             return Err(Error::Damaged("the log's history is not the one that this store has of it".to_owned()));
         }
         let (total, mut same, mut root) = (spool.count(), 0, from);
@@ -360,7 +370,7 @@ impl<T: Transport> Session<'_, T> {
 
     fn mint_next(&self, at: &Place) -> Result<Option<(Place, Uuid)>> {
         let next = self.store.transaction(at.tx.plus(1))?;
-        next.map(|t| outgoing::mint(at, &t).map(|m| (m.place, t.origin.id))).transpose()
+        next.map(|t| self.format().mint(at, &t).map(|m| (m.place, t.origin.id))).transpose()
     }
 
     /// The newest place up to `root` that was known before, and the further ones up to it, which turned out to be in
@@ -392,7 +402,7 @@ impl<T: Transport> Session<'_, T> {
     fn apply(&mut self, root: Entid) -> Result<Event> {
         let Stream { mut spool, state, same } = self.stream.take().ok_or_else(raced)?;
         let (base, further) = self.places_up_to(root)?;
-        let (of, options) = (spool.count() - same, self.options);
+        let (of, options, format) = (spool.count() - same, self.options, self.format());
         let rebased = self.store.pass(|pass| {
             note_places(pass, base, &further)?;
             let incoming = (1..).zip(spool.read()?.skip(usize::try_from(same).unwrap_or(usize::MAX)));
@@ -402,7 +412,7 @@ impl<T: Transport> Session<'_, T> {
                     if done % TELL_EVERY == 0 {
                         options.tell(Progress::Applied { done, of });
                     }
-                    decode(spooled?)
+                    format.decode(&spooled?)
                 }),
             )?;
             note_generation(pass, state.generation)?;
@@ -414,15 +424,6 @@ impl<T: Transport> Session<'_, T> {
 
 /// Applied transactions between two words about it.
 const TELL_EVERY: u64 = 256;
-
-fn decode(spooled: Spooled) -> Result<(log::Transaction, Position)> {
-    let position = Position { id: spooled.id.0, digest: spooled.digest.0 };
-    let transaction = log::codec::decode(&spooled.payload)?;
-    if transaction.origin.id != spooled.origin {
-        return Err(Error::Damaged("the chunks of a transaction name another change".to_owned()));
-    }
-    Ok((transaction, position))
-}
 
 /// Notes that the log has the store's transactions up to `base` and the further ones, and none above. Another process may
 /// have synced the store meanwhile: then the places are not the ones that were looked at, and the pass fails.

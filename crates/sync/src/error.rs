@@ -82,9 +82,9 @@ impl Error {
     }
 }
 
-impl From<crate::chunk::BadChunk> for Error {
-    fn from(bad: crate::chunk::BadChunk) -> Self {
-        use crate::chunk::BadChunk as B;
+impl From<crate::format::native::BadChunk> for Error {
+    fn from(bad: crate::format::native::BadChunk) -> Self {
+        use crate::format::native::BadChunk as B;
         match bad {
             B::Foreign | B::Newer { .. } | B::TooLong => Self::Format(bad.to_string()),
             B::Pieces(_) => Self::Damaged(bad.to_string()),

@@ -4,9 +4,9 @@
 //! and a [`Transport`]. The four cases and the merge are explained in `docs/sync.md`.
 
 mod carry_out;
-pub mod chunk;
 pub mod engine;
 mod error;
+mod format;
 mod outgoing;
 mod remote;
 mod report;

@@ -2,14 +2,13 @@
 
 use bytes::Bytes;
 use tolstoy_proto::{
-    ChainDigest, Chunk, ChunkId, End, Frame, Generation, Push, Seq, Transaction, TrnId, derive_trn, encode_frame,
-    limits,
+    ChainDigest, Chunk, ChunkId, End, Frame, Generation, Push, Transaction, TrnId, encode_frame, limits,
 };
-use tolstoy_store::{Entid, Position, Store, Timeline, log};
+use tolstoy_store::{Entid, Position, Store, Timeline};
 use uuid::Uuid;
 
-use crate::chunk;
 use crate::error::Result;
+use crate::format::Format;
 
 /// A push goes out when it has this many bytes.
 const FULL: usize = 8 << 20;
@@ -41,10 +40,6 @@ impl Place {
     pub(crate) fn position(&self) -> Position {
         Position { id: self.id.0, digest: self.chain.0 }
     }
-
-    pub(crate) fn seq(&self) -> Seq {
-        Seq(u64::try_from(self.tx.get() - Entid::TX0.get()).unwrap_or(0))
-    }
 }
 
 /// The places at distances 0, 1, 2, 4, 8 ... below the newest that is known to be in the log, newest first.
@@ -64,15 +59,6 @@ pub(crate) struct Minted {
     pub(crate) chunks: Vec<(ChunkId, Bytes)>,
 }
 
-/// The transaction that follows `parent`, in the log's terms.
-pub(crate) fn mint(parent: &Place, transaction: &log::Transaction) -> Result<Minted> {
-    let chunks = chunk::cut(transaction.origin.id, &log::codec::encode(transaction))?;
-    let ids: Vec<ChunkId> = chunks.iter().map(|(id, _)| *id).collect();
-    let id = derive_trn(parent.id, &ids);
-    let place = Place { tx: transaction.tx, id, chain: parent.chain.extend(id, &ids) };
-    Ok(Minted { place, chunks })
-}
-
 /// One push.
 pub(crate) struct Outgoing {
     /// Chunks to upload before it.
@@ -83,7 +69,12 @@ pub(crate) struct Outgoing {
 }
 
 /// The first push of what the store has above `after`: as many transactions as make it full.
-pub(crate) fn outgoing(store: &Store, after: Place, generation: Option<Generation>) -> Result<Outgoing> {
+pub(crate) fn outgoing(
+    store: &Store,
+    format: &Format,
+    after: Place,
+    generation: Option<Generation>,
+) -> Result<Outgoing> {
     let mut expect: Vec<TrnId> = have(store, after.tx)?.iter().map(|p| p.id).collect();
     if expect.is_empty() {
         expect.push(TrnId::ROOT);
@@ -95,12 +86,21 @@ pub(crate) fn outgoing(store: &Store, after: Place, generation: Option<Generatio
     'full: loop {
         let batch = store.transactions(Timeline::MAIN, at.tx, BATCH)?;
         for transaction in &batch {
-            let minted = mint(&at, transaction)?;
+            let minted = format.mint(&at, transaction)?;
             let bytes: usize = minted.chunks.iter().map(|(_, bytes)| bytes.len()).sum();
             if !push.places.is_empty() && body.len() + bytes > FULL {
                 break 'full;
             }
-            encode(&mut body, &mut push.ahead, &at, &minted, bytes);
+            let chunks = minted.chunks.iter().map(|(id, _)| *id).collect();
+            let (id, seq) = (minted.place.id, format.seq(transaction.tx));
+            encode_frame(&Frame::Transaction(Transaction { id, seq, parent: at.id, chunks }), &mut body);
+            if bytes > AHEAD {
+                push.ahead.extend(minted.chunks);
+            } else {
+                for (id, bytes) in minted.chunks {
+                    encode_frame(&Frame::Chunk(Chunk { id, bytes }), &mut body);
+                }
+            }
             at = minted.place;
             push.places.push((at, transaction.origin.id));
         }
@@ -111,17 +111,4 @@ pub(crate) fn outgoing(store: &Store, after: Place, generation: Option<Generatio
     encode_frame(&Frame::End(End { count: push.places.len() as u64, chain: at.chain }), &mut body);
     push.body = body.into();
     Ok(push)
-}
-
-fn encode(body: &mut Vec<u8>, ahead: &mut Vec<(ChunkId, Bytes)>, parent: &Place, minted: &Minted, bytes: usize) {
-    let chunks = minted.chunks.iter().map(|(id, _)| *id).collect();
-    let transaction = Transaction { id: minted.place.id, seq: minted.place.seq(), parent: parent.id, chunks };
-    encode_frame(&Frame::Transaction(transaction), body);
-    for (id, bytes_of) in &minted.chunks {
-        if bytes > AHEAD {
-            ahead.push((*id, bytes_of.clone()));
-        } else {
-            encode_frame(&Frame::Chunk(Chunk { id: *id, bytes: bytes_of.clone() }), body);
-        }
-    }
 }

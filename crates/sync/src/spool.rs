@@ -6,19 +6,21 @@ use std::path::Path;
 use bytes::Bytes;
 use tempfile::SpooledTempFile;
 use tolstoy_proto::{ChainDigest, ChunkId, Form, Frame, FrameDecoder, Seq, Start, Transaction, TrnId};
-
 use uuid::Uuid;
 
-use crate::chunk;
 use crate::error::{Error, Result};
+use crate::format::native::BadChunk;
+use crate::format::{Format, Joined};
 use crate::transport::{Body, TransportError};
 
 /// What is kept in memory before a file is used.
 const IN_MEMORY: usize = 4 << 20;
 
-/// The transactions of one stream, in order: each one's id, the chain digest at it, its origin and its payload.
+/// The transactions of one stream, in order: each one's id, the chain digest at it, and what its chunks hold.
 pub(crate) struct Spool {
     file: SpooledTempFile,
+    /// What the log is written in, once that is known.
+    format: Option<Format>,
     start: Option<Start>,
     /// The end of what is spooled.
     at: (TrnId, Seq, ChainDigest),
@@ -30,9 +32,7 @@ pub(crate) struct Spool {
 pub(crate) struct Spooled {
     pub(crate) id: TrnId,
     pub(crate) digest: ChainDigest,
-    /// The origin that its chunks name.
-    pub(crate) origin: Uuid,
-    pub(crate) payload: Vec<u8>,
+    pub(crate) chunks: Joined,
 }
 
 /// A transaction of which not all chunks have arrived.
@@ -42,13 +42,19 @@ struct Partial {
 }
 
 impl Spool {
-    /// An empty spool. What does not fit into memory goes to a nameless file in `dir`, if there is one.
-    pub(crate) fn new(dir: Option<&Path>) -> Self {
+    /// An empty spool for a log in this format, if that is known. What does not fit into memory goes to a nameless file in
+    /// `dir`, if there is one.
+    pub(crate) fn new(dir: Option<&Path>, format: Option<Format>) -> Self {
         let file = match dir {
             Some(dir) => tempfile::spooled_tempfile_in(IN_MEMORY, dir),
             None => SpooledTempFile::new(usize::MAX),
         };
-        Self { file, start: None, at: (TrnId::ROOT, Seq::ROOT, ChainDigest::ZERO), count: 0, bytes: 0 }
+        Self { file, format, start: None, at: (TrnId::ROOT, Seq::ROOT, ChainDigest::ZERO), count: 0, bytes: 0 }
+    }
+
+    /// What the log is written in, once that is known.
+    pub(crate) fn format(&self) -> Option<&Format> {
+        self.format.as_ref()
     }
 
     /// The stream's first frame, once it arrived.
@@ -96,7 +102,7 @@ impl Spool {
                         self.check_link(&transaction)?;
                         partial = Some(Partial { transaction, chunks: Vec::new() });
                     }
-                    Frame::Chunk(arrived) => take_chunk(partial.as_mut(), arrived)?,
+                    Frame::Chunk(arrived) => self.take_chunk(partial.as_mut(), arrived)?,
                     Frame::End(end) if started && partial.is_none() => {
                         if end.chain != self.at.2 || end.count != self.count - before {
                             return Err(Error::Damaged("the stream does not end as the transactions in it do".into()));
@@ -134,19 +140,38 @@ impl Spool {
         if transaction.chunks.is_empty() {
             return Err(Error::Format(format!("the log's transaction {} has no chunks", transaction.id)));
         }
-        if transaction.chunks.len() > chunk::MAX_PIECES {
-            return Err(chunk::BadChunk::TooLong.into());
+        self.format.as_ref().map_or(Ok(()), |format| format.check_head(transaction))
+    }
+
+    /// Takes the chunk that comes next, if it is that of the transaction.
+    fn take_chunk(&mut self, partial: Option<&mut Partial>, arrived: tolstoy_proto::Chunk) -> Result<()> {
+        let Partial { transaction, chunks } = partial.ok_or_else(|| protocol("a chunk belongs to no transaction"))?;
+        let expected: Option<&ChunkId> = transaction.chunks.get(chunks.len());
+        if expected != Some(&arrived.id) {
+            return Err(Error::Format("the log names one chunk twice, which Tolstoy's own format never does".into()));
         }
+        let format = match &self.format {
+            Some(format) => format,
+            None => {
+                let format = self.format.insert(Format::of(&arrived.bytes)?);
+                format.check_head(transaction)?;
+                format
+            }
+        };
+        format.check(transaction, chunks.len(), &arrived)?;
+        chunks.push(arrived.bytes);
         Ok(())
     }
 
     fn keep(&mut self, whole: &Partial) -> Result<()> {
         let Partial { transaction, chunks } = whole;
-        let (origin, payload) = chunk::join(chunks)?;
+        let format = self.format.as_ref().ok_or_else(|| protocol("a transaction without chunks"))?;
+        let Joined { version, origin, payload } = format.join(transaction, chunks)?;
         let digest = self.at.2.extend(transaction.id, &transaction.chunks);
-        let len = u32::try_from(payload.len()).map_err(|_| Error::from(chunk::BadChunk::TooLong))?;
+        let len = u32::try_from(payload.len()).map_err(|_| Error::from(BadChunk::TooLong))?;
         self.file.write_all(transaction.id.as_bytes())?;
         self.file.write_all(&digest.0)?;
+        self.file.write_all(&[version])?;
         self.file.write_all(origin.as_bytes())?;
         self.file.write_all(&len.to_be_bytes())?;
         self.file.write_all(&payload)?;
@@ -163,33 +188,17 @@ impl Spool {
     }
 }
 
-fn take_chunk(partial: Option<&mut Partial>, arrived: tolstoy_proto::Chunk) -> Result<()> {
-    let partial = partial.ok_or_else(|| protocol("a chunk belongs to no transaction"))?;
-    let expected: Option<&ChunkId> = partial.transaction.chunks.get(partial.chunks.len());
-    if expected != Some(&arrived.id) {
-        return Err(Error::Format("the log names one chunk twice, which Tolstoy's own format never does".into()));
-    }
-    if !arrived.id.is_digest() {
-        return Err(chunk::BadChunk::Foreign.into());
-    }
-    if !arrived.id.matches(&arrived.bytes) {
-        return Err(Error::Damaged(format!("the bytes of the chunk {} are not its own", arrived.id)));
-    }
-    // So that no more than a payload is ever held.
-    chunk::piece(&arrived.bytes, partial.chunks.len(), partial.transaction.chunks.len())?;
-    partial.chunks.push(arrived.bytes);
-    Ok(())
-}
-
 fn read_one(from: &mut impl Read) -> io::Result<Spooled> {
-    let (mut id, mut digest, mut origin, mut len) = ([0; 16], [0; 32], [0; 16], [0; 4]);
+    let (mut id, mut digest, mut version, mut origin, mut len) = ([0; 16], [0; 32], [0; 1], [0; 16], [0; 4]);
     from.read_exact(&mut id)?;
     from.read_exact(&mut digest)?;
+    from.read_exact(&mut version)?;
     from.read_exact(&mut origin)?;
     from.read_exact(&mut len)?;
     let mut payload = vec![0; u32::from_be_bytes(len) as usize];
     from.read_exact(&mut payload)?;
-    Ok(Spooled { id: TrnId::from_bytes(id), digest: ChainDigest(digest), origin: Uuid::from_bytes(origin), payload })
+    let chunks = Joined { version: u8::from_be_bytes(version), origin: Uuid::from_bytes(origin), payload };
+    Ok(Spooled { id: TrnId::from_bytes(id), digest: ChainDigest(digest), chunks })
 }
 
 fn protocol(what: &str) -> Error {

@@ -6,7 +6,7 @@ use rusqlite::OptionalExtension;
 use tolstoy_edn::Instant;
 
 use crate::core::sqlite::listed_in;
-use crate::core::{Failure, Plan, Refusal, Working};
+use crate::core::{Effect, Failure, Plan, Refusal, Working};
 use crate::log::codec::{self, Extra};
 use crate::schema::{Attribute, Schema};
 use crate::types::{Change, Entid, Origin, Value};
@@ -42,7 +42,7 @@ impl Working<'_> {
             let before = std::mem::replace(&mut self.schema, Arc::clone(schema));
             self.reflag(&before)?;
         }
-        self.insert_asserted(tx, &plan)?;
+        self.insert_asserted(tx, &plan.effects)?;
         if let Some(schema) = &plan.schema {
             self.check_cardinalities(&plan, schema)?;
         }
@@ -61,11 +61,11 @@ impl Working<'_> {
         Ok(())
     }
 
-    fn insert_asserted(&self, tx: Entid, plan: &Plan) -> Result<(), Failure> {
+    pub(crate) fn insert_asserted(&self, tx: Entid, effects: &[Effect]) -> Result<(), Failure> {
         let mut insert = self
             .sql
             .prepare_cached("INSERT INTO datoms (e, a, v, vt, tx, avet, uniq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
-        for effect in plan.effects.iter().filter(|x| x.change.added) {
+        for effect in effects.iter().filter(|x| x.change.added) {
             let change = &effect.change;
             let (avet, uniq) = flags(&self.schema, change.a);
             let row = (change.e, change.a, &change.v, change.v.value_type().entid(), tx, avet, uniq);
@@ -169,10 +169,15 @@ impl Working<'_> {
             self.basis.next,
             codec::encode_extra(&header.extra),
         ))?;
+        self.log_effects(tx, 0, &plan.effects)
+    }
+
+    /// Writes the log's rows of a main transaction from its `n`-th on.
+    pub(crate) fn log_effects(&self, tx: Entid, n: i64, effects: &[Effect]) -> Result<(), Failure> {
         let mut insert = self.sql.prepare_cached(
             "INSERT INTO log (timeline, tx, n, e, a, v, vt, added, was) VALUES (0, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?;
-        for (n, effect) in (0_i64..).zip(&plan.effects) {
+        for (n, effect) in (n..).zip(effects) {
             let change = &effect.change;
             let vt = change.v.value_type().entid();
             insert.execute((tx, n, change.e, change.a, &change.v, vt, change.added, effect.was))?;

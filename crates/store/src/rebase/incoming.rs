@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::bootstrap::entids::TX_INSTANT;
+use crate::bootstrap::{self, entids::TX_INSTANT};
 use crate::core::{Failure, Header, LAST_INSTANT, Plan, Working};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::log::codec::Extra;
 use crate::log::{EntidRun, Transaction, read};
 use crate::types::{Entid, Value};
@@ -59,6 +59,7 @@ impl Working<'_> {
         if transaction.instant != self.instant_for(transaction.origin.authored) {
             return Err(damaged("its instant is neither when it was authored nor right after the one before"));
         }
+        check_built_ins(transaction)?;
         self.check_numbers(transaction).map_err(damaged)?;
         let explain = |working: &Self, failure: Failure| match failure {
             Failure::Refused(refusal) => damaged(&refusal.explain(&working.schema)),
@@ -118,4 +119,22 @@ impl Working<'_> {
     fn has(&self, e: Entid) -> bool {
         if e.is_tx() { e <= self.basis.tx } else { e.get() >= 0 && e < self.basis.next }
     }
+}
+
+/// What belongs to the schema's own partition must be known, or a newer version has to say what it means.
+fn check_built_ins(transaction: &Transaction) -> Result<()> {
+    let own = |e: &Entid| (0..Entid::USER0.get()).contains(&e.get());
+    let Some(unknown) = transaction.mentions().filter(own).find(|e| !bootstrap::is_built_in(*e)) else { return Ok(()) };
+    let (tx, version) = (transaction.tx, bootstrap::version_of(unknown));
+    if version <= bootstrap::VERSION {
+        return Err(Error::damaged(format!(
+            "the log's transaction {tx} mentions {unknown}, which is no part of the schema"
+        )));
+    }
+    let message = format!(
+        "the log's transaction {tx} uses {unknown} of the schema, which format {version} brought; this version knows formats up to {}; \
+         update Tolstoy",
+        bootstrap::VERSION
+    );
+    Err(Error::new(ErrorKind::NewerFormat, message))
 }

@@ -221,10 +221,14 @@ fn transaction(chunks: Vec<ChunkId>) -> Frame {
 }
 
 #[test]
-fn a_transaction_of_more_pieces_than_a_payload_has_is_refused_before_they_come() {
-    let chunks: Vec<ChunkId> = (0..60_000_u32).map(|n| ChunkId::of(&n.to_be_bytes())).collect();
+fn a_transaction_of_more_pieces_than_a_payload_has_is_refused_at_the_first() {
+    let bytes = Bytes::from([&b"TLST\x01\0\0\0\xea\x60"[..], &[7; 16], b"x"].concat());
+    let first = Chunk { id: ChunkId::of(&bytes), bytes };
+    let rest = (0..59_999_u32).map(|n| ChunkId::of(&n.to_be_bytes()));
+    let chunks: Vec<ChunkId> = [first.id].into_iter().chain(rest).collect();
     let mut one = device(1);
-    let error = sync_over(&mut one, |_| Ok(Answer::Stream(stream(&[transaction(chunks.clone())])))).unwrap_err();
+    let frames = [transaction(chunks), Frame::Chunk(first)];
+    let error = sync_over(&mut one, |_| Ok(Answer::Stream(stream(&frames)))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Format, "the client would hold 60,000 chunks of up to 16 MiB: {error}");
 }
 
@@ -293,6 +297,70 @@ fn an_accepted_push_with_another_head_changes_nothing_and_heals() {
     assert_eq!(lied.unwrap_err().kind(), ErrorKind::Damaged);
     let report = sync(&mut one, &hub);
     assert_eq!(report.passes.len(), 1);
+    sync(&mut two, &hub);
+    same(&one, &two);
+}
+
+// Versions of chunks
+
+/// A log of one transaction whose chunks say that they have this version.
+fn log_of_version(version: u8) -> MemoryBody {
+    let mut one = device(1);
+    must(&mut one, SCHEMA);
+    let only = one.transaction(Entid::TX0.plus(1)).unwrap().unwrap();
+    let payload = tolstoy_store::log::codec::encode(&only);
+    let header = [b"TLST".as_slice(), &[version, 0, 0, 0, 0, 1], only.origin.id.as_bytes()].concat();
+    let bytes = Bytes::from([header, payload].concat());
+    let ids = vec![ChunkId::of(&bytes)];
+    let id = tolstoy_proto::derive_trn(TrnId::ROOT, &ids);
+    let chain = ChainDigest::ZERO.extend(id, &ids);
+    stream(&[
+        Frame::Transaction(Transaction { id, seq: Seq(1), parent: TrnId::ROOT, chunks: ids.clone() }),
+        Frame::Chunk(Chunk { id: ids[0], bytes }),
+        Frame::End(tolstoy_proto::End { count: 1, chain }),
+    ])
+}
+
+#[test]
+fn chunks_have_the_version_that_their_transaction_needs() {
+    let sync = |version| sync_over(&mut device(2), move |_| Ok(Answer::Stream(log_of_version(version))));
+    assert_eq!(sync(1).unwrap().passes.len(), 1);
+    let error = sync(2).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+    let error = sync(3).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Format);
+    assert_eq!(
+        error.to_string(),
+        "the log holds chunks of format 3 (flags 0), this version knows formats up to 2; update Tolstoy"
+    );
+}
+
+#[test]
+fn a_log_without_new_things_has_chunks_of_version_1() {
+    let (hub, mut one, mut two) = two();
+    let chunks = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let noted = chunks.clone();
+    let push = |one: &mut Store| {
+        let sent = sync_over(one, |request| {
+            if let Request::Push(body) = &request {
+                let mut decoder = FrameDecoder::new(Form::MessagePack);
+                decoder.feed(body);
+                while let Some(frame) = decoder.next_frame().unwrap() {
+                    if let Frame::Chunk(chunk) = frame {
+                        noted.lock().unwrap().push(chunk.bytes[4]);
+                    }
+                }
+            }
+            hub.answer(request)
+        });
+        sent.unwrap();
+    };
+    must(&mut one, r#"[{:name "Anna" :text "t"}]"#);
+    push(&mut one);
+    must(&mut one, r#"[[:db/add :text :db/doc "text"]]"#);
+    must(&mut one, "[[:db/add (transaction-tx) :db.journal/settles #uuid \"f81d4fae-7dec-11d0-a765-00a0c91e6bf6\"]]");
+    push(&mut one);
+    assert_eq!(*chunks.lock().unwrap(), [1, 1, 2]);
     sync(&mut two, &hub);
     same(&one, &two);
 }
