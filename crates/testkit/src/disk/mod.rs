@@ -106,7 +106,7 @@ impl Disk {
     pub fn free(&self) -> u64 {
         let mut state = self.state();
         state.full = None;
-        std::mem::take(&mut state.refused)
+        state.refused
     }
 
     /// How many writes were refused for want of space since it was filled.

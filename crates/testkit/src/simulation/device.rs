@@ -28,6 +28,8 @@ pub(super) struct Own {
     pub(super) view: View,
     place: Place,
     backup: Option<Image>,
+    /// Whether its disk has little space in this step.
+    narrow: bool,
     /// What was being transacted when the power went off.
     doubt: Option<Doubt>,
 }
@@ -61,7 +63,7 @@ impl Device {
         let env = env(plan.seed, number as u64);
         let store = place.open(env.clone())?;
         let view = View::of(&store)?;
-        Ok(Self { store, own: Own { number, account, env, view, place, backup: None, doubt: None } })
+        Ok(Self { store, own: Own { number, account, env, view, place, backup: None, narrow: false, doubt: None } })
     }
 
     /// Another device, which has a copy of this one's file. None where the store is in no file.
@@ -104,12 +106,15 @@ impl Device {
     }
 
     /// Decides what becomes of the machine in the next step.
-    pub(super) fn arm(&self, faults: &Faults, dice: &mut Dice) {
+    pub(super) fn arm(&mut self, faults: &Faults, dice: &mut Dice) {
         let (power, full) = (dice.chance(faults.power), dice.chance(faults.full));
         let (at, refusal) = (dice.below(40), if dice.chance(500) { Refusal::Growth } else { Refusal::Writes });
         match self.own.place.disk() {
             Some(disk) if power => disk.cut_power(usize::try_from(at).unwrap_or(0)),
-            Some(disk) if full => disk.fill(at / 2, refusal),
+            Some(disk) if full => {
+                disk.fill(at / 2, refusal);
+                self.own.narrow = true;
+            }
             _ => {}
         }
     }
@@ -126,7 +131,7 @@ impl Device {
     pub(super) fn disarm(&mut self, book: &mut Book, dice: &mut Dice) -> Result<(), String> {
         let Some(disk) = self.own.place.disk() else { return Ok(()) };
         disk.keep_power();
-        if disk.free() > 0 {
+        if disk.free() > 0 && std::mem::take(&mut self.own.narrow) {
             book.coverage.count("stores with a full disk", 1);
         }
         if disk.is_off() {
@@ -137,6 +142,7 @@ impl Device {
             self.own.place = Place::Disk(Disk::holding(image));
             self.store = self.own.open().map_err(failed)?;
         }
+        self.own.narrow = false;
         self.own.look(&self.store, book)
     }
 
@@ -193,7 +199,7 @@ impl Own {
 
     /// Whether space was wanting since the step began.
     pub(super) fn was_full(&self) -> bool {
-        self.place.disk().is_some_and(|disk| disk.refused() > 0)
+        self.narrow && self.place.disk().is_some_and(|disk| disk.refused() > 0)
     }
 
     /// Looks at the store: it holds what its log adds up to, and no change was lost.

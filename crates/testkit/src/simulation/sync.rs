@@ -223,6 +223,9 @@ fn after(
 ) -> Result<Option<SyncReport>, String> {
     let number = device.own.number;
     let (was_off, was_full) = (device.own.is_off(), device.own.was_full());
+    if touched && !was_off {
+        device.store.refresh().map_err(told)?;
+    }
     let report = match end {
         End::Dropped => {
             book.say(format!("    device {number}'s sync is dropped"));
@@ -245,7 +248,7 @@ fn after(
             let store = |e: &Error| if let Error::Store(e) = e { Some(e.kind()) } else { None };
             match (e.kind(), store(&e)) {
                 (ErrorKind::Offline | ErrorKind::Contended, _) => {}
-                (_, Some(StoreErrorKind::Busy)) if touched => book.coverage.count("syncs that met another process", 1),
+                (_, Some(StoreErrorKind::Busy)) if touched => {}
                 (ErrorKind::Store, Some(StoreErrorKind::Storage)) if was_off || was_full => {}
                 (kind, _) => return Err(format!("device {number}: the sync fails: {kind:?}: {e}")),
             }
@@ -264,9 +267,6 @@ fn after(
             None
         }
     };
-    if touched && !was_off {
-        device.store.refresh().map_err(told)?;
-    }
     device.disarm(book, dice)?;
     device.own.look(&device.store, book)?;
     if let Some(report) = &report

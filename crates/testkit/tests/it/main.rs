@@ -7,6 +7,7 @@ mod full_disk;
 mod lab;
 mod load;
 mod merge_cases;
+mod mutants;
 mod power_loss;
 mod readme_example;
 mod simulation;

@@ -10,7 +10,7 @@ use tolstoy_testkit::{Coverage, Failure, Plan, replay, shrink, simulate};
 const HELP: &str = "\
 Plays the whole system from seeds: devices, a hub, and all that can go wrong between them. docs/testing.md tells what is checked.
 
-usage: tolstoy-sim [--seeds A..B] [--minutes N] [--large] [--keep-going]
+usage: tolstoy-sim [--seeds A..B] [--minutes N] [--large] [--keep-going] [--as-it-is]
        tolstoy-sim --replay PLAN
        tolstoy-sim --shrink PLAN
 
@@ -18,6 +18,7 @@ usage: tolstoy-sim [--seeds A..B] [--minutes N] [--large] [--keep-going]
   --minutes N     seeds from A on, for so many minutes; where no seeds are given, from one that the time decides
   --large         with large states
   --keep-going    goes on after a seed that failed
+  --as-it-is      does not shrink a seed that failed
   --replay PLAN   plays one plan and tells all that happens in it; PLAN is \"seed=17\", or a file with one
   --shrink PLAN   looks for the smallest plan that still fails
 
@@ -54,6 +55,7 @@ struct Play {
     minutes: Option<u64>,
     large: bool,
     keep_going: bool,
+    as_it_is: bool,
 }
 
 impl Asked {
@@ -68,6 +70,7 @@ impl Asked {
                 "--seeds" => play.seeds = Some(range(&value()?)?),
                 "--minutes" => play.minutes = Some(number(&value()?)?),
                 "--large" => play.large = true,
+                "--as-it-is" => play.as_it_is = true,
                 "--keep-going" => play.keep_going = true,
                 _ => return Err(format!("{word:?} is not known")),
             }
@@ -119,8 +122,10 @@ impl Play {
                 Err(failure) => {
                     failed += 1;
                     println!("{failure}");
-                    if !self.keep_going {
+                    if !self.as_it_is {
                         report_small(&failure);
+                    }
+                    if !self.keep_going {
                         break;
                     }
                 }
