@@ -26,6 +26,8 @@ pub struct Authored {
     pub meant: Vec<Meant>,
     /// Its datoms as they were.
     pub changes: Vec<Change>,
+    /// The entities of which something was known to its author, among those that it makes a statement about or refers to.
+    pub known: BTreeSet<Entid>,
     /// The numbers of the entities that it allocated.
     pub allocated: BTreeSet<Entid>,
     /// The changes that its author had in the store.
@@ -101,6 +103,8 @@ impl History {
         if said != allocated || transaction.entids.iter().any(|r| r.authored != r.current) {
             return Err(format!("a new change allocated {allocated:?}, and says that it was {said:?}"));
         }
+        let mentioned = changes.iter().filter(|c| c.added).flat_map(|c| [Some(c.e), c.v.as_ref_entid()]).flatten();
+        let known = mentioned.filter(|e| e.is_user() && view.facts.exists(*e)).collect();
         view.take_in(transaction)?;
         let meant = changes.iter().map(|c| meant(view, c)).collect::<Result<_, _>>()?;
         let authored = Authored {
@@ -111,6 +115,7 @@ impl History {
             tx,
             meant,
             changes,
+            known,
             allocated,
             seen,
             text: text.to_owned(),
@@ -186,5 +191,5 @@ impl History {
 
 fn meant(view: &View, c: &Change) -> Result<Meant, String> {
     let to: Option<Who> = c.v.as_ref_entid().map(|to| view.who(to)).transpose()?;
-    Ok(Meant { e: view.who(c.e)?, a: view.who(c.a)?, v: c.v.clone(), to, added: c.added })
+    Ok(Meant { e: view.who(c.e)?, number: c.e, a: view.who(c.a)?, v: c.v.clone(), to, added: c.added })
 }

@@ -197,6 +197,8 @@ pub(super) fn mentioned(c: &Change) -> impl Iterator<Item = Entid> {
 pub struct Meant {
     /// The entity.
     pub e: Who,
+    /// The number that it had there and then.
+    pub number: Entid,
     /// The attribute.
     pub a: Who,
     /// The value; of a ref what it refers to is in `to`.

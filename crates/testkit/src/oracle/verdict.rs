@@ -70,6 +70,8 @@ struct Judge<'h> {
     carriers: BTreeSet<Uuid>,
     /// Each main transaction's origin.
     origin_of: BTreeMap<Entid, Uuid>,
+    /// The entities that were deleted whole, each by which change.
+    deleted: BTreeMap<Entid, Uuid>,
     /// Who asserted a value of a unique identity.
     claims: BTreeMap<(Entid, Value), Vec<Claim<'h>>>,
     verdict: Verdict,
@@ -95,7 +97,15 @@ impl<'h> Judge<'h> {
             }
         }
         let origin_of = log.iter().map(|t| (t.tx, t.origin.id)).collect();
-        Ok(Self { history, is, carriers, origin_of, claims: BTreeMap::new(), verdict: Verdict::default() })
+        Ok(Self {
+            history,
+            is,
+            carriers,
+            origin_of,
+            deleted: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            verdict: Verdict::default(),
+        })
     }
 
     /// Every origin occurs once, and nothing else does.
@@ -136,7 +146,10 @@ impl<'h> Judge<'h> {
         let identifying: BTreeSet<Entid> = said.iter().map(|(_, c)| c.a).filter(|a| facts.identifies(*a)).collect();
         let replaced: Replaced =
             facts_of(t).filter_map(|c| Some(((c.e, c.a, c.v.clone()), facts.asserted(c.e, c.a, &c.v)?))).collect();
+        let skeleton = self.skeleton(authored, &said, facts);
         facts.apply(t)?;
+        let retracted = facts_of(t).filter(|c| !c.added).map(|c| c.e);
+        self.deleted.extend(retracted.filter(|e| !facts.exists(*e)).map(|e| (e, authored.origin)));
         for (meant, change) in said {
             if identifying.contains(&change.a) || facts.identifies(change.a) {
                 self.note_claim(authored, meant, change);
@@ -144,7 +157,7 @@ impl<'h> Judge<'h> {
         }
         match &t.displaced {
             Some(displaced) => self.carrier(t, displaced, authored),
-            None => self.applied(t, authored, &replaced, facts),
+            None => skeleton.map_or(Ok(()), Err).and_then(|()| self.applied(t, authored, &replaced, facts)),
         }
         .map_err(|what| format!("{what}\n  authored: {}", authored.text))
     }
@@ -215,6 +228,25 @@ impl<'h> Judge<'h> {
             said.extend(self.image(meant)?.map(|change| (meant, change)));
         }
         Ok(said)
+    }
+
+    /// Whom the change would bring back: an entity that its author knew, and that somebody else had deleted whole meanwhile.
+    /// It may only where it states anew which entity that is.
+    fn skeleton(&self, authored: &Authored, said: &[(&Meant, Change)], before: &Facts) -> Option<String> {
+        if self.history.is_worn(authored) {
+            return None;
+        }
+        let restated = |e: Entid| said.iter().any(|(_, c)| c.e == e && before.identifies(c.a));
+        let numbers = |m: &Meant, c: &Change| [(Some(m.number), Some(c.e)), (m.v.as_ref_entid(), c.v.as_ref_entid())];
+        let known = |(number, e): (Option<Entid>, Option<Entid>)| {
+            e.filter(|_| number.is_some_and(|n| authored.known.contains(&n)))
+        };
+        said.iter().flat_map(|(m, c)| numbers(m, c)).filter_map(known).find_map(|e| {
+            let by = self.history.get(*self.deleted.get(&e)?)?;
+            let unseen = by.author != authored.author && !authored.seen.contains(&by.origin);
+            let gone = unseen && !before.exists(e) && !restated(e);
+            gone.then(|| format!("it speaks of {e}, which {} deleted whole meanwhile", by.origin))
+        })
     }
 
     /// Notes which names its author took for holders of which unique identity.
