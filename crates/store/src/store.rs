@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::core::sqlite::{self, Found};
 use crate::core::{Basis, Failure, Working, migrate};
 use crate::error::{Error, ErrorKind, Result};
+use crate::functions::Functions;
 use crate::log::read::Timeline;
 use crate::log::{Transaction, codec, read};
 use crate::schema::Schema;
@@ -21,6 +22,7 @@ use crate::types::{Datom, Entid};
 pub struct Store {
     pub(crate) sql: Connection,
     pub(crate) env: Env,
+    pub(crate) functions: Functions,
     schema: Arc<Schema>,
     basis: Basis,
     device: Uuid,
@@ -141,7 +143,7 @@ impl Store {
             .ok()
             .and_then(|bytes| Uuid::from_slice(&bytes).ok())
             .ok_or_else(|| Error::damaged("the store does not know its device id"))?;
-        Ok(Self { sql, env, schema, basis, device, format, version })
+        Ok(Self { sql, env, functions: Functions::default(), schema, basis, device, format, version })
     }
 
     /// Runs `write` inside one SQLite transaction. What it did is kept, durably, when it succeeds; when it fails, the

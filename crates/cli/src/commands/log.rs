@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value as Json;
 use tolstoy_env::Env;
-use tolstoy_store::{Displaced, Entid, Overwrite, Schema, Timeline, Transaction};
+use tolstoy_store::{Displaced, Entid, Operation, Overwrite, Schema, Timeline, Transaction};
 
 use crate::commands::Db;
 use crate::error::{Failure, Kind};
@@ -82,6 +82,7 @@ struct Entry {
     device: String,
     authored: String,
     datoms: Vec<Json>,
+    operations: Vec<String>,
     overwritten: Vec<Json>,
     displaced: Option<Json>,
 }
@@ -120,9 +121,15 @@ impl Printer<'_> {
             device: t.origin.device.to_string(),
             authored: t.origin.authored.to_string(),
             datoms: t.datoms().map(|d| json::datom(self.schema, &d)).collect(),
+            operations: self.operations(&t.operations).collect(),
             overwritten: t.overwritten.iter().map(|o| overwrite(self.schema, o)).collect(),
             displaced: t.displaced.as_ref().map(|d| self.displaced(d)),
         }
+    }
+
+    /// Each as the form it is written as.
+    fn operations<'o>(&'o self, operations: &'o [Operation]) -> impl Iterator<Item = String> + 'o {
+        operations.iter().map(|o| o.to_edn(self.schema).to_string())
     }
 
     fn displaced(&self, displaced: &Displaced) -> Json {
@@ -130,6 +137,7 @@ impl Printer<'_> {
             "reason": displaced.reason.word(),
             "detail": displaced.detail,
             "datoms": displaced.changes.iter().map(|c| json::change(self.schema, c)).collect::<Vec<_>>(),
+            "operations": self.operations(&displaced.operations).collect::<Vec<_>>(),
         })
     }
 
@@ -144,6 +152,9 @@ impl Printer<'_> {
         let origin = ui.paint(DIM, origin);
         ui.line(origin)?;
         facts::list(ui, schema, t.facts().map(|c| (c.e, c.a, &c.v, c.added)))?;
+        for operation in self.operations(&t.operations) {
+            ui.line(format!("  by {}", visible(&operation)))?;
+        }
         for o in &t.overwritten {
             let text = overwritten(schema, o);
             let text = ui.paint(WARN, format!("  overwrote {text}"));
@@ -154,6 +165,9 @@ impl Printer<'_> {
                 ui.paint(WARN, format!("  displaced ({}): {}", displaced.reason.word(), visible(&displaced.detail)));
             ui.line(text)?;
             facts::list(ui, schema, displaced.changes.iter().map(|c| (c.e, c.a, &c.v, c.added)))?;
+            for operation in self.operations(&displaced.operations) {
+                ui.line(format!("  by {}", visible(&operation)))?;
+            }
         } else if t.facts().next().is_none() {
             ui.line("  nothing new: all of it was true already")?;
         }

@@ -72,7 +72,7 @@ fn transactions_that_cannot_be() {
       ^^^^^^^^^^^^^^^^^^^^^
     exit 3
 
-    error: <argument>:1:3: :db/ad is not an operation; there are :db/add, :db/retract and :db/retractEntity
+    error: <argument>:1:3: :db/ad is not an operation (did you mean :db/add?)
       [[:db/ad "x" :person/name "Vera"]]
         ^^^^^^
     exit 3

@@ -62,6 +62,38 @@ fn two_devices_come_to_the_same_facts() {
 }
 
 #[test]
+fn operations_are_run_again_in_a_merge_and_shown() {
+    let room = Room::with_people();
+    let hub = room.hub();
+    room.ok(&["sync", "people.db", &hub.url, LOG]);
+    room.ok(&["sync", "phone.db", &hub.url, LOG]);
+    let older = r#"[[:db/inc (lookup-ref :person/name "Ivan") :person/age 1]]"#;
+    room.ok(&["transact", "people.db", older]);
+    room.ok(&["transact", "phone.db", older]);
+    room.ok(&["transact", "phone.db", r#"[[:db/cas (lookup-ref :person/name "Ivan") :person/age 31 40]]"#]);
+    room.ok(&["sync", "people.db"]);
+    room.ok(&["sync", "phone.db"]);
+    room.ok(&["sync", "people.db"]);
+    assert_eq!(room.contents("phone.db"), room.contents("people.db"));
+    insta::assert_snapshot!(room.tidy(&room.ok(&["log", "people.db", "-n", "2"])), @r"
+    transaction 268435460 at INSTANT
+      origin UUID of device UUID
+      - 65540 :person/age 31
+      + 65540 :person/age 32
+      by [:db/inc 65540 :person/age 1]
+
+    transaction 268435461 at INSTANT
+      origin UUID of device UUID
+      displaced (operation): :person/age of 65540 is 32, not 31 as :db/cas expects
+      by [:db/cas 65540 :person/age 31 40]
+    ");
+    let log = room.json(&["log", "people.db", "--json", "-n", "2"]);
+    assert_eq!(log[0]["operations"], json!(["[:db/inc 65540 :person/age 1]"]));
+    assert_eq!(log[1]["operations"], json!([]));
+    assert_eq!(log[1]["displaced"]["operations"], json!(["[:db/cas 65540 :person/age 31 40]"]));
+}
+
+#[test]
 fn a_merge_is_reported_whole_as_json() {
     let room = Room::with_people();
     let hub = room.hub();

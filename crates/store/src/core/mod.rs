@@ -4,6 +4,7 @@
 //! rules of uniqueness, cardinality, types and schema are written once.
 
 pub(crate) mod migrate;
+pub(crate) mod operate;
 pub(crate) mod plan;
 pub(crate) mod refusal;
 pub(crate) mod sqlite;

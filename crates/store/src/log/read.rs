@@ -64,6 +64,7 @@ fn head(row: &Row<'_>) -> Result<Transaction> {
         instant: Instant::from_micros(row.get(1)?),
         origin,
         entids: extra.entids,
+        operations: extra.operations,
         overwritten: extra.overwritten,
         displaced: extra.displaced,
         said: extra.said,

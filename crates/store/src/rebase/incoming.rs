@@ -6,7 +6,7 @@ use crate::bootstrap::{self, entids::TX_INSTANT};
 use crate::core::{Failure, Header, LAST_INSTANT, Plan, Working};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::codec::Extra;
-use crate::log::{EntidRun, Transaction, read};
+use crate::log::{EntidRun, Operation, Transaction, read};
 use crate::types::{Entid, Value};
 
 /// What the incoming transactions of a merge did that the re-applied local ones must know.
@@ -50,7 +50,8 @@ impl Working<'_> {
         if read::by_origin(self.sql, transaction.origin.id)?.is_some() {
             return Err(damaged("its change is in the log twice"));
         }
-        if transaction.displaced.is_some() && (transaction.facts().next().is_some() || transaction.said.is_some()) {
+        let states = transaction.facts().next().is_some() || transaction.said.is_some();
+        if transaction.displaced.is_some() && (states || !transaction.operations.is_empty()) {
             return Err(damaged("it is a carrier and states facts"));
         }
         if transaction.origin.authored > LAST_INSTANT {
@@ -74,6 +75,7 @@ impl Working<'_> {
         }
         let extra = Extra {
             entids: transaction.entids.clone(),
+            operations: transaction.operations.clone(),
             overwritten: transaction.overwritten.clone(),
             displaced: transaction.displaced.clone(),
             said: transaction.said.clone(),
@@ -81,7 +83,8 @@ impl Working<'_> {
         let header = Header { instant: transaction.instant, origin: transaction.origin, extra };
         self.write(&header, plan).map_err(|f| explain(self, f))?;
         let said = transaction.said.iter().flatten();
-        let mut mentioned = said.flat_map(|c| [Some(c.e), Some(c.a), c.v.as_ref_entid()]).flatten();
+        let stated = said.flat_map(|c| [Some(c.e), Some(c.a), c.v.as_ref_entid()]).flatten();
+        let mut mentioned = stated.chain(transaction.operations.iter().flat_map(Operation::mentions));
         if transaction.entids.iter().any(|run| !self.has_all(run)) || mentioned.any(|e| !self.has(e)) {
             return Err(damaged("it lists entities that are not there"));
         }

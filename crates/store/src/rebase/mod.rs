@@ -7,6 +7,7 @@
 mod carry;
 mod images;
 mod incoming;
+mod operations;
 mod reapply;
 
 use rusqlite::{Connection, OptionalExtension};
@@ -15,6 +16,7 @@ use uuid::Uuid;
 use crate::core::Working;
 use crate::core::sqlite::read_uuid;
 use crate::error::{Error, Result};
+use crate::functions::Functions;
 use crate::log::read::Timeline;
 use crate::log::{Overwrite, Reason, Transaction, read};
 use crate::schema::Schema;
@@ -82,6 +84,7 @@ struct Side<'s> {
 /// A store inside one pass of a synchroniser.
 pub struct Pass<'p, 'c> {
     working: &'p mut Working<'c>,
+    functions: &'p Functions,
 }
 
 impl Store {
@@ -91,7 +94,8 @@ impl Store {
     /// # Errors
     /// What `pass` returns, and failures of the file.
     pub fn pass<T, E: From<Error>>(&mut self, pass: impl FnOnce(&mut Pass<'_, '_>) -> Result<T, E>) -> Result<T, E> {
-        self.write(|working, _, _| pass(&mut Pass { working }))
+        let functions = self.functions.clone();
+        self.write(|working, _, _| pass(&mut Pass { working, functions: &functions }))
     }
 
     /// Where a main transaction stands in the synced log, if it is known to be there.
@@ -202,7 +206,7 @@ impl Pass<'_, '_> {
         }
         if let Some(timeline) = rebased.side {
             let side = Side { timeline, root, root_next, schema: &local_schema };
-            reapply::reapply(self.working, side, seen, &mut rebased).map_err(E::from)?;
+            reapply::reapply(self.working, self.functions, side, seen, &mut rebased).map_err(E::from)?;
         }
         Ok(rebased)
     }

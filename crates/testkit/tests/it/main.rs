@@ -4,6 +4,7 @@
 mod cut_stream;
 mod documents;
 mod full_disk;
+mod intent;
 mod lab;
 mod load;
 mod merge_cases;
