@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tolstoy_edn::Instant;
 use tolstoy_proto::{ChainDigest, TrnId};
-use tolstoy_store::{Change, Entid, Store, Transaction, TxReport};
+use tolstoy_store::{Change, Entid, Operation, Store, Transaction, TxReport, Update};
 use uuid::Uuid;
 
+use super::intents::{Intent, outcome, updates};
 use super::names::{Meant, Name, View, Who, facts_of};
 
 /// A change as it was when it was committed.
@@ -22,8 +23,10 @@ pub struct Authored {
     pub instant: Instant,
     /// The number of its transaction there and then.
     pub tx: Entid,
-    /// Its datoms, without its instant, as their author meant them.
+    /// Its datoms, as their author meant them, without its instant and what its operations came to.
     pub meant: Vec<Meant>,
+    /// Its operations, as their author meant them.
+    pub intents: Vec<Intent>,
     /// Its datoms as they were.
     pub changes: Vec<Change>,
     /// The entities of which something was known to its author, among those that it makes a statement about or refers to.
@@ -47,7 +50,8 @@ pub struct History {
 }
 
 impl History {
-    /// Writes down what a user just committed; `view` is what the store was before, and is brought up to date.
+    /// Writes down what a user just committed; `view` is what the store was before, and is brought up to date. Where it is
+    /// known which `operations` the user meant, the log holds these.
     ///
     /// # Errors
     /// Where the report, the log and the numbering rules disagree.
@@ -58,6 +62,7 @@ impl History {
         store: &Store,
         report: &TxReport,
         text: &str,
+        operations: Option<&[Operation]>,
     ) -> Result<(), String> {
         let read = store.transaction(report.tx).map_err(|e| e.to_string())?;
         let transaction = read.ok_or("the transaction that was just committed is not in the log")?;
@@ -67,7 +72,7 @@ impl History {
         {
             return Err(format!("the report {report:?} is not what the log holds: {transaction:?}"));
         }
-        self.note_found(author, view, transaction, text)
+        self.note_found(author, view, transaction, text, operations)
     }
 
     /// Writes down a transaction that a user committed, and whose report nobody saw.
@@ -80,7 +85,11 @@ impl History {
         view: &mut View,
         transaction: Transaction,
         text: &str,
+        operations: Option<&[Operation]>,
     ) -> Result<(), String> {
+        if operations.is_some_and(|meant| meant != transaction.operations) {
+            return Err(format!("the user meant {operations:?}, and the log holds {:?}", transaction.operations));
+        }
         if transaction.origin.authored != transaction.instant
             || transaction.displaced.is_some()
             || !transaction.overwritten.is_empty()
@@ -92,6 +101,9 @@ impl History {
         let high = view.facts.high();
         let seen = view.origins().collect();
         let changes: Vec<Change> = facts_of(&transaction).cloned().collect();
+        let plain = plainly(view, &transaction, &changes)?;
+        let updates: Vec<(Entid, Entid, Update)> =
+            updates(&transaction.operations).into_iter().map(|(e, a, update)| (e, a, update.clone())).collect();
         let allocated: BTreeSet<Entid> = changes
             .iter()
             .flat_map(|c| [Some(c.e), c.v.as_ref_entid()])
@@ -106,7 +118,9 @@ impl History {
         let mentioned = changes.iter().filter(|c| c.added).flat_map(|c| [Some(c.e), c.v.as_ref_entid()]).flatten();
         let known = mentioned.filter(|e| e.is_user() && view.facts.exists(*e)).collect();
         view.take_in(transaction)?;
-        let meant = changes.iter().map(|c| meant(view, c)).collect::<Result<_, _>>()?;
+        let meant = plain.iter().map(|c| meant(view, c)).collect::<Result<_, _>>()?;
+        let intent = |(e, a, update)| Ok::<_, String>(Intent { e: view.who(e)?, a: view.who(a)?, update });
+        let intents = updates.into_iter().map(intent).collect::<Result<_, _>>()?;
         let authored = Authored {
             origin: origin.id,
             author,
@@ -114,6 +128,7 @@ impl History {
             instant,
             tx,
             meant,
+            intents,
             changes,
             known,
             allocated,
@@ -187,6 +202,24 @@ impl History {
             [Name::OWN, Name::CARRIER].contains(&name.authored) || c.allocated.contains(&name.authored)
         })
     }
+}
+
+/// What a new change states plainly: its datoms, but for what its operations came to, which is what they had to.
+fn plainly(view: &View, transaction: &Transaction, changes: &[Change]) -> Result<Vec<Change>, String> {
+    let operations = updates(&transaction.operations);
+    if operations.len() != transaction.operations.len() {
+        // Functions are registered by programs: what theirs come to is theirs to say.
+        return Ok(transaction.said.clone().unwrap_or_else(|| changes.to_vec()));
+    }
+    let Some(said) = transaction.said.as_ref().filter(|_| !operations.is_empty()) else { return Ok(changes.to_vec()) };
+    let produced = outcome(&view.facts, &operations)?;
+    let all: BTreeSet<&Change> = said.iter().chain(&produced).collect();
+    if !changes.iter().collect::<BTreeSet<_>>().is_subset(&all) || !produced.iter().all(|c| changes.contains(c)) {
+        return Err(format!(
+            "{operations:?} should come to {produced:?} beside {said:?}, and the change is {changes:?}"
+        ));
+    }
+    Ok(said.clone())
 }
 
 fn meant(view: &View, c: &Change) -> Result<Meant, String> {

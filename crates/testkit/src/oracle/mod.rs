@@ -5,6 +5,7 @@ pub mod facts;
 mod heads;
 mod history;
 mod identity;
+mod intents;
 mod names;
 mod verdict;
 
@@ -12,5 +13,6 @@ pub use facts::Facts;
 pub use heads::Heads;
 pub use history::{Authored, History};
 pub use identity::recognised;
+pub use intents::Intent;
 pub use names::{Name, View, Who};
 pub use verdict::{Verdict, judge, justified};

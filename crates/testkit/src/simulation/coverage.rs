@@ -13,7 +13,7 @@ use crate::world::NetCounts;
 pub struct Coverage(BTreeMap<&'static str, u64>);
 
 /// Everything that is counted. What is not among these is not counted.
-const COUNTED: [&str; 49] = [
+const COUNTED: [&str; 52] = [
     "transactions",
     "transactions refused",
     "transactions while a sync waits",
@@ -61,6 +61,9 @@ const COUNTED: [&str; 49] = [
     "displaced: depends",
     "displaced: deleted",
     "displaced: schema",
+    "displaced: operation",
+    "operations",
+    "counters that are the sum of their increments",
     "stores in memory",
     "stores on a disk",
 ];
@@ -117,6 +120,8 @@ impl Coverage {
         self.count("refs into displaced entities", verdict.refs_into_displaced);
         self.count("retractions", verdict.retractions);
         self.count("overwritten values", verdict.overwritten);
+        self.count("operations", verdict.operations);
+        self.count("counters that are the sum of their increments", verdict.counters);
         self.count("unifications", verdict.unified);
         self.count("unifications by looking ahead", verdict.unified_late);
         for (reason, n) in &verdict.displaced {

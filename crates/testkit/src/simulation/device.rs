@@ -12,7 +12,7 @@ use crate::dice::Dice;
 use crate::disk::{Disk, Image, Refusal};
 use crate::oracle::View;
 use crate::plan::{Faults, Medium, Plan};
-use crate::users::User;
+use crate::users::{Deed, User};
 use crate::world::env;
 
 /// A store, beside everything else of its device: a sync holds the one, while the other is looked at.
@@ -36,7 +36,7 @@ pub(super) struct Own {
 
 /// A transaction whose end nobody saw: it is in the store whole, or not at all.
 struct Doubt {
-    text: String,
+    deed: Deed,
     /// It was acknowledged, so that it is there.
     acknowledged: Option<Uuid>,
 }
@@ -162,8 +162,8 @@ impl Device {
     /// The user transacts a lot.
     pub(super) fn transact_bulk(&mut self, book: &mut Book, dice: &mut Dice, n: u64) -> Result<(), String> {
         for _ in 0..n {
-            let text = User::plain(dice, &self.own.view);
-            self.own.commit(&mut self.store, book, &text)?;
+            let deed = User::plain(dice, &self.own.view);
+            self.own.commit(&mut self.store, book, deed)?;
         }
         self.own.look(&self.store, book)
     }
@@ -226,13 +226,19 @@ impl Own {
     }
 
     fn find_doubtful(&mut self, store: &Store, book: &mut Book, doubt: &Doubt) -> Result<(), String> {
-        let Doubt { text, acknowledged } = doubt;
+        let Doubt { deed: Deed { text, operations }, acknowledged } = doubt;
         let next = self.basis().plus(1);
         match (store.transaction(next).map_err(told)?, acknowledged) {
             (Some(found), acknowledged) if acknowledged.is_none_or(|origin| origin == found.origin.id) => {
                 book.say(format!("    and had committed {text} as {}", found.origin.id));
                 book.coverage.count("transactions found after a power loss", 1);
-                book.accounts[self.account].history.note_found(self.number, &mut self.view, found, text)
+                book.accounts[self.account].history.note_found(
+                    self.number,
+                    &mut self.view,
+                    found,
+                    text,
+                    Some(operations),
+                )
             }
             (None, None) => Ok(()),
             (found, _) => Err(format!("{text} was acknowledged as {acknowledged:?}, and is lost: {found:?}")),
@@ -241,11 +247,12 @@ impl Own {
 
     /// The user transacts something through this opening of the store.
     pub(super) fn transact(&mut self, store: &mut Store, book: &mut Book, dice: &mut Dice) -> Result<(), String> {
-        let text = User::transaction(dice, &self.view, &book.accounts[self.account].settled);
-        self.commit(store, book, &text)
+        let deed = User::transaction(dice, &self.view, &book.accounts[self.account].settled);
+        self.commit(store, book, deed)
     }
 
-    fn commit(&mut self, store: &mut Store, book: &mut Book, text: &str) -> Result<(), String> {
+    fn commit(&mut self, store: &mut Store, book: &mut Book, deed: Deed) -> Result<(), String> {
+        let text = deed.text.as_str();
         match store.transact_str(text) {
             Ok(report) => {
                 book.say(format!("device {} transacts {text} as {}", self.number, report.origin.id));
@@ -254,14 +261,21 @@ impl Own {
                 }
                 book.coverage.count("transactions", 1);
                 if self.is_off() {
-                    self.doubt = Some(Doubt { text: text.to_owned(), acknowledged: Some(report.origin.id) });
+                    self.doubt = Some(Doubt { deed, acknowledged: Some(report.origin.id) });
                     return Ok(());
                 }
-                book.accounts[self.account].history.note(self.number, &mut self.view, store, &report, text)
+                book.accounts[self.account].history.note(
+                    self.number,
+                    &mut self.view,
+                    store,
+                    &report,
+                    text,
+                    Some(&deed.operations),
+                )
             }
             Err(e) if self.is_off() => {
                 book.say(format!("device {} transacts {text}, and the power goes off: {e}", self.number));
-                self.doubt = Some(Doubt { text: text.to_owned(), acknowledged: None });
+                self.doubt = Some(Doubt { deed, acknowledged: None });
                 Ok(())
             }
             Err(e) if matches!(e.kind(), ErrorKind::Input | ErrorKind::Refused) => {

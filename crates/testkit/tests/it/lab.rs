@@ -55,7 +55,7 @@ impl Lab {
     pub(crate) fn transact(&mut self, device: usize, text: &str) -> TxReport {
         let at = device - 1;
         let report = self.stores[at].transact_str(text).unwrap_or_else(|e| panic!("device {device}: {text}: {e}"));
-        self.history.note(device, &mut self.views[at], &self.stores[at], &report, text).unwrap();
+        self.history.note(device, &mut self.views[at], &self.stores[at], &report, text, None).unwrap();
         report
     }
 
