@@ -7,6 +7,9 @@ use libfuzzer_sys::fuzz_target;
 #[path = "../../crates/hub/tests/it/fuzzed.rs"]
 mod fuzzed;
 
+#[path = "../../crates/hub/tests/it/still.rs"]
+mod still;
+
 thread_local! {
     static FUZZED: fuzzed::Fuzzed = fuzzed::Fuzzed::new();
 }

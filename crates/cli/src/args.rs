@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use tolstoy_hub::auth::{Rights, TokenId};
 use tolstoy_proto::{Fingerprint, LogId};
 
@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Log(Log),
     Import(Import),
     Sync(Sync),
+    Status(Status),
+    Key(Key),
     Backup(Backup),
     Restore(Restore),
     Fsck(Fsck),
@@ -337,7 +339,9 @@ Examples:
   tolstoy sync phone.db http://127.0.0.1:7410 0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e
   tolstoy sync people.db
   tolstoy sync people.db http://hub.example:7410      the same log, at another address
-  tolstoy sync people.db https://hub.example:7410 new --token-file phone.token --trust 5A:0B:...")]
+  tolstoy sync people.db http://127.0.0.1:7410 new --format original      Mentat can join it
+  tolstoy sync people.db https://hub.example:7410 new --token-file phone.token --trust 5A:0B:...
+  tolstoy sync people.db --reseed                     the log was wiped: fill it again from this store")]
 pub(crate) struct Sync {
     /// The store
     #[arg(value_name = "DB")]
@@ -348,10 +352,116 @@ pub(crate) struct Sync {
     /// The log's UUID, or `new` [default: the one of the last sync]
     #[arg(value_name = "LOG-UUID", requires = "url")]
     pub(crate) log: Option<String>,
+    /// The file with the log's keys, where it is encrypted; with `new`, the log is. Remembered; the keys themselves never are
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// Where the log was wiped and begun anew: join its new life. What this store has and it lacks is re-applied on top
+    #[arg(long, conflicts_with = "reseed")]
+    pub(crate) adopt: bool,
+    /// Where the log was wiped and is empty: fill it again with this store's whole history
+    #[arg(long)]
+    pub(crate) reseed: bool,
+    /// What a log that is still empty is begun in; remembered until then. A log that there is goes on in its own format
+    /// [default: native]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<LogFormat>,
     #[command(flatten)]
     pub(crate) access: Access,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+/// Say where a store stands: what its log lacks, what it lacks of the log, and what to do
+///
+/// Asks the hub, and changes nothing there or here. Where the hub cannot be reached it says so, and what the store knows by
+/// itself. It exits with 0 whatever it finds.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tolstoy status people.db
+  tolstoy status people.db --offline --json")]
+pub(crate) struct Status {
+    /// The store
+    #[arg(value_name = "DB")]
+    pub(crate) db: PathBuf,
+    /// Do not ask the hub
+    #[arg(long)]
+    pub(crate) offline: bool,
+    #[command(flatten)]
+    pub(crate) access: Access,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Make and show the keys of encrypted logs
+///
+/// A log that is begun with a key file is encrypted on this device: its hub can neither read it nor write to it. All
+/// devices of the log need the file. Which logs are encrypted is chosen when they begin.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tolstoy key create people.key
+  tolstoy sync people.db https://hub.example:7410 new --key-file people.key
+  tolstoy key create people.key --passphrase     a file that can be made again on the next device
+  tolstoy key rotate people.key                  a device was lost: give the new file to the others")]
+pub(crate) struct Key {
+    #[command(subcommand)]
+    pub(crate) what: KeyCommand,
+}
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    Create(KeyCreate),
+    Rotate(KeyRotate),
+    Show(KeyShow),
+}
+
+/// Make a key file
+#[derive(Debug, Args)]
+pub(crate) struct KeyCreate {
+    /// The new file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Make the key from a passphrase, which is asked for, or is a line of standard input
+    #[arg(long)]
+    pub(crate) passphrase: bool,
+}
+
+/// Add a newer key to a key file
+///
+/// What is pushed from then on is sealed with it; the older keys stay, since they open what is there. Who has only the older
+/// file can read nothing that comes later, and what they write is not believed once something sealed with the new key is there.
+#[derive(Debug, Args)]
+pub(crate) struct KeyRotate {
+    /// The key file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Make the key from a passphrase, which is asked for, or is a line of standard input
+    #[arg(long)]
+    pub(crate) passphrase: bool,
+}
+
+/// List the keys in a key file, without showing them
+#[derive(Debug, Args)]
+pub(crate) struct KeyShow {
+    /// The key file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Show the keys' ids in this log, as messages about it have them
+    #[arg(long, value_name = "UUID", value_parser = log_id)]
+    pub(crate) log: Option<LogId>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// What a log is written in.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Tolstoy's own, which can say everything
+    Native,
+    /// The original client's (Mozilla Mentat's Tolstoy), so that such clients can join
+    Original,
 }
 
 /// What it takes to speak to a closed hub.
@@ -471,6 +581,11 @@ impl Command {
             Self::Log(args) => args.output.json,
             Self::Import(args) => args.output.json,
             Self::Sync(args) => args.output.json,
+            Self::Status(args) => args.output.json,
+            Self::Key(Key { what }) => match what {
+                KeyCommand::Create(_) | KeyCommand::Rotate(_) => false,
+                KeyCommand::Show(args) => args.output.json,
+            },
             Self::Backup(args) => args.output.json,
             Self::Restore(args) => args.output.json,
             Self::Fsck(args) => args.output.json,

@@ -56,6 +56,10 @@ pub(crate) enum Kind {
     OtherLog,
     /// The log is in a format that this version cannot read.
     Format,
+    /// The log is encrypted and its key is not given, or the other way round.
+    Key,
+    /// The log's format cannot say what the store holds.
+    Unsayable,
     /// Another process is writing to the store.
     Busy,
     /// Others write to the log all the time.
@@ -69,7 +73,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// All kinds, in the order of their exit codes.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::Missing,
         Self::NotAStore,
         Self::NewerFormat,
@@ -89,6 +93,8 @@ impl Kind {
         Self::Generation,
         Self::OtherLog,
         Self::Format,
+        Self::Key,
+        Self::Unsayable,
         Self::Busy,
         Self::Contended,
         Self::Interrupted,
@@ -116,6 +122,8 @@ impl Kind {
             Self::Generation => "generation",
             Self::OtherLog => "other-log",
             Self::Format => "format",
+            Self::Key => "key",
+            Self::Unsayable => "unsayable",
             Self::Busy => "busy",
             Self::Contended => "contended",
             Self::Interrupted => "interrupted",
@@ -138,7 +146,7 @@ impl Kind {
             Self::Input => 3,
             Self::Refused | Self::HubRefused => 4,
             Self::Offline | Self::NotAHub | Self::Untrusted => 5,
-            Self::Definitions | Self::Generation | Self::OtherLog | Self::Format => 6,
+            Self::Definitions | Self::Generation | Self::OtherLog | Self::Format | Self::Key | Self::Unsayable => 6,
             Self::Busy | Self::Contended => 7,
             Self::Interrupted => 130,
         }
@@ -324,11 +332,16 @@ impl Failure {
                         "is the hub running (`tolstoy serve`), and is the address right? Nothing is lost: sync again later",
                     ),
                     K::Contended => (Kind::Contended, "nothing is lost: sync again later"),
-                    K::Generation => (
-                        Kind::Generation,
-                        "to have the new log, sync it into a new file; this store keeps the facts it has",
+                    K::Generation => (Kind::Generation, other_life_hint(error)),
+                    K::Key => (
+                        Kind::Key,
+                        "nothing was changed; `--key-file FILE` names the file with the log's keys, which its other devices have",
                     ),
                     K::Format => (Kind::Format, "a newer tolstoy may read it; nothing was changed"),
+                    K::Unsayable => (
+                        Kind::Unsayable,
+                        "nothing was changed; only a log in Tolstoy's own format holds it, begun by a file that has not synced yet: `tolstoy sync FILE URL new`",
+                    ),
                     _ => (Kind::Damaged, "nothing was changed; sync the log into a new file and compare"),
                 };
                 Self::new(kind, error.to_string()).hint(hint)
@@ -486,6 +499,22 @@ impl Failure {
             ServeError::Tls(error) => Self::tls(error),
             ServeError::Exposed(_) => Self::new(Kind::Usage, error.to_string()),
             ServeError::Io(_) => Self::new(Kind::Storage, error.to_string()),
+        }
+    }
+}
+
+/// What to do where the log is in another life.
+fn other_life_hint(error: &sync::Error) -> &'static str {
+    match error {
+        sync::Error::NothingToAdopt => "`--reseed` fills it again with this store's whole history",
+        sync::Error::NotEmpty { .. } => {
+            "`--adopt` joins it, and re-applies on top what this store has and it lacks; or its owner deletes it first"
+        }
+        sync::Error::Generation { state } if state.seq.0 == 0 => {
+            "`tolstoy sync DB --reseed` fills it again with this store's whole history; this store keeps the facts it has"
+        }
+        _ => {
+            "`tolstoy sync DB --adopt` joins it, and re-applies on top what this store has and it lacks; to have it alone, sync it into a new file"
         }
     }
 }

@@ -7,6 +7,7 @@ mod dirs;
 mod error;
 mod facts;
 mod json;
+mod keys;
 mod manager;
 mod progress;
 mod repl;
@@ -59,12 +60,14 @@ fn run(command: &Command, matches: &ArgMatches, ui: &mut Ui) -> Result<(), Failu
         Command::Log(args) => commands::log::run(args, &env, ui),
         Command::Import(args) => commands::import::run(args, &env, ui),
         Command::Sync(args) => commands::sync::run(args, &env, ui),
+        Command::Status(args) => commands::status::run(args, &env, ui),
         Command::Backup(args) => commands::backup::backup(args, ui),
         Command::Restore(args) => commands::backup::restore(args, ui),
         Command::Fsck(args) => commands::fsck::run(args, ui),
         Command::Gc(args) => commands::gc::run(args, env, ui),
         Command::Serve(args) => commands::serve::run(args, env, ui),
         Command::Token(args) => commands::token::run(args, &env, ui),
+        Command::Key(args) => commands::key::run(args, &env, ui),
     }
 }
 

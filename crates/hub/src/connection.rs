@@ -25,11 +25,15 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use crate::pace::{Holds, LeastRate, Pace};
 use crate::server::Options;
 use crate::stalled::Stalled;
 
 /// Bytes of an answer that HTTP/2 takes at once. A client must take so many within the patience, again and again.
 const PIECE: usize = 16 << 10;
+
+/// The same over HTTP/1.1, where a client need not take all of them: so much is written at once.
+const HTTP1_PIECE: usize = HTTP1_BUFFER;
 
 /// Bytes of a request's head in HTTP/2.
 const HEAD: u32 = 16 << 10;
@@ -109,11 +113,17 @@ where
     let Host { router, options, .. } = host;
     let watched = Arc::new(Watched::default());
     let answer = TowerToHyperService::new(router.clone());
+    let least_rate = options.least_rate();
     let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));
-        let under_way = UnderWay::new(&watched, request.version());
+        let mut under_way = UnderWay::new(&watched, request.version());
         let answer = answer.call(request);
-        async move { answer.await.map(|response: Response<Body>| response.map(|body| WatchedBody::new(body, under_way))) }
+        async move {
+            answer.await.map(|mut response: Response<Body>| {
+                under_way.answers(response.extensions_mut().remove(), least_rate);
+                response.map(|body| WatchedBody { body, rest: Bytes::new(), under_way })
+            })
+        }
     });
     let builder = builder(options);
     let io = TokioIo::new(Stalled::new(stream, options.stall_timeout).opening_within(options.header_timeout));
@@ -132,8 +142,8 @@ where
                 connection.as_mut().graceful_shutdown();
             }
             _ = ticks.tick() => {
-                if watched.has_stalled(options.stall_timeout) {
-                    return Err("the other side does not read an answer".into());
+                if let Some(why) = watched.lingers(options.stall_timeout) {
+                    return Err(why.into());
                 }
                 if idle.for_so_long(&watched, options.idle_timeout) {
                     // Told to go, and still there after the same time once more: cut.
@@ -193,16 +203,62 @@ struct Watched {
     begun: AtomicU64,
     /// Requests that have not ended: their answers are still being sent.
     under_way: AtomicUsize,
-    /// Answers over HTTP/2 that wait for the client to take a piece, and since when.
-    waiting: Mutex<HashMap<u64, Instant>>,
+    /// Answers that are watched.
+    answers: Mutex<HashMap<u64, Answer>>,
 }
 
 impl Watched {
-    /// Whether the client has not taken a piece of some answer for so long. HTTP/2 has no other sign of it: the
-    /// connection moves on while one answer on it stands still.
-    fn has_stalled(&self, patience: Duration) -> bool {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.values().any(|since| since.elapsed() >= patience)
+    /// Why the connection is to be cut: the client has not taken a piece of some answer for so long, or is too slow while
+    /// others wait for what an answer holds. HTTP/2 has no other sign of the former: the connection moves on while one
+    /// answer on it stands still.
+    fn lingers(&self, patience: Duration) -> Option<&'static str> {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.values_mut().find_map(|answer| answer.lingers(patience))
+    }
+}
+
+/// An answer that is watched.
+#[derive(Debug)]
+struct Answer {
+    is_http2: bool,
+    /// A piece that the client is to take.
+    given: Option<Given>,
+    pace: Option<(Holds, Pace)>,
+}
+
+#[derive(Debug)]
+struct Given {
+    bytes: usize,
+    since: Instant,
+    /// Until when its pace knows how long the client has taken.
+    counted: Instant,
+}
+
+impl Answer {
+    fn lingers(&mut self, patience: Duration) -> Option<&'static str> {
+        let now = Instant::now();
+        let Self { is_http2, given, pace } = self;
+        if *is_http2 && given.as_ref().is_some_and(|given| now - given.since >= patience) {
+            return Some("the other side does not read an answer");
+        }
+        let (holds, pace) = pace.as_mut()?;
+        if let Some(given) = given {
+            pace.moved(0, now - std::mem::replace(&mut given.counted, now));
+        }
+        let is_too_slow = pace.is_too_slow(holds.wanted());
+        is_too_slow.then_some("the other side reads an answer too slowly while others wait for its place")
+    }
+
+    fn gives(&mut self, bytes: usize) {
+        let now = Instant::now();
+        self.given = Some(Given { bytes, since: now, counted: now });
+    }
+
+    /// The client took what was given.
+    fn took(&mut self) {
+        if let (Some(given), Some((_, pace))) = (self.given.take(), &mut self.pace) {
+            pace.moved(given.bytes, given.counted.elapsed());
+        }
     }
 }
 
@@ -211,33 +267,41 @@ impl Watched {
 struct UnderWay {
     watched: Arc<Watched>,
     nr: u64,
-    /// Over HTTP/1.1 an answer that is not taken stalls the connection, which [`Stalled`] sees.
     is_http2: bool,
+    /// Whether its answer is watched. Over HTTP/1.1 one that is not taken stalls the connection, which [`Stalled`] sees.
+    is_watched: bool,
 }
 
 impl UnderWay {
     fn new(watched: &Arc<Watched>, version: Version) -> Self {
         let nr = watched.begun.fetch_add(1, Ordering::Relaxed);
         watched.under_way.fetch_add(1, Ordering::Relaxed);
-        Self { watched: watched.clone(), nr, is_http2: version == Version::HTTP_2 }
+        Self { watched: watched.clone(), nr, is_http2: version == Version::HTTP_2, is_watched: false }
     }
 
-    fn waits(&self, waits: bool) {
-        if !self.is_http2 {
-            return;
+    /// Its answer begins, and holds this.
+    fn answers(&mut self, holds: Option<Holds>, least_rate: LeastRate) {
+        self.is_watched = self.is_http2 || holds.is_some();
+        if self.is_watched {
+            let pace = holds.map(|holds| (holds, Pace::new(least_rate)));
+            let answer = Answer { is_http2: self.is_http2, given: None, pace };
+            self.watched.answers.lock().unwrap_or_else(PoisonError::into_inner).insert(self.nr, answer);
         }
-        let mut waiting = self.watched.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waits {
-            waiting.insert(self.nr, Instant::now());
-        } else {
-            waiting.remove(&self.nr);
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Answer)) {
+        let mut answers = self.watched.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = answers.get_mut(&self.nr) {
+            note(answer);
         }
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.waits(false);
+        if self.is_watched {
+            self.watched.answers.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.nr);
+        }
         self.watched.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -251,23 +315,17 @@ struct WatchedBody {
     under_way: UnderWay,
 }
 
-impl WatchedBody {
-    fn new(body: Body, under_way: UnderWay) -> Self {
-        Self { body, rest: Bytes::new(), under_way }
-    }
-}
-
 impl http_body::Body for WatchedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = &mut *self;
-        if !this.under_way.is_http2 {
+        if !this.under_way.is_watched {
             return Pin::new(&mut this.body).poll_frame(cx);
         }
         // It is asked again once the client has taken what it gave.
-        this.under_way.waits(false);
+        this.under_way.note(Answer::took);
         if this.rest.is_empty() {
             match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
@@ -277,8 +335,9 @@ impl http_body::Body for WatchedBody {
                 ended => return Poll::Ready(ended),
             }
         }
-        let piece = this.rest.split_to(this.rest.len().min(PIECE));
-        this.under_way.waits(true);
+        let most = if this.under_way.is_http2 { PIECE } else { HTTP1_PIECE };
+        let piece = this.rest.split_to(this.rest.len().min(most));
+        this.under_way.note(|answer| answer.gives(piece.len()));
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 

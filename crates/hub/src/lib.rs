@@ -6,9 +6,11 @@
 mod activity;
 pub mod auth;
 mod connection;
+mod gate;
 mod gc;
 pub mod live;
 pub mod metrics;
+mod pace;
 mod rate;
 mod ready;
 mod routes;

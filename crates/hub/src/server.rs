@@ -16,16 +16,19 @@ use tolstoy_proto::Fingerprint;
 use crate::activity::Activities;
 use crate::auth::{LiveTokens, TokenError};
 use crate::connection::{Host, converse};
+use crate::gate::Gate;
 use crate::gc;
 use crate::metrics::{Metrics, StorageMetrics};
+use crate::pace::LeastRate;
 use crate::rate::{Connections, Rate};
 use crate::ready::Readiness;
-use crate::routes::{self, App, Door, Gate, RequestIds, SMALL_BODY, Waits};
+use crate::routes::{self, App, Buffers, Door, Gates, RequestIds, SMALL_BODY};
 use crate::service::{GcFigures, Policy, Service};
 use crate::storage::{MemoryStorage, OpenError, SqliteOptions, SqliteStorage};
 use crate::tls::{Certificates, TlsError, TlsOptions};
 
-/// How a hub works.
+/// How a hub works. Of what is there for requests (requests under way, bodies, snapshots, answers, waits) one token, or
+/// address where there are no tokens, has at most a quarter. That does not hold on loopback where no token is asked for.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Answers whoever asks, beyond loopback too, and asks for no token.
@@ -59,11 +62,15 @@ pub struct Options {
     pub large_bodies: usize,
     /// Snapshots that arrive at the same time. Each takes as much of the disk as it is long, until it is kept.
     pub snapshot_uploads: usize,
-    /// Long answers at the same time.
+    /// Bytes of answers held in memory at the same time: what is read and not sent yet. Who finds no room waits.
+    pub answer_memory: usize,
+    /// Answers of which more is to be read, at the same time. Each holds up to 4 MiB besides its bytes.
     pub streams: usize,
-    /// Requests that wait for a log to change, at the same time; more are answered 503. One token, or
-    /// address, may have a quarter of them.
+    /// Requests that wait for a log to change, at the same time; more are answered 503.
     pub waits: usize,
+    /// Bytes a second that a client must send of a body, or take of an answer, while others wait for what it holds. It is
+    /// measured over [`Options::stall_timeout`].
+    pub min_rate: u64,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
     /// How long a connection stays without a request.
@@ -101,8 +108,10 @@ impl Default for Options {
             body_memory: 64 << 20,
             large_bodies: 4,
             snapshot_uploads: 2,
+            answer_memory: 128 << 20,
             streams: 64,
             waits: 2048,
+            min_rate: 32 << 10,
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             header_timeout: Duration::from_secs(10),
@@ -113,6 +122,12 @@ impl Default for Options {
             policy: Policy::default(),
             sqlite: SqliteOptions::default(),
         }
+    }
+}
+
+impl Options {
+    pub(crate) fn least_rate(&self) -> LeastRate {
+        LeastRate { per_second: self.min_rate, over: self.stall_timeout }
     }
 }
 
@@ -154,16 +169,16 @@ impl Hub {
         data: Option<(PathBuf, Arc<SqliteStorage>)>,
         options: Options,
     ) -> Self {
-        let places = |n: usize| Arc::new(Semaphore::new(n.clamp(1, Semaphore::MAX_PERMITS)));
-        let gate = Gate {
-            small: places(options.body_memory / SMALL_BODY),
-            large: places(options.large_bodies),
+        let gates = Gates {
+            small: Gate::new(options.body_memory / SMALL_BODY),
+            large: Gate::new(options.large_bodies),
+            snapshots: Gate::new(options.snapshot_uploads),
+            answers: Gate::new(options.answer_memory >> 10),
+            streams: Gate::new(options.streams),
+            waits: Gate::new(options.waits),
+            requests: Gate::new(options.requests),
             // Two for each connection, so that one is ready when a connection is.
-            reads: places(options.sqlite.readers * 2),
-            snapshots: places(options.snapshot_uploads),
-            streams: places(options.streams),
-            waits: Waits::new(options.waits),
-            most_streams: options.streams.clamp(1, Semaphore::MAX_PERMITS),
+            reads: Arc::new(Semaphore::new((options.sqlite.readers * 2).clamp(1, Semaphore::MAX_PERMITS))),
         };
         let (spool, database) = data.unzip();
         let counted = database.as_ref().map_or_else(StorageMetrics::default, |database| database.metrics().clone());
@@ -176,9 +191,11 @@ impl Hub {
             request_ids: RequestIds::new(now.as_micros().unsigned_abs()),
             service,
             database,
-            gate,
+            gates,
+            buffers: Buffers::default(),
             spool,
             body_timeout: options.stall_timeout,
+            least_rate: options.least_rate(),
         });
         Self { app, env, tokens: Arc::new(tokens), certificates: None, options }
     }
@@ -195,7 +212,13 @@ impl Hub {
 
     /// What answers requests, as [`serve`] would, without listening: for tests, and for servers of one's own.
     pub fn router(&self) -> axum::Router {
-        routes::router(self.app.clone(), Arc::new(Door::new(self.tokens.clone(), self.env.clone(), &self.options)))
+        let door = Door::new(self.tokens.clone(), self.env.clone(), &self.options, &self.app.gates);
+        routes::router(self.app.clone(), Arc::new(door))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn app(&self) -> &Arc<App> {
+        &self.app
     }
 
     /// The hub's rules, without HTTP.

@@ -219,7 +219,7 @@ fn keep(directory: &Path, path: &Path, text: &str) -> Result<(), TlsError> {
     let write = || {
         let mut file = tempfile::Builder::new().prefix(".tls-").tempfile_in(directory)?;
         file.write_all(text.as_bytes())?;
-        give_to_owner_of(directory, file.path())?;
+        give_to_owner_of(directory, file.as_file())?;
         file.as_file().sync_all()?;
         file.persist(path)?;
         fs::File::open(directory)?.sync_all()

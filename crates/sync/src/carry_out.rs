@@ -20,12 +20,14 @@ use std::time::Duration;
 
 use tolstoy_env::Env;
 use tolstoy_proto::{ErrorBody, ErrorKind, Generation, LogState, TrnId};
-use tolstoy_store::{Entid, Pass, Store};
+use tolstoy_store::{Entid, Pass, Store, Timeline, Transaction};
 use uuid::Uuid;
 
-use crate::engine::{Action, Arrived, Engine, Event, Local, Stop};
+use crate::engine::{Action, Arrived, Engine, Event, Local, OtherLife, Stop};
 use crate::error::{Error, Result};
-use crate::format::Format;
+use crate::format::sealed::BadSeal;
+use crate::format::{Format, NewLog};
+use crate::key::{KeyNumber, Keyring};
 use crate::outgoing::{self, Outgoing, Place};
 use crate::report::SyncReport;
 use crate::spool::Spool;
@@ -75,8 +77,14 @@ pub struct Options {
     pub max_waits: u32,
     /// The longest pause that the hub may ask for; where it asks for a longer one the sync ends.
     pub max_wait: Duration,
+    /// What the log is begun in, where it is still empty.
+    pub new_log: NewLog,
     /// Where what comes in is put aside when it is long; in memory where there is none. The store's own folder is good.
     pub spool_dir: Option<PathBuf>,
+    /// What to do where the log was wiped or begun anew.
+    pub other_life: OtherLife,
+    /// The keys of the log, where it is encrypted. A log that these begin is encrypted, and one that is not is refused.
+    pub keys: Option<Arc<Keyring>>,
 }
 
 impl Options {
@@ -90,8 +98,16 @@ impl Options {
             max_cuts: 3,
             max_waits: 5,
             max_wait: Duration::from_secs(60),
+            new_log: NewLog::default(),
             spool_dir: None,
+            other_life: OtherLife::Stop,
+            keys: None,
         }
+    }
+
+    /// The usual options, with the pauses of tokio's timer.
+    pub fn on_tokio(env: Env) -> Self {
+        Self::new(env, Arc::new(|pause| Box::pin(tokio::time::sleep(pause))))
     }
 
     fn tell(&self, progress: Progress) {
@@ -107,12 +123,18 @@ impl Options {
 /// See [`crate::ErrorKind`]. Passes that were complete before the error stay; the store and the log are each whole.
 pub async fn sync<T: Transport>(store: &mut Store, transport: &mut T, options: &Options) -> Result<SyncReport> {
     store.refresh()?;
+    let sealed = check_keys(store, options.keys.as_deref())?;
+    let format = match &options.keys {
+        Some(keys) => Some(Format::Sealed(Arc::clone(keys))),
+        None => Format::noted(store)?,
+    };
     let mut session = Session {
         store,
         transport,
         options,
-        engine: Engine::new(options.max_conflicts),
-        format: None,
+        engine: Engine::new(options.max_conflicts, options.other_life),
+        format,
+        sealed,
         sent: 0,
         looked: false,
         stream: None,
@@ -131,11 +153,23 @@ pub async fn sync<T: Transport>(store: &mut Store, transport: &mut T, options: &
                     None => applied,
                 }
             }
+            Action::Forget => session.forget()?,
             Action::Wait(pause) => session.wait(pause).await?,
-            Action::Stop(stop) => return Err(session.stopped(stop)),
+            Action::Stop(stop) => return Err(stopped(stop)),
             Action::Finish => return Ok(session.engine.into_report()),
         };
     }
+}
+
+/// Does as [`sync()`] does, on a runtime of its own, and returns when it is done. Not to be called where a tokio runtime runs
+/// already.
+///
+/// # Errors
+/// As for [`sync()`].
+pub fn sync_blocking<T: Transport>(store: &mut Store, transport: &mut T, options: &Options) -> Result<SyncReport> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| TransportError::Unreachable(format!("the network cannot be used: {e}")))?;
+    runtime.block_on(sync(store, transport, options))
 }
 
 struct Session<'s, T> {
@@ -145,6 +179,8 @@ struct Session<'s, T> {
     engine: Engine,
     /// What the log is written in, once that is known.
     format: Option<Format>,
+    /// The newest key that the log was seen to be sealed with.
+    sealed: Option<KeyNumber>,
     /// Transactions pushed so far.
     sent: u64,
     /// Whether a pull told the log's generation since the sync began.
@@ -153,6 +189,15 @@ struct Session<'s, T> {
     stream: Option<Stream>,
     /// What cut it for good: the sync takes in what is whole, and ends with this.
     broken: Option<TransportError>,
+}
+
+fn stopped(stop: Stop) -> Error {
+    match stop {
+        Stop::Contended(rounds) => Error::Contended { rounds },
+        Stop::Generation(state) => Error::Generation { state: Box::new(state) },
+        Stop::NothingToAdopt(_) => Error::NothingToAdopt,
+        Stop::NotEmpty(state) => Error::NotEmpty { transactions: state.seq.0 },
+    }
 }
 
 /// A stream that arrived whole.
@@ -164,9 +209,23 @@ struct Stream {
     same: u64,
 }
 
+/// The newest key that the store has seen the log sealed with, if the keys given fit what it knows.
+fn check_keys(store: &Store, keys: Option<&Keyring>) -> Result<Option<KeyNumber>> {
+    let noted = store.note("sealed")?;
+    match (keys, &noted) {
+        (None, Some(_)) => {
+            Err(Error::Key("the log that this store syncs with is encrypted, and no key was given".into()))
+        }
+        (Some(_), None) if store.last_positioned()?.is_some() => Err(Error::Key(
+            "the log that this store syncs with is not encrypted; encryption is chosen when a log begins".into(),
+        )),
+        _ => Ok(noted.and_then(|bytes| bytes.try_into().ok()).map(|bytes| KeyNumber(u16::from_be_bytes(bytes)))),
+    }
+}
+
 impl<T: Transport> Session<'_, T> {
     fn local(&self) -> Result<Local> {
-        let synced = self.store.last_positioned()?.unwrap_or(Entid::TX0);
+        let synced = self.store.last_positioned()?.unwrap_or(self.format().root().tx);
         Ok(Local { basis: self.store.basis(), synced, generation: known_generation(self.store)? })
     }
 
@@ -176,18 +235,28 @@ impl<T: Transport> Session<'_, T> {
         Ok(Event::Waited)
     }
 
-    fn stopped(&self, stop: Stop) -> Error {
-        match stop {
-            Stop::Contended(rounds) => Error::Contended { rounds },
-            Stop::Generation => {
-                let state = self.stream.as_ref().map_or(LogState::EMPTY, |s| s.state);
-                Error::Generation { state: Box::new(state) }
-            }
-        }
+    /// Forgets all that the log was in the life that ended.
+    fn forget(&mut self) -> Result<Event> {
+        self.stream = None;
+        // A new life may be written in another format. What is filled again goes on in its own: the original's numbers and
+        // instants do not fit a native log.
+        let format = self.format();
+        let next = match (&self.options.keys, self.options.other_life) {
+            (Some(keys), _) => Some(Format::Sealed(Arc::clone(keys))),
+            (None, OtherLife::Adopt) => None,
+            (None, _) => Some(format.clone()),
+        };
+        self.store.pass(|pass| {
+            pass.forget_positions(format.root().tx)?;
+            next.as_ref().unwrap_or(&Format::Native).note(pass)?;
+            note_generation(pass, None)
+        })?;
+        self.format = next;
+        Ok(Event::Forgotten(self.local()?))
     }
 
     async fn pull(&mut self) -> Result<Event> {
-        let have = outgoing::have(self.store, self.local()?.synced)?;
+        let have = outgoing::have(self.store, &self.format(), self.local()?.synced)?;
         let from: Vec<TrnId> = have.iter().map(|p| p.id).collect();
         match self.ask_for(&from).await? {
             Answer::Stream(body) => self.receive(body, &have, false).await,
@@ -198,7 +267,11 @@ impl<T: Transport> Session<'_, T> {
     async fn push(&mut self, after: Entid) -> Result<Event> {
         let after = self.place(after)?;
         let Local { generation, basis, .. } = self.local()?;
-        let Outgoing { ahead, body, places } = outgoing::outgoing(self.store, &self.format(), after, generation)?;
+        let format = self.format();
+        if self.sent == 0 {
+            format.check_sayable(self.store, after.tx)?;
+        }
+        let Outgoing { ahead, body, places } = outgoing::outgoing(self.store, &format, after, generation)?;
         if !ahead.is_empty() && !self.looked {
             // A chunk on its own says nothing of the generation, so look first whether the log is still the same.
             self.looked = true;
@@ -229,6 +302,7 @@ impl<T: Transport> Session<'_, T> {
         match answer {
             Answer::Accepted(state) => {
                 self.acknowledge(after, &places, &state)?;
+                self.format = Some(format);
                 let sent = places.len() as u64;
                 self.sent += sent;
                 let left = u64::try_from(basis.get() - after.tx.get()).unwrap_or(0).saturating_sub(sent);
@@ -236,9 +310,10 @@ impl<T: Transport> Session<'_, T> {
                 Ok(Event::Pushed { sent, local: self.local()? })
             }
             Answer::Conflict(body) => {
-                let have = outgoing::have(self.store, after.tx)?;
+                let have = outgoing::have(self.store, &format, after.tx)?;
                 self.receive(body, &have, true).await
             }
+            Answer::Generation(state) => Ok(Event::OtherGeneration(state)),
             other => Err(unexpected(other)),
         }
     }
@@ -274,14 +349,14 @@ impl<T: Transport> Session<'_, T> {
         report.bytes_sent += bytes as u64;
     }
 
-    /// What the log is written in; a log that is still empty is begun in this store's own format.
+    /// What the log is written in; as long as it is not known, what a log that is still empty is begun in.
     fn format(&self) -> Format {
-        self.format.clone().unwrap_or(Format::Native)
+        self.format.clone().unwrap_or_else(|| self.options.new_log.into())
     }
 
     /// The place of a transaction that is in the log.
     fn place(&self, tx: Entid) -> Result<Place> {
-        Place::of(self.store, tx)?.ok_or_else(raced)
+        Place::of(self.store, &self.format(), tx)?.ok_or_else(raced)
     }
 
     /// Notes that the log has what was pushed.
@@ -293,8 +368,12 @@ impl<T: Transport> Session<'_, T> {
         if known_generation(self.store)?.is_some_and(|known| state.generation != Some(known)) {
             return Err(Error::Generation { state: Box::new(*state) });
         }
+        let newest = self.options.keys.as_deref().and_then(|keys| keys.ids().last()).map(|(number, _)| number);
+        self.sealed = self.sealed.max(newest);
+        let (sealed, format) = (self.sealed, self.format());
         self.store.pass(|pass| {
-            note_places(pass, after, places)?;
+            note_places(pass, &format, after, places)?;
+            note_sealed(pass, sealed)?;
             note_generation(pass, state.generation)
         })
     }
@@ -343,9 +422,10 @@ impl<T: Transport> Session<'_, T> {
     /// Finds the root: where what arrived parts from what the store has.
     fn compare(&self, mut spool: Spool, have: &[Place], conflict: bool) -> Result<(Stream, Arrived)> {
         let start = *spool.start().ok_or_else(|| TransportError::Protocol("the stream has no start".to_owned()))?;
-        let own = have.iter().chain([&Place::ROOT]).find(|p| p.id == start.from);
-        let from = *own.ok_or_else(|| TransportError::Protocol("it starts where nobody asked it to".to_owned()))?;
-        if start.from_chain != from.chain || start.from_seq != self.format().seq(from.tx) {
+        let format = self.format();
+        let own = have.iter().copied().chain([format.root()]).find(|p| p.id == start.from);
+        let from = own.ok_or_else(|| TransportError::Protocol("it starts where nobody asked it to".to_owned()))?;
+        if start.from_chain != from.chain || start.from_seq != format.seq(self.store, from.tx)? {
             return Err(Error::Damaged("the log's history is not the one that this store has of it".to_owned()));
         }
         let (total, mut same, mut root) = (spool.count(), 0, from);
@@ -355,22 +435,27 @@ impl<T: Transport> Session<'_, T> {
             same += 1;
             root = ours;
         }
-        let generation = start.state.generation;
-        let arrived = Arrived { generation, root: root.tx, incoming: total - same, conflict };
+        let arrived = Arrived { state: start.state, root: root.tx, incoming: total - same, conflict };
         Ok((Stream { spool, state: start.state, same }, arrived))
     }
 
     /// Where the store's own next transaction stands, or would stand, in the log.
     fn next_place(&self, at: &Place) -> Result<Option<Place>> {
-        if let Some(known) = Place::of(self.store, at.tx.plus(1))? {
-            return Ok(Some(known));
+        let Some(next) = self.next(at)? else { return Ok(None) };
+        match Place::of(self.store, &self.format(), next.tx)? {
+            Some(known) => Ok(Some(known)),
+            None => Ok(Some(self.format().mint(self.store, at, &next)?.place)),
         }
-        Ok(self.mint_next(at)?.map(|(place, _)| place))
     }
 
     fn mint_next(&self, at: &Place) -> Result<Option<(Place, Uuid)>> {
-        let next = self.store.transaction(at.tx.plus(1))?;
-        next.map(|t| self.format().mint(at, &t).map(|m| (m.place, t.origin.id))).transpose()
+        let Some(next) = self.next(at)? else { return Ok(None) };
+        Ok(Some((self.format().mint(self.store, at, &next)?.place, next.origin.id)))
+    }
+
+    /// The store's transaction after a place.
+    fn next(&self, at: &Place) -> Result<Option<Transaction>> {
+        Ok(self.store.transactions(Timeline::MAIN, at.tx, 1)?.pop())
     }
 
     /// The newest place up to `root` that was known before, and the further ones up to it, which turned out to be in
@@ -391,8 +476,11 @@ impl<T: Transport> Session<'_, T> {
     fn settle(&mut self, root: Entid) -> Result<Event> {
         let stream = self.stream.take().ok_or_else(raced)?;
         let (base, further) = self.places_up_to(root)?;
+        self.sealed = self.sealed.max(stream.spool.key());
+        let (sealed, format) = (self.sealed, self.format());
         self.store.pass(|pass| {
-            note_places(pass, base, &further)?;
+            note_places(pass, &format, base, &further)?;
+            note_sealed(pass, sealed)?;
             note_generation(pass, stream.state.generation)
         })?;
         Ok(Event::Settled(self.local()?))
@@ -402,9 +490,13 @@ impl<T: Transport> Session<'_, T> {
     fn apply(&mut self, root: Entid) -> Result<Event> {
         let Stream { mut spool, state, same } = self.stream.take().ok_or_else(raced)?;
         let (base, further) = self.places_up_to(root)?;
+        self.format().check_sayable(self.store, root)?;
         let (of, options, format) = (spool.count() - same, self.options, self.format());
+        let before = self.sealed;
+        self.sealed = before.max(spool.key());
+        let sealed = self.sealed;
         let rebased = self.store.pass(|pass| {
-            note_places(pass, base, &further)?;
+            note_places(pass, &format, base, &further)?;
             let incoming = (1..).zip(spool.read()?.skip(usize::try_from(same).unwrap_or(usize::MAX)));
             let rebased = pass.rebase(
                 root,
@@ -412,9 +504,14 @@ impl<T: Transport> Session<'_, T> {
                     if done % TELL_EVERY == 0 {
                         options.tell(Progress::Applied { done, of });
                     }
-                    format.decode(&spooled?)
+                    let spooled = spooled?;
+                    if let Some(number) = spooled.key.filter(|key| before > Some(*key)) {
+                        return Err(BadSeal::OldKey { number }.into());
+                    }
+                    format.decode(&spooled)
                 }),
             )?;
+            note_sealed(pass, sealed)?;
             note_generation(pass, state.generation)?;
             Ok::<_, Error>(rebased)
         })?;
@@ -427,10 +524,11 @@ const TELL_EVERY: u64 = 256;
 
 /// Notes that the log has the store's transactions up to `base` and the further ones, and none above. Another process may
 /// have synced the store meanwhile: then the places are not the ones that were looked at, and the pass fails.
-fn note_places(pass: &mut Pass<'_, '_>, base: Place, further: &[(Place, Uuid)]) -> Result<()> {
-    if base != Place::ROOT && pass.position(base.tx)? != Some(base.position()) {
+fn note_places(pass: &mut Pass<'_, '_>, format: &Format, base: Place, further: &[(Place, Uuid)]) -> Result<()> {
+    if base != format.root() && pass.position(base.tx)? != Some(base.position()) {
         return Err(raced());
     }
+    format.note(pass)?;
     pass.forget_positions(base.tx)?;
     for (place, origin) in further {
         if pass.by_origin(*origin)? != Some(place.tx) {
@@ -441,12 +539,19 @@ fn note_places(pass: &mut Pass<'_, '_>, base: Place, further: &[(Place, Uuid)]) 
     Ok(())
 }
 
+fn note_sealed(pass: &mut Pass<'_, '_>, newest: Option<KeyNumber>) -> Result<()> {
+    match newest {
+        Some(number) => Ok(pass.set_note("sealed", Some(&number.0.to_be_bytes()))?),
+        None => Ok(()),
+    }
+}
+
 fn note_generation(pass: &mut Pass<'_, '_>, generation: Option<Generation>) -> Result<()> {
     let bytes = generation.map(|g| [&g.id.as_bytes()[..], &g.number.to_be_bytes()].concat());
     Ok(pass.set_note("generation", bytes.as_deref())?)
 }
 
-fn known_generation(store: &Store) -> Result<Option<Generation>> {
+pub(crate) fn known_generation(store: &Store) -> Result<Option<Generation>> {
     let Some(bytes) = store.note("generation")? else { return Ok(None) };
     let noted = bytes.split_first_chunk::<16>().and_then(|(id, number)| {
         Some(Generation { id: Uuid::from_bytes(*id), number: u64::from_be_bytes(number.try_into().ok()?) })

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use tolstoy_proto::Generation;
+use tolstoy_proto::{Generation, LogState, Seq};
 use tolstoy_store::{Entid, Rebased};
 
 use crate::report::{Outcome, PassReport, SyncReport};
@@ -17,24 +17,30 @@ use crate::report::{Outcome, PassReport, SyncReport};
 pub struct Local {
     /// The newest transaction of main.
     pub basis: Entid,
-    /// The newest that is known to be in the log; the bootstrap where none is.
+    /// The newest that is known to be in the log; where none is, the one that the log's first follows: the bootstrap or,
+    /// where that is the log's first, the number before it.
     pub synced: Entid,
     /// The log's generation, as known.
     pub generation: Option<Generation>,
 }
 
 impl Local {
-    /// How many transactions the log is not known to have.
-    const fn ahead(&self) -> u64 {
-        self.basis.get().saturating_sub(self.synced.get()).unsigned_abs()
+    /// How many transactions the log is not known to have. The bootstrap is in every store, and by itself nothing to push.
+    fn ahead(&self) -> u64 {
+        between(self.synced, self.basis)
     }
+}
+
+/// How many transactions there are after `from` up to `to`, the bootstrap left out.
+fn between(from: Entid, to: Entid) -> u64 {
+    u64::try_from(to.get().saturating_sub(from.max(Entid::TX0).get())).unwrap_or(0)
 }
 
 /// What arrived, after it was compared with what the store has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arrived {
-    /// The log's generation.
-    pub generation: Option<Generation>,
+    /// The log's state.
+    pub state: LogState,
     /// The newest transaction that store and log have in common.
     pub root: Entid,
     /// How many transactions the log has above the root.
@@ -57,6 +63,10 @@ pub enum Event {
     },
     /// A stream arrived whole.
     Arrived(Arrived),
+    /// Instead of an acknowledgement it came that the log is in another generation than the store knows.
+    OtherGeneration(LogState),
+    /// The store has forgotten what it knew of the log, as [`Action::Forget`] demanded.
+    Forgotten(Local),
     /// The store was brought in line with the root, as [`Action::Settle`] demanded.
     Settled(Local),
     /// The store took in what arrived, as [`Action::Apply`] demanded.
@@ -90,21 +100,42 @@ pub enum Action {
         /// The newest common transaction.
         root: Entid,
     },
+    /// Forget what the log was in the generation that the store knew: nothing of main is known to be in it any more. Answer
+    /// with [`Event::Forgotten`].
+    Forget,
     /// Pause for a random time of at most this. Answer with [`Event::Waited`].
     Wait(Duration),
     /// Done; [`Engine::into_report`] has the report.
     Finish,
-    /// Stop: the log is in another generation than the store knows.
+    /// Stop unfinished.
     Stop(Stop),
 }
 
 /// Why a sync stops unfinished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// The log was wiped or begun anew.
-    Generation,
+    /// The log was wiped or begun anew, and nobody said what to do then.
+    Generation(LogState),
+    /// The log's new life was to be joined, and it is empty.
+    NothingToAdopt(LogState),
+    /// The log was to be filled again, and it is not empty.
+    NotEmpty(LogState),
     /// The race for HEAD was lost this often.
     Contended(u32),
+}
+
+/// What to do where the log is in another generation than the store knows: it was wiped, or begun anew. Nothing of it is done
+/// unasked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum OtherLife {
+    /// Change nothing, and say so.
+    #[default]
+    Stop,
+    /// Join the log's new life: what it has comes first, and what this store has and it lacks is re-applied on top. Only
+    /// where it has something.
+    Adopt,
+    /// Fill the log again with this store's whole history. Only where it is empty, so that nothing is destroyed.
+    Reseed,
 }
 
 /// The state machine of one sync.
@@ -114,16 +145,17 @@ pub struct Engine {
     local: Local,
     conflicts: u32,
     max_conflicts: u32,
+    other_life: OtherLife,
 }
 
 /// The first pause after a lost race is at most this; each further one at most twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(40);
 
 impl Engine {
-    /// An engine that gives up after so many lost races.
-    pub fn new(max_conflicts: u32) -> Self {
+    /// An engine that gives up after so many lost races, and does this with another life of the log.
+    pub fn new(max_conflicts: u32, other_life: OtherLife) -> Self {
         let local = Local { basis: Entid::TX0, synced: Entid::TX0, generation: None };
-        Self { report: SyncReport::default(), local, conflicts: 0, max_conflicts }
+        Self { report: SyncReport::default(), local, conflicts: 0, max_conflicts, other_life }
     }
 
     /// What was done, for the driver to add its counts to.
@@ -150,6 +182,14 @@ impl Engine {
                 self.push_or_finish()
             }
             Event::Arrived(arrived) => self.arrived(arrived),
+            Event::OtherGeneration(state) => self.another_life(state),
+            Event::Forgotten(local) => {
+                self.local = local;
+                match self.other_life {
+                    OtherLife::Adopt => Action::Pull,
+                    _ => self.push_or_finish(),
+                }
+            }
             Event::Settled(local) => {
                 self.local = local;
                 self.push_or_finish()
@@ -160,8 +200,8 @@ impl Engine {
     }
 
     fn arrived(&mut self, arrived: Arrived) -> Action {
-        if self.local.generation.is_some() && self.local.generation != arrived.generation {
-            return Action::Stop(Stop::Generation);
+        if self.local.generation.is_some() && self.local.generation != arrived.state.generation {
+            return self.another_life(arrived.state);
         }
         if arrived.conflict {
             self.conflicts += 1;
@@ -170,14 +210,26 @@ impl Engine {
             }
         }
         let (root, known) = (arrived.root, self.local.synced);
-        self.report.acknowledged += u64::try_from(root.get() - known.get()).unwrap_or(0);
-        self.report.resupplied += u64::try_from(known.get() - root.get()).unwrap_or(0);
+        self.report.acknowledged += between(known, root);
+        self.report.resupplied += between(root, known);
         if arrived.incoming > 0 {
             Action::Apply { root }
         } else if root == known && !arrived.conflict {
             self.push_or_finish()
         } else {
             Action::Settle { root }
+        }
+    }
+
+    fn another_life(&mut self, state: LogState) -> Action {
+        match (self.other_life, state.seq == Seq::ROOT) {
+            (OtherLife::Stop, _) => Action::Stop(Stop::Generation(state)),
+            (OtherLife::Adopt, true) => Action::Stop(Stop::NothingToAdopt(state)),
+            (OtherLife::Reseed, false) => Action::Stop(Stop::NotEmpty(state)),
+            (OtherLife::Adopt, false) | (OtherLife::Reseed, true) => {
+                self.report.other_life = Some(self.other_life);
+                Action::Forget
+            }
         }
     }
 
@@ -221,7 +273,7 @@ mod tests {
     }
 
     fn arrived(root: i64, incoming: u64, conflict: bool) -> Event {
-        Event::Arrived(Arrived { generation: None, root: Entid::TX0.plus(root), incoming, conflict })
+        Event::Arrived(Arrived { state: LogState::EMPTY, root: Entid::TX0.plus(root), incoming, conflict })
     }
 
     fn outcomes(engine: Engine) -> Vec<Outcome> {
@@ -230,7 +282,7 @@ mod tests {
 
     #[test]
     fn nothing_to_do_is_one_pull() {
-        let mut engine = Engine::new(3);
+        let mut engine = Engine::new(3, OtherLife::Stop);
         assert_eq!(engine.step(Event::Begin(local(5, 5))), Action::Pull);
         assert_eq!(engine.step(arrived(5, 0, false)), Action::Finish);
         assert_eq!(outcomes(engine), [Outcome::NoChanges]);
@@ -238,7 +290,7 @@ mod tests {
 
     #[test]
     fn only_local_changes_are_one_push() {
-        let mut engine = Engine::new(3);
+        let mut engine = Engine::new(3, OtherLife::Stop);
         assert_eq!(engine.step(Event::Begin(local(7, 5))), Action::Push { after: Entid::TX0.plus(5) });
         assert_eq!(engine.step(Event::Pushed { sent: 2, local: local(7, 7) }), Action::Finish);
         assert_eq!(outcomes(engine), [Outcome::RemoteFastForward]);
@@ -246,7 +298,7 @@ mod tests {
 
     #[test]
     fn only_incoming_changes_are_one_pull() {
-        let mut engine = Engine::new(3);
+        let mut engine = Engine::new(3, OtherLife::Stop);
         engine.step(Event::Begin(local(5, 5)));
         assert_eq!(engine.step(arrived(5, 2, false)), Action::Apply { root: Entid::TX0.plus(5) });
         let rebased = Rebased { applied: 2, ..Rebased::default() };
@@ -256,7 +308,7 @@ mod tests {
 
     #[test]
     fn both_are_a_push_a_merge_and_a_push() {
-        let mut engine = Engine::new(3);
+        let mut engine = Engine::new(3, OtherLife::Stop);
         engine.step(Event::Begin(local(6, 5)));
         assert_eq!(engine.step(arrived(5, 2, true)), Action::Apply { root: Entid::TX0.plus(5) });
         let rebased = Rebased { applied: 2, side: Some(tolstoy_store::Timeline(1)), ..Rebased::default() };
@@ -268,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_lost_answer_is_noticed() {
-        let mut engine = Engine::new(3);
+        let mut engine = Engine::new(3, OtherLife::Stop);
         engine.step(Event::Begin(local(7, 5)));
         assert_eq!(engine.step(arrived(7, 0, true)), Action::Settle { root: Entid::TX0.plus(7) });
         assert_eq!(engine.step(Event::Settled(local(7, 7))), Action::Finish);
@@ -277,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_restored_hub_is_supplied_again() {
-        let mut engine = Engine::new(3);
+        let mut engine = Engine::new(3, OtherLife::Stop);
         engine.step(Event::Begin(local(7, 7)));
         assert_eq!(engine.step(arrived(4, 0, false)), Action::Settle { root: Entid::TX0.plus(4) });
         assert_eq!(engine.step(Event::Settled(local(7, 4))), Action::Push { after: Entid::TX0.plus(4) });
@@ -287,15 +339,43 @@ mod tests {
 
     #[test]
     fn another_generation_stops_everything() {
-        let mut engine = Engine::new(3);
+        let mut engine = Engine::new(3, OtherLife::Stop);
         let generation = Some(Generation { id: uuid::Uuid::from_u128(1), number: 1 });
         engine.step(Event::Begin(Local { generation, ..local(5, 5) }));
-        assert_eq!(engine.step(arrived(0, 0, false)), Action::Stop(Stop::Generation));
+        assert_eq!(engine.step(arrived(0, 0, false)), Action::Stop(Stop::Generation(LogState::EMPTY)));
+    }
+
+    #[test]
+    fn another_life_is_joined_or_filled_only_where_somebody_said_so() {
+        let generation = |n: u128| Some(Generation { id: uuid::Uuid::from_u128(n), number: 1 });
+        let filled = LogState { generation: generation(2), seq: Seq(3), ..LogState::EMPTY };
+        let began = |other_life| {
+            let mut engine = Engine::new(3, other_life);
+            engine.step(Event::Begin(Local { generation: generation(1), ..local(7, 5) }));
+            engine
+        };
+        for (other_life, state, action) in [
+            (OtherLife::Stop, filled, Action::Stop(Stop::Generation(filled))),
+            (OtherLife::Adopt, LogState::EMPTY, Action::Stop(Stop::NothingToAdopt(LogState::EMPTY))),
+            (OtherLife::Reseed, filled, Action::Stop(Stop::NotEmpty(filled))),
+            (OtherLife::Adopt, filled, Action::Forget),
+            (OtherLife::Reseed, LogState::EMPTY, Action::Forget),
+        ] {
+            assert_eq!(began(other_life).step(Event::OtherGeneration(state)), action);
+            let arrived = Arrived { state, root: Entid::TX0, incoming: state.seq.0, conflict: false };
+            assert_eq!(began(other_life).step(Event::Arrived(arrived)), action);
+        }
+        let mut adopting = began(OtherLife::Adopt);
+        adopting.step(Event::OtherGeneration(filled));
+        assert_eq!(adopting.step(Event::Forgotten(local(7, 0))), Action::Pull);
+        let mut reseeding = began(OtherLife::Reseed);
+        reseeding.step(Event::OtherGeneration(LogState::EMPTY));
+        assert_eq!(reseeding.step(Event::Forgotten(local(7, 0))), Action::Push { after: Entid::TX0 });
     }
 
     #[test]
     fn lost_races_are_bounded_and_pauses_grow() {
-        let mut engine = Engine::new(4);
+        let mut engine = Engine::new(4, OtherLife::Stop);
         engine.step(Event::Begin(local(1, 0)));
         let mut pauses = Vec::new();
         for round in 1.. {

@@ -1,6 +1,7 @@
 //! What can go wrong with a sync, in few kinds.
 
 use tolstoy_proto::{ErrorBody, LogState};
+use tolstoy_store::Entid;
 
 use crate::transport::TransportError;
 
@@ -16,12 +17,16 @@ pub enum ErrorKind {
     Generation,
     /// The log cannot be read by this version: another format, or a newer one.
     Format,
+    /// The log's format cannot say a change that the store has: see the message. Nothing was changed, nothing was sent.
+    Unsayable,
     /// The log contradicts itself or this store. Nothing was changed.
     Damaged,
     /// The hub refused the request; the message is its own.
     Refused,
     /// The hub's certificate is not one that is trusted. Nothing was sent.
     Untrusted,
+    /// The log is encrypted and the key that it takes was not given, or the other way round. Nothing was changed.
+    Key,
     /// The store failed; the source is a [`tolstoy_store::Error`].
     Store,
 }
@@ -40,14 +45,38 @@ pub enum Error {
         rounds: u32,
     },
     /// The log's generation is not the one that this store synced with.
-    #[error("the log on the hub was wiped or begun anew since the last sync; nothing was changed")]
+    #[error("{}; nothing was changed", what_became(state))]
     Generation {
         /// The log's state now.
         state: Box<LogState>,
     },
+    /// The log's new life was to be joined, and there is none.
+    #[error("the log on the hub is empty, so there is nothing to adopt; nothing was changed")]
+    NothingToAdopt,
+    /// The log was to be filled again, and it is not empty.
+    #[error(
+        "the log on the hub has a new life of {transactions} transactions, which reseeding would destroy; nothing was changed"
+    )]
+    NotEmpty {
+        /// How many.
+        transactions: u64,
+    },
     /// The log's format.
     #[error("{0}")]
     Format(String),
+    /// The log's encryption.
+    #[error("{0}")]
+    Key(String),
+    /// A change that the log's format cannot say.
+    #[error(
+        "the log is in the original client's format, which cannot say what this store's transaction {tx} holds: {what}"
+    )]
+    Unsayable {
+        /// The transaction.
+        tx: Entid,
+        /// What it holds.
+        what: String,
+    },
     /// The log's content.
     #[error("{0}")]
     Damaged(String),
@@ -62,6 +91,13 @@ pub enum Error {
     Spool(#[from] std::io::Error),
 }
 
+fn what_became(state: &LogState) -> String {
+    match state.seq.0 {
+        0 => "the log on the hub was wiped since the last sync".to_owned(),
+        n => format!("the log on the hub was wiped and begun anew since the last sync, with {n} transactions"),
+    }
+}
+
 /// The result of a sync.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -73,8 +109,10 @@ impl Error {
             Self::Transport(TransportError::Untrusted(_)) => ErrorKind::Untrusted,
             Self::Transport(_) => ErrorKind::Offline,
             Self::Contended { .. } => ErrorKind::Contended,
-            Self::Generation { .. } => ErrorKind::Generation,
+            Self::Generation { .. } | Self::NothingToAdopt | Self::NotEmpty { .. } => ErrorKind::Generation,
             Self::Format(_) => ErrorKind::Format,
+            Self::Key(_) => ErrorKind::Key,
+            Self::Unsayable { .. } => ErrorKind::Unsayable,
             Self::Damaged(_) => ErrorKind::Damaged,
             Self::Refused(_) => ErrorKind::Refused,
             Self::Store(_) | Self::Spool(_) => ErrorKind::Store,
@@ -88,6 +126,17 @@ impl From<crate::format::native::BadChunk> for Error {
         match bad {
             B::Foreign | B::Newer { .. } | B::TooLong => Self::Format(bad.to_string()),
             B::Pieces(_) => Self::Damaged(bad.to_string()),
+        }
+    }
+}
+
+impl From<crate::format::sealed::BadSeal> for Error {
+    fn from(bad: crate::format::sealed::BadSeal) -> Self {
+        use crate::format::sealed::BadSeal as B;
+        match bad {
+            B::Clear | B::NoKey { .. } | B::Failed => Self::Key(bad.to_string()),
+            B::Newer { .. } => Self::Format(bad.to_string()),
+            B::OldKey { .. } | B::Altered => Self::Damaged(bad.to_string()),
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::format::Format;
 const FULL: usize = 8 << 20;
 /// Chunks of a transaction with more bytes than this go ahead of its push.
 const AHEAD: usize = limits::MAX_PUSH - (8 << 20);
+/// Bytes that a chunk adds to a push beside its own: its id twice, and its frame.
+const OVERHEAD: usize = 2 * limits::MAX_CHUNK_ID + 32;
 /// Transactions read from the store at a time.
 const BATCH: usize = 64;
 
@@ -26,15 +28,21 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) const ROOT: Self = Self { tx: Entid::TX0, id: TrnId::ROOT, chain: ChainDigest::ZERO };
-
-    /// The place of a transaction that is known to be in the log.
-    pub(crate) fn of(store: &Store, tx: Entid) -> Result<Option<Self>> {
-        if tx == Entid::TX0 {
-            return Ok(Some(Self::ROOT));
+    /// The place of a transaction that is known to be in the log, or the root's.
+    pub(crate) fn of(store: &Store, format: &Format, tx: Entid) -> Result<Option<Self>> {
+        if tx == format.root().tx {
+            return Ok(Some(format.root()));
         }
         let position = store.position(tx)?;
         Ok(position.map(|p| Self { tx, id: TrnId(p.id), chain: ChainDigest(p.digest) }))
+    }
+
+    /// The place of the newest transaction that is known to be in the log, or the root's.
+    pub(crate) fn newest(store: &Store) -> Result<Self> {
+        let root = Format::noted(store)?.unwrap_or(Format::Native).root();
+        let Some(tx) = store.last_positioned()? else { return Ok(root) };
+        let position = store.position(tx)?;
+        Ok(position.map_or(root, |p| Self { tx, id: TrnId(p.id), chain: ChainDigest(p.digest) }))
     }
 
     pub(crate) fn position(&self) -> Position {
@@ -43,11 +51,11 @@ impl Place {
 }
 
 /// The places at distances 0, 1, 2, 4, 8 ... below the newest that is known to be in the log, newest first.
-pub(crate) fn have(store: &Store, synced: Entid) -> Result<Vec<Place>> {
+pub(crate) fn have(store: &Store, format: &Format, synced: Entid) -> Result<Vec<Place>> {
     let mut places = Vec::new();
     let mut distance = 0;
-    while synced.plus(-distance) > Entid::TX0 && places.len() < limits::MAX_CANDIDATES {
-        places.extend(Place::of(store, synced.plus(-distance))?);
+    while synced.plus(-distance) > format.root().tx && places.len() < limits::MAX_CANDIDATES {
+        places.extend(Place::of(store, format, synced.plus(-distance))?);
         distance = if distance == 0 { 1 } else { distance * 2 };
     }
     Ok(places)
@@ -75,7 +83,7 @@ pub(crate) fn outgoing(
     after: Place,
     generation: Option<Generation>,
 ) -> Result<Outgoing> {
-    let mut expect: Vec<TrnId> = have(store, after.tx)?.iter().map(|p| p.id).collect();
+    let mut expect: Vec<TrnId> = have(store, format, after.tx)?.iter().map(|p| p.id).collect();
     if expect.is_empty() {
         expect.push(TrnId::ROOT);
     }
@@ -83,16 +91,19 @@ pub(crate) fn outgoing(
     encode_frame(&Frame::Push(Push { generation, expect }), &mut body);
     let mut push = Outgoing { ahead: Vec::new(), body: Bytes::new(), places: Vec::new() };
     let mut at = after;
+    let mut seq = format.seq(store, after.tx)?;
     'full: loop {
         let batch = store.transactions(Timeline::MAIN, at.tx, BATCH)?;
         for transaction in &batch {
-            let minted = format.mint(&at, transaction)?;
-            let bytes: usize = minted.chunks.iter().map(|(_, bytes)| bytes.len()).sum();
-            if !push.places.is_empty() && body.len() + bytes > FULL {
+            let minted = format.mint(store, &at, transaction)?;
+            let bytes: usize = minted.chunks.iter().map(|(_, bytes)| bytes.len() + OVERHEAD).sum();
+            // No client of the original's can begin to sync with a log that holds the bootstrap alone.
+            if at.tx > after.tx.max(Entid::TX0) && body.len() + bytes > FULL {
                 break 'full;
             }
             let chunks = minted.chunks.iter().map(|(id, _)| *id).collect();
-            let (id, seq) = (minted.place.id, format.seq(transaction.tx));
+            let id = minted.place.id;
+            seq = seq.next();
             encode_frame(&Frame::Transaction(Transaction { id, seq, parent: at.id, chunks }), &mut body);
             if bytes > AHEAD {
                 push.ahead.extend(minted.chunks);

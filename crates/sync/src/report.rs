@@ -2,6 +2,8 @@
 
 use tolstoy_store::Rebased;
 
+use crate::engine::OtherLife;
+
 /// What one pass did. A pass is atomic: one transaction of the store, or one of the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
@@ -46,6 +48,8 @@ pub struct SyncReport {
     pub resupplied: u64,
     /// Transactions that the log had already, since the answer to an earlier push was lost.
     pub acknowledged: u64,
+    /// What was done with another life of the log, where it was in one.
+    pub other_life: Option<OtherLife>,
 }
 
 impl SyncReport {

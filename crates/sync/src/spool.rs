@@ -9,12 +9,17 @@ use tolstoy_proto::{ChainDigest, ChunkId, Form, Frame, FrameDecoder, Seq, Start,
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::format::native::BadChunk;
-use crate::format::{Format, Joined};
+use crate::format::native::{self, BadChunk};
+use crate::format::sealed::BadSeal;
+use crate::format::{Admitted, Format, Joined};
+use crate::key::KeyNumber;
 use crate::transport::{Body, TransportError};
 
 /// What is kept in memory before a file is used.
 const IN_MEMORY: usize = 4 << 20;
+
+/// Bytes of a transaction's chunks at most, so that no more is ever held.
+const MAX_BYTES: usize = native::MAX_PAYLOAD + native::MAX_PIECES * native::HEADER;
 
 /// The transactions of one stream, in order: each one's id, the chain digest at it, and what its chunks hold.
 pub(crate) struct Spool {
@@ -22,6 +27,8 @@ pub(crate) struct Spool {
     /// What the log is written in, once that is known.
     format: Option<Format>,
     start: Option<Start>,
+    /// The key of the newest transaction, where they are sealed: no older one may come after it.
+    key: Option<KeyNumber>,
     /// The end of what is spooled.
     at: (TrnId, Seq, ChainDigest),
     count: u64,
@@ -33,12 +40,16 @@ pub(crate) struct Spooled {
     pub(crate) id: TrnId,
     pub(crate) digest: ChainDigest,
     pub(crate) chunks: Joined,
+    /// The key that it was sealed with, if it was.
+    pub(crate) key: Option<KeyNumber>,
 }
 
 /// A transaction of which not all chunks have arrived.
 struct Partial {
     transaction: Transaction,
     chunks: Vec<Bytes>,
+    /// Bytes of the chunks.
+    bytes: usize,
 }
 
 impl Spool {
@@ -49,12 +60,25 @@ impl Spool {
             Some(dir) => tempfile::spooled_tempfile_in(IN_MEMORY, dir),
             None => SpooledTempFile::new(usize::MAX),
         };
-        Self { file, format, start: None, at: (TrnId::ROOT, Seq::ROOT, ChainDigest::ZERO), count: 0, bytes: 0 }
+        Self {
+            file,
+            format,
+            start: None,
+            key: None,
+            at: (TrnId::ROOT, Seq::ROOT, ChainDigest::ZERO),
+            count: 0,
+            bytes: 0,
+        }
     }
 
     /// What the log is written in, once that is known.
     pub(crate) fn format(&self) -> Option<&Format> {
         self.format.as_ref()
+    }
+
+    /// The key of the newest transaction, where they are sealed.
+    pub(crate) fn key(&self) -> Option<KeyNumber> {
+        self.key
     }
 
     /// The stream's first frame, once it arrived.
@@ -100,7 +124,7 @@ impl Spool {
                     }
                     Frame::Transaction(transaction) if started && partial.is_none() => {
                         self.check_link(&transaction)?;
-                        partial = Some(Partial { transaction, chunks: Vec::new() });
+                        partial = Some(Partial { transaction, chunks: Vec::new(), bytes: 0 });
                     }
                     Frame::Chunk(arrived) => self.take_chunk(partial.as_mut(), arrived)?,
                     Frame::End(end) if started && partial.is_none() => {
@@ -145,10 +169,11 @@ impl Spool {
 
     /// Takes the chunk that comes next, if it is that of the transaction.
     fn take_chunk(&mut self, partial: Option<&mut Partial>, arrived: tolstoy_proto::Chunk) -> Result<()> {
-        let Partial { transaction, chunks } = partial.ok_or_else(|| protocol("a chunk belongs to no transaction"))?;
+        let Partial { transaction, chunks, bytes } =
+            partial.ok_or_else(|| protocol("a chunk belongs to no transaction"))?;
         let expected: Option<&ChunkId> = transaction.chunks.get(chunks.len());
         if expected != Some(&arrived.id) {
-            return Err(Error::Format("the log names one chunk twice, which Tolstoy's own format never does".into()));
+            return Err(Error::Format("the log names one chunk twice, which no client of this format does".into()));
         }
         let format = match &self.format {
             Some(format) => format,
@@ -158,13 +183,21 @@ impl Spool {
                 format
             }
         };
-        format.check(transaction, chunks.len(), &arrived)?;
-        chunks.push(arrived.bytes);
+        let Admitted { bytes: kept, key } = format.admit(transaction, chunks.len(), &arrived)?;
+        if let Some(number) = key.filter(|key| self.key > Some(*key)) {
+            return Err(BadSeal::OldKey { number }.into());
+        }
+        self.key = key;
+        *bytes += kept.len();
+        if *bytes > MAX_BYTES {
+            return Err(BadChunk::TooLong.into());
+        }
+        chunks.push(kept);
         Ok(())
     }
 
     fn keep(&mut self, whole: &Partial) -> Result<()> {
-        let Partial { transaction, chunks } = whole;
+        let Partial { transaction, chunks, .. } = whole;
         let format = self.format.as_ref().ok_or_else(|| protocol("a transaction without chunks"))?;
         let Joined { version, origin, payload } = format.join(transaction, chunks)?;
         let digest = self.at.2.extend(transaction.id, &transaction.chunks);
@@ -173,6 +206,7 @@ impl Spool {
         self.file.write_all(&digest.0)?;
         self.file.write_all(&[version])?;
         self.file.write_all(origin.as_bytes())?;
+        self.file.write_all(&self.key.map_or(0, |key| key.0).to_be_bytes())?;
         self.file.write_all(&len.to_be_bytes())?;
         self.file.write_all(&payload)?;
         self.at = (transaction.id, transaction.seq, digest);
@@ -189,16 +223,19 @@ impl Spool {
 }
 
 fn read_one(from: &mut impl Read) -> io::Result<Spooled> {
-    let (mut id, mut digest, mut version, mut origin, mut len) = ([0; 16], [0; 32], [0; 1], [0; 16], [0; 4]);
+    let (mut id, mut digest, mut version, mut origin) = ([0; 16], [0; 32], [0; 1], [0; 16]);
+    let (mut key, mut len) = ([0; 2], [0; 4]);
     from.read_exact(&mut id)?;
     from.read_exact(&mut digest)?;
     from.read_exact(&mut version)?;
     from.read_exact(&mut origin)?;
+    from.read_exact(&mut key)?;
     from.read_exact(&mut len)?;
     let mut payload = vec![0; u32::from_be_bytes(len) as usize];
     from.read_exact(&mut payload)?;
     let chunks = Joined { version: u8::from_be_bytes(version), origin: Uuid::from_bytes(origin), payload };
-    Ok(Spooled { id: TrnId::from_bytes(id), digest: ChainDigest(digest), chunks })
+    let key = Some(KeyNumber(u16::from_be_bytes(key))).filter(|key| key.0 > 0);
+    Ok(Spooled { id: TrnId::from_bytes(id), digest: ChainDigest(digest), chunks, key })
 }
 
 fn protocol(what: &str) -> Error {

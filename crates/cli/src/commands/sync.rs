@@ -8,7 +8,10 @@ use serde_json::{Value as Json, json};
 use tolstoy_env::Env;
 use tolstoy_proto::LogId;
 use tolstoy_store::{Rebased, Schema};
-use tolstoy_sync::{Access, HttpTransport, Options, Outcome, PassReport, Progress as Step, Remote, SyncReport};
+use tolstoy_sync::{
+    Access, HttpTransport, Keyring, NewLog, Options, OtherLife, Outcome, PassReport, Progress as Step, Remote,
+    SyncReport,
+};
 use uuid::Uuid;
 
 use crate::access::Remembered;
@@ -16,7 +19,7 @@ use crate::commands::{Db, log};
 use crate::error::{Failure, Kind};
 use crate::progress::Progress;
 use crate::ui::{BOLD, DIM, Ui, WARN, visible};
-use crate::{args, facts};
+use crate::{args, facts, keys};
 
 pub(crate) fn run(args: &args::Sync, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
     let target = Target::parse(args.url.as_deref(), args.log.as_deref())?;
@@ -24,7 +27,20 @@ pub(crate) fn run(args: &args::Sync, env: &Env, ui: &mut Ui) -> Result<(), Failu
         Some(_) if target.log.is_some() => Db::open_or_create(&args.db, env, ui, args.output.json)?,
         _ => Db::open(&args.db, env)?,
     };
-    with(&mut db, &target, &args.access, env, args.output.json, ui)
+    if let Some(format) = args.format {
+        let new_log = match format {
+            args::LogFormat::Native => NewLog::Native,
+            args::LogFormat::Original => NewLog::Original,
+        };
+        new_log.remember(&mut db.store).map_err(|e| Failure::new(Kind::Storage, e.to_string()))?;
+    }
+    let other_life = match (args.adopt, args.reseed) {
+        (true, _) => OtherLife::Adopt,
+        (_, true) => OtherLife::Reseed,
+        _ => OtherLife::Stop,
+    };
+    let said = Said { access: &args.access, key_file: args.key_file.as_deref(), other_life };
+    with(&mut db, &target, said, env, args.output.json, ui)
 }
 
 /// What to sync with, as far as it was said.
@@ -58,11 +74,19 @@ impl Target {
     }
 }
 
+/// What was said of how to sync.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Said<'a> {
+    pub(crate) access: &'a args::Access,
+    pub(crate) key_file: Option<&'a Path>,
+    pub(crate) other_life: OtherLife,
+}
+
 /// Syncs a store, and prints what happened.
 pub(crate) fn with(
     db: &mut Db,
     target: &Target,
-    said: &args::Access,
+    said: Said<'_>,
     env: &Env,
     json: bool,
     ui: &mut Ui,
@@ -70,24 +94,32 @@ pub(crate) fn with(
     let known = Remote::of(&db.store).map_err(|e| Failure::new(Kind::Storage, e.to_string()))?;
     let remote = choose(db, target, known.as_ref(), env)?;
     let remembered = Remembered::of(&db.store, &remote.url).map_err(|e| db.failure(&e))?;
-    let wanted = remembered.clone().with(said);
-    let access = wanted.access(said)?;
+    let wanted = remembered.clone().with(said.access);
+    let access = wanted.access(said.access)?;
+    let key_file = keys::file(&db.store, said.key_file).map_err(|e| db.failure(&e))?;
+    let sealing = match &key_file {
+        Some(path) => Some(keys::keyring(remote.log, &keys::read(path)?.1)?),
+        None => None,
+    };
     // A log is remembered before anything is sent to it: where the answer is lost, the next sync goes on with it. Another
     // address of the same log counts only once a hub has answered there.
     let is_known_log = known.as_ref().is_some_and(|known| known.log == remote.log);
     if !is_known_log {
         remember(db, &remote)?;
         keep(db, &remembered, &wanted)?;
+        keep_key_file(db, key_file.as_deref())?;
     }
-    let report = carry_out(db, &remote, &access, env, ui)?;
+    let report = carry_out(db, &remote, &access, said.other_life, sealing, env, ui)?;
     if is_known_log && known.as_ref() != Some(&remote) {
         remember(db, &remote)?;
     }
     if is_known_log {
         keep(db, &remembered, &wanted)?;
+        keep_key_file(db, key_file.as_deref())?;
     }
     if target.log == Some(Log::New) && !json {
-        ui.note(format!("new log; on another device: tolstoy sync DB {} {}", remote.url, remote.log));
+        let key = if key_file.is_some() { " --key-file FILE" } else { "" };
+        ui.note(format!("new log; on another device: tolstoy sync DB {} {}{key}", remote.url, remote.log));
     }
     let schema = db.store.schema().clone();
     if json { ui.json(&Report::new(&schema, &remote, &report)) } else { show(&schema, &remote, &report, ui) }
@@ -102,6 +134,10 @@ fn keep(db: &mut Db, before: &Remembered, now: &Remembered) -> Result<(), Failur
         return Ok(());
     }
     now.remember(&mut db.store).map_err(|e| db.failure(&e))
+}
+
+fn keep_key_file(db: &mut Db, path: Option<&Path>) -> Result<(), Failure> {
+    path.map_or(Ok(()), |path| keys::remember(&mut db.store, path).map_err(|e| db.failure(&e)))
 }
 
 fn choose(db: &Db, target: &Target, known: Option<&Remote>, env: &Env) -> Result<Remote, Failure> {
@@ -139,10 +175,21 @@ fn choose(db: &Db, target: &Target, known: Option<&Remote>, env: &Env) -> Result
     Ok(Remote { url, log })
 }
 
-fn carry_out(db: &mut Db, remote: &Remote, access: &Access, env: &Env, ui: &Ui) -> Result<SyncReport, Failure> {
+fn carry_out(
+    db: &mut Db,
+    remote: &Remote,
+    access: &Access,
+    other_life: OtherLife,
+    keys: Option<Arc<Keyring>>,
+    env: &Env,
+    ui: &Ui,
+) -> Result<SyncReport, Failure> {
     let failure = |error: &tolstoy_sync::Error| Failure::sync(&db.path, remote, error);
     let mut transport = HttpTransport::with_access(remote.clone(), access).map_err(|e| failure(&e.into()))?;
-    let mut options = Options::new(env.clone(), Arc::new(|pause| Box::pin(tokio::time::sleep(pause))));
+    let mut options = Options::on_tokio(env.clone());
+    options.other_life = other_life;
+    options.keys = keys;
+    options.new_log = NewLog::of(&db.store).map_err(|e| failure(&e))?;
     // Beside the store, where there is as much room as it needs; a store in memory has no beside.
     options.spool_dir = db.path.exists().then(|| match db.path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
@@ -155,11 +202,7 @@ fn carry_out(db: &mut Db, remote: &Remote, access: &Access, env: &Env, ui: &Ui) 
         Step::Applied { done, of } => bar.tell("applying transactions", done, Some(of)),
         Step::Sent { done, of } => bar.tell("sending transactions", done, Some(of)),
     }));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::io("starting the network", &e))?;
-    let result = runtime.block_on(tolstoy_sync::sync(&mut db.store, &mut transport, &options));
+    let result = tolstoy_sync::sync_blocking(&mut db.store, &mut transport, &options);
     progress.end();
     result.map_err(|e| failure(&e))
 }
@@ -180,6 +223,11 @@ fn show(schema: &Schema, remote: &Remote, report: &SyncReport, ui: &mut Ui) -> R
         if n > 0 {
             ui.line(format!("{} {what}", facts::count(n, "transaction")))?;
         }
+    }
+    match report.other_life {
+        Some(OtherLife::Adopt) => ui.line("the log's new life was adopted; what it lacked was re-applied on top")?,
+        Some(OtherLife::Reseed) => ui.line("the log was wiped, and has this store's whole history again")?,
+        Some(OtherLife::Stop) | None => {}
     }
     let size = report.bytes_sent + report.bytes_received;
     let trips = facts::count(u64::from(report.round_trips), "round trip");
@@ -217,6 +265,9 @@ fn in_words(pass: &PassReport) -> (&'static str, String) {
 }
 
 fn details(schema: &Schema, rebased: &Rebased, ui: &mut Ui) -> Result<(), Failure> {
+    if let Some(device) = rebased.new_device {
+        ui.line(format!("  this file is a copy, or was put back from a backup: it is device {device} from now on"))?;
+    }
     for change in &rebased.displaced {
         let text =
             format!("  displaced ({}): transaction {}: {}", change.reason.word(), change.tx, visible(&change.detail));
@@ -240,6 +291,7 @@ struct Report<'r> {
     bytes_received: u64,
     resupplied: u64,
     acknowledged: u64,
+    other_life: Option<&'static str>,
 }
 
 impl<'r> Report<'r> {
@@ -253,6 +305,11 @@ impl<'r> Report<'r> {
             bytes_received: report.bytes_received,
             resupplied: report.resupplied,
             acknowledged: report.acknowledged,
+            other_life: report.other_life.and_then(|other_life| match other_life {
+                OtherLife::Adopt => Some("adopted"),
+                OtherLife::Reseed => Some("reseeded"),
+                OtherLife::Stop => None,
+            }),
         }
     }
 }
@@ -283,6 +340,7 @@ fn rebased(schema: &Schema, r: &Rebased) -> Json {
         "empty": r.empty,
         "known": r.known,
         "carried": r.carried,
+        "new_device": r.new_device.map(|device| device.to_string()),
         "displaced": r.displaced.iter().map(displaced).collect::<Vec<_>>(),
         "renamed": r.renamed.iter().map(|(from, to)| json!([from.get(), to.get()])).collect::<Vec<_>>(),
         "overwritten": r.overwritten.iter().map(|o| log::overwrite(schema, o)).collect::<Vec<_>>(),

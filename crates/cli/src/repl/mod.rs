@@ -10,6 +10,7 @@ use clap::ArgMatches;
 use tolstoy_edn::Form;
 use tolstoy_env::Env;
 use tolstoy_store::Timeline;
+use tolstoy_sync::OtherLife;
 
 use crate::args;
 use crate::commands::query::Format;
@@ -176,8 +177,9 @@ impl Session<'_> {
             Command::Timer(on) => self.timer = on,
             Command::Sync { url, log } => {
                 let target = sync::Target::parse(url.as_deref(), log.as_deref())?;
-                let said = args::Access::default();
-                sync::with(&mut self.db, &target, &said, self.env, self.json, self.ui)?;
+                let access = args::Access::default();
+                let said = sync::Said { access: &access, key_file: None, other_life: OtherLife::Stop };
+                sync::with(&mut self.db, &target, said, self.env, self.json, self.ui)?;
             }
             Command::Cache => self.ui.note("there is nothing to cache: SQLite keeps what is read often in memory"),
         }

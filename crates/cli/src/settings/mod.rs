@@ -158,6 +158,10 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "N", env = "TOLSTOY_SNAPSHOT_UPLOADS", hide_env = true, help_heading = LIMITS)]
     #[arg(default_value_t = hub().snapshot_uploads, value_parser = positive)]
     pub(crate) snapshot_uploads: usize,
+    /// How much memory answers may take together, from when they are read until they are sent
+    #[arg(long, value_name = "SIZE", env = "TOLSTOY_ANSWER_MEMORY", hide_env = true, help_heading = LIMITS)]
+    #[arg(default_value_t = Size::from(hub().answer_memory))]
+    pub(crate) answer_memory: Size,
     /// How many long answers (over 512 KiB) are given at the same time
     #[arg(long, value_name = "N", env = "TOLSTOY_STREAMS", hide_env = true, help_heading = LIMITS)]
     #[arg(default_value_t = hub().streams, value_parser = positive)]
@@ -182,6 +186,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "DURATION", env = "TOLSTOY_STALL_TIMEOUT", hide_env = true, help_heading = LIMITS)]
     #[arg(default_value_t = Period(hub().stall_timeout))]
     pub(crate) stall_timeout: Period,
+    /// How much a client must send of a body, or take of an answer, each second while others wait for its place, measured
+    /// over --stall-timeout
+    #[arg(long, value_name = "SIZE", env = "TOLSTOY_MIN_RATE", hide_env = true, help_heading = LIMITS)]
+    #[arg(default_value_t = Size(hub().min_rate))]
+    pub(crate) min_rate: Size,
     /// How long the requests under way may take to end once the hub stops
     #[arg(long, value_name = "DURATION", env = "TOLSTOY_DRAIN", hide_env = true, help_heading = LIMITS)]
     #[arg(default_value_t = Period(hub().drain))]
@@ -244,8 +253,10 @@ impl Settings {
             body_memory: self.body_memory.in_memory(),
             large_bodies: self.large_bodies,
             snapshot_uploads: self.snapshot_uploads,
+            answer_memory: self.answer_memory.in_memory(),
             streams: self.streams,
             waits: self.waits,
+            min_rate: self.min_rate.0,
             header_timeout: self.header_timeout.0,
             stall_timeout: self.stall_timeout.0,
             drain: self.drain.0,

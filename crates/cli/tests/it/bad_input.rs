@@ -442,8 +442,8 @@ fn a_log_that_was_wiped_stops_the_sync() {
     room.ok(&["sync", "people.db", &hub.url, log]);
     delete(&hub, log);
     insta::assert_snapshot!(refused(&room, &[&["sync", "people.db"]]), @r#"
-    error: the log on the hub was wiped or begun anew since the last sync; nothing was changed
-    hint: to have the new log, sync it into a new file; this store keeps the facts it has
+    error: the log on the hub was wiped since the last sync; nothing was changed
+    hint: `tolstoy sync DB --reseed` fills it again with this store's whole history; this store keeps the facts it has
     exit 6
     "#);
 }

@@ -2,9 +2,9 @@
 
 use crate::room::Room;
 
-const COMMANDS: [&str; 14] = [
-    "demo", "serve", "token", "repl", "transact", "query", "schema", "log", "import", "sync", "backup", "restore",
-    "fsck", "gc",
+const COMMANDS: [&str; 16] = [
+    "demo", "serve", "token", "repl", "transact", "query", "schema", "log", "import", "sync", "status", "key",
+    "backup", "restore", "fsck", "gc",
 ];
 
 #[test]

@@ -146,7 +146,7 @@ fn a_schema_defines_itself_in_another_store() {
         })
     );
     let all = room.json(&["schema", "--json", "--all", "people.db"]);
-    assert_eq!(all.as_array().unwrap().len(), 16 + 4);
+    assert_eq!(all.as_array().unwrap().len(), 18 + 4);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! database open. It is replaced whole, so whoever reads it sees a state that was written.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -103,8 +103,8 @@ impl TokenFile {
     pub fn read(&self) -> Result<Option<Vec<Token>>, TokenError> {
         let path = self.path();
         let mut bytes = Vec::new();
-        let read =
-            File::open(&path).and_then(|file| io::Read::read_to_end(&mut io::Read::take(file, MAX_BYTES), &mut bytes));
+        let read = open_own(&path, File::options().read(true))
+            .and_then(|file| io::Read::read_to_end(&mut io::Read::take(file, MAX_BYTES), &mut bytes));
         match read {
             Ok(_) => decode(&bytes, &path).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -154,7 +154,8 @@ impl TokenFile {
 
     fn lock(&self) -> Result<File, TokenError> {
         let path = self.directory.join(LOCK);
-        let file = File::options().create(true).append(true).open(&path).map_err(self.io(&path))?;
+        let file = open_own(&path, File::options().create(true).append(true)).map_err(self.io(&path))?;
+        give_to_owner_of(&self.directory, &file).map_err(self.io(&path))?;
         file.lock().map_err(self.io(&path))?;
         Ok(file)
     }
@@ -167,7 +168,7 @@ impl TokenFile {
             // Made readable to its owner alone.
             let mut file = tempfile::Builder::new().prefix(".tokens-").tempfile_in(&self.directory)?;
             file.write_all(text.as_bytes())?;
-            give_to_owner_of(&self.directory, file.path())?;
+            give_to_owner_of(&self.directory, file.as_file())?;
             file.as_file().sync_all()?;
             file.persist(&path)?;
             File::open(&self.directory)?.sync_all()
@@ -181,19 +182,41 @@ impl TokenFile {
     }
 }
 
-/// The hub must be able to read what another user, such as root, writes for it.
+/// Opens a file of the data directory. Its owner may be less trusted than who runs this, such as root: so no symbolic link
+/// is followed, which could lead to any file, and nothing is waited for that is no file.
+fn open_own(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
+    }
+    let file = options.open(path).map_err(|error| {
+        let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+        if is_link { io::Error::other("it is a symbolic link, and none is followed here") } else { error }
+    })?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no ordinary file")) }
+}
+
+/// The hub must be able to use what another user, such as root, makes for it. The file itself is given away, whatever stands
+/// under its name by now; one with several names could be any file of the disk.
 #[cfg(unix)]
-pub(crate) fn give_to_owner_of(directory: &Path, file: &Path) -> io::Result<()> {
-    use std::os::unix::fs::MetadataExt;
-    let (wanted, is) = (fs::metadata(directory)?, fs::metadata(file)?);
+pub(crate) fn give_to_owner_of(directory: &Path, file: &File) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, fchown};
+    let (wanted, is) = (fs::metadata(directory)?, file.metadata()?);
     if wanted.uid() == is.uid() {
         return Ok(());
     }
-    std::os::unix::fs::chown(file, Some(wanted.uid()), Some(wanted.gid()))
+    if is.nlink() != 1 {
+        return Err(io::Error::other(
+            "it belongs to another user than its directory, and has other names (hard links)",
+        ));
+    }
+    fchown(file, Some(wanted.uid()), Some(wanted.gid()))
 }
 
 #[cfg(not(unix))]
-pub(crate) fn give_to_owner_of(_: &Path, _: &Path) -> io::Result<()> {
+pub(crate) fn give_to_owner_of(_: &Path, _: &File) -> io::Result<()> {
     Ok(())
 }
 

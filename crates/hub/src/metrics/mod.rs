@@ -5,6 +5,7 @@
 
 mod histogram;
 mod http;
+mod pulse;
 
 use std::fmt;
 use std::sync::atomic::AtomicU64;
@@ -21,6 +22,7 @@ use crate::storage::Totals;
 pub use histogram::Histogram;
 use http::HttpMetrics;
 pub(crate) use http::NO_ROUTE;
+pub use pulse::Pulse;
 
 /// What a storage counts. Cheap to clone; the clones are one.
 #[derive(Debug, Clone)]
@@ -39,6 +41,8 @@ pub struct StorageMetrics {
     pub queue: Gauge,
     /// Jobs that were refused because too many waited.
     pub refused: Counter,
+    /// Whether the writer gets anywhere.
+    pub pulse: Pulse,
 }
 
 impl Default for StorageMetrics {
@@ -51,6 +55,7 @@ impl Default for StorageMetrics {
             commit_seconds: Histogram::of_seconds(),
             queue: Gauge::default(),
             refused: Counter::default(),
+            pulse: Pulse::default(),
         }
     }
 }
@@ -107,6 +112,7 @@ impl Drop for Connected {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Now {
     pub(crate) streams: usize,
+    pub(crate) answer_bytes: u64,
     pub(crate) totals: Totals,
     pub(crate) gc: GcFigures,
     pub(crate) database_bytes: Option<u64>,
@@ -188,6 +194,7 @@ fn looked_up(now: &Now) -> Registry {
             registry.register_with_unit(name, help, Unit::Bytes, Level::new(bytes));
         }
     };
+    bytes("answer", "What answers that are sent hold in memory", Some(now.answer_bytes));
     bytes("database", "The database file", now.database_bytes);
     bytes("reclaimable", "What is free within the database file", Some(now.totals.free));
     bytes("wal", "The write-ahead log beside the database file", now.wal_bytes);

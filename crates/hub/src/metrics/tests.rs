@@ -17,6 +17,7 @@ fn what_is_counted_is_told() {
     metrics.storage.commit_jobs.observe(3);
     let now = Now {
         streams: 2,
+        answer_bytes: 4096,
         totals: Totals { logs: 1, ..Totals::default() },
         disk_free_bytes: Some(1 << 30),
         ready: true,
@@ -38,6 +39,7 @@ fn what_is_counted_is_told() {
         "tolstoy_hub_commits_total 1",
         "tolstoy_hub_start_time_seconds 1.5",
         "tolstoy_hub_streams 2",
+        "tolstoy_hub_answer_bytes 4096",
         "tolstoy_hub_connections 0",
         "tolstoy_hub_connections_taken_total 1",
         "tolstoy_hub_logs 1",

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tolstoy_proto::coding::{self, CodingError, Decompressor, max_coded};
 use tolstoy_proto::limits::MAX_PUSH;
@@ -15,6 +15,8 @@ use tolstoy_proto::{ErrorKind, Form, FrameDecoder};
 use super::App;
 use super::coding::is_zstd;
 use super::error::ApiError;
+use crate::gate::{Client, Gate, Place, Wanted};
+use crate::pace::Pace;
 use crate::service::{Upload, Uploader};
 
 /// Bytes that a request may hold without taking one of the few places for large bodies.
@@ -27,21 +29,23 @@ const PATIENCE: usize = 64 << 20;
 /// stall too, or a client could keep its place for ever with a byte now and then.
 const STRIDE: usize = 16 << 10;
 
-/// A request's places among the bodies held in memory. They are free again when it is dropped.
-#[derive(Debug, Default)]
-pub(super) struct Places(Vec<OwnedSemaphorePermit>);
+/// A request's places among the bodies held in memory. They are free again when nobody has them any more: who holds
+/// memory that they stand for holds them too, on a thread or in a job.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Places(Vec<Arc<Place>>);
 
 impl Places {
-    async fn take(&mut self, from: &Arc<Semaphore>) -> Result<(), ApiError> {
-        let permit = from.clone().acquire_owned().await.map_err(|_| ApiError::closing())?;
-        self.0.push(permit);
-        Ok(())
+    fn wanted(&self) -> Wanted {
+        self.0.iter().map(|place| place.wanted()).fold(Wanted::default(), Wanted::and)
     }
 }
 
 /// A body that arrives, as it is sent: where it is coded, its bytes here are the coded ones.
 pub(super) struct Incoming<'a> {
     app: &'a App,
+    client: Client,
+    places: Places,
+    pace: Pace,
     body: Body,
     is_coded: bool,
     arrived: usize,
@@ -54,15 +58,35 @@ pub(super) struct Incoming<'a> {
 }
 
 impl<'a> Incoming<'a> {
-    pub(super) async fn new(app: &'a App, headers: &HeaderMap, body: Body, limit: usize) -> Result<Self, ApiError> {
+    pub(super) async fn new(
+        app: &'a App,
+        client: Client,
+        headers: &HeaderMap,
+        body: Body,
+        limit: usize,
+    ) -> Result<Self, ApiError> {
         let until = Instant::now() + app.body_timeout;
+        let (places, pace) = (Places::default(), Pace::new(app.least_rate));
         let is_coded = is_zstd(headers)?;
-        let mut incoming = Self { app, body, is_coded, arrived: 0, ended: false, limit, stride: 0, until };
+        let mut incoming =
+            Self { app, client, places, pace, body, is_coded, arrived: 0, ended: false, limit, stride: 0, until };
         let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if length.is_some_and(|length| length > incoming.most() as u64) {
             return Err(incoming.refuse().await);
         }
         Ok(incoming)
+    }
+
+    /// Waits for a place among those of this gate. That the hub waited is no fault of the client's.
+    pub(super) async fn take(&mut self, gate: &Arc<Gate>) {
+        let place = gate.take(&self.client, 1).await;
+        self.places.0.push(Arc::new(place));
+        self.give_time();
+    }
+
+    /// Its places, for who goes on to hold what arrived.
+    pub(super) fn places(&self) -> Places {
+        self.places.clone()
     }
 
     /// The next piece; none at the end.
@@ -81,15 +105,20 @@ impl<'a> Incoming<'a> {
     }
 
     async fn piece(&mut self) -> Result<Option<Bytes>, ApiError> {
+        let late = |message| ApiError::new(StatusCode::REQUEST_TIMEOUT, ErrorKind::Timeout, message);
         while !self.ended {
-            let frame = timeout_at(self.until, self.body.frame()).await.map_err(|_| {
-                ApiError::new(StatusCode::REQUEST_TIMEOUT, ErrorKind::Timeout, "the body took too long to arrive")
-            })?;
+            let asked = Instant::now();
+            let frame = timeout_at(self.until, self.body.frame()).await;
+            let frame = frame.map_err(|_| late("the body took too long to arrive"))?;
             match frame {
                 None => self.ended = true,
                 Some(Err(error)) => return Err(ApiError::bad_request(format!("the body was cut: {error}"))),
                 Some(Ok(frame)) => {
                     if let Ok(piece) = frame.into_data() {
+                        self.pace.moved(piece.len(), asked.elapsed());
+                        if self.pace.is_too_slow(self.places.wanted()) {
+                            return Err(late("the body arrived too slowly while others waited for its place"));
+                        }
                         self.stride += piece.len();
                         if self.stride >= STRIDE {
                             self.give_time();
@@ -129,14 +158,13 @@ impl<'a> Incoming<'a> {
 /// A whole body of at most `limit` bytes, with nothing coded.
 pub(super) async fn whole(
     app: &App,
+    client: Client,
     headers: &HeaderMap,
     body: Body,
     limit: usize,
 ) -> Result<(Bytes, Places), ApiError> {
-    let mut incoming = Incoming::new(app, headers, body, limit).await?;
-    let mut places = Places::default();
-    places.take(&app.gate.small).await?;
-    incoming.give_time();
+    let mut incoming = Incoming::new(app, client, headers, body, limit).await?;
+    incoming.take(&app.gates.small).await;
     let mut large = false;
     let body = match (incoming.next().await?, incoming.next().await?) {
         (None, _) => Bytes::new(),
@@ -145,8 +173,7 @@ pub(super) async fn whole(
             let mut all = BytesMut::from(first);
             while let Some(piece) = next {
                 if !large && all.len() + piece.len() > SMALL_BODY {
-                    places.take(&app.gate.large).await?;
-                    incoming.give_time();
+                    incoming.take(&app.gates.large).await;
                     large = true;
                 }
                 all.extend_from_slice(&piece);
@@ -156,22 +183,24 @@ pub(super) async fn whole(
         }
     };
     if !incoming.is_coded {
-        return Ok((body, places));
+        return Ok((body, incoming.places));
     }
     if !large {
         match coding::decompress(&body, limit.min(SMALL_BODY)) {
-            Err(CodingError::TooLong(small)) if small < limit => places.take(&app.gate.large).await?,
-            short => return Ok((short?.into(), places)),
+            Err(CodingError::TooLong(small)) if small < limit => incoming.take(&app.gates.large).await,
+            short => return Ok((short?.into(), incoming.places)),
         }
     }
     // Elsewhere: this takes a while.
-    let long = tokio::task::spawn_blocking(move || coding::decompress(&body, limit)).await;
-    Ok((long.map_err(|error| ApiError::internal(&error))??.into(), places))
+    let places = incoming.places;
+    let long = tokio::task::spawn_blocking(move || Ok((coding::decompress(&body, limit)?.into(), places))).await;
+    long.map_err(|error| ApiError::internal(&error))?
 }
 
 /// A push. A short one is taken here; a long one on a thread that may block, which puts it aside.
 pub(super) async fn upload(
     app: &App,
+    client: Client,
     headers: &HeaderMap,
     body: Body,
     form: Form,
@@ -180,10 +209,8 @@ pub(super) async fn upload(
         Form::MessagePack => MAX_PUSH,
         Form::Json => MAX_PUSH / 3 * 4,
     };
-    let mut incoming = Incoming::new(app, headers, body, limit).await?;
-    let mut places = Places::default();
-    places.take(&app.gate.small).await?;
-    incoming.give_time();
+    let mut incoming = Incoming::new(app, client, headers, body, limit).await?;
+    incoming.take(&app.gates.small).await;
     // Copied from the second piece on: a piece holds on to the buffer that it was read into, however short it is.
     let (mut first, mut more) = (Bytes::new(), BytesMut::new());
     let mut ended = false;
@@ -196,11 +223,10 @@ pub(super) async fn upload(
     }
     let pieces = [first, more.freeze()];
     if ended && let Some(reading) = Reading::short(&incoming, form, &pieces)? {
-        return Ok((reading.finish()?, places));
+        return Ok((reading.finish()?, incoming.places));
     }
     let mut reading = Reading::new(&incoming, form)?;
-    places.take(&app.gate.large).await?;
-    incoming.give_time();
+    incoming.take(&app.gates.large).await;
     let reading = onto_thread(&mut incoming, move |mut arriving| {
         pieces.iter().try_for_each(|piece| reading.take(piece))?;
         drop(pieces);
@@ -209,7 +235,8 @@ pub(super) async fn upload(
         }
         Ok::<_, ApiError>(reading)
     });
-    Ok((reading.await?.finish()?, places))
+    let reading = reading.await?;
+    Ok((reading.finish()?, incoming.places))
 }
 
 /// Hands what arrives to a thread that may block. Where that fails, the rest is forgotten, so that the client hears why.
@@ -222,7 +249,13 @@ where
     E: Into<ApiError> + Send + 'static,
 {
     let (forward, arriving) = mpsc::channel::<Bytes>(4);
-    let taking = tokio::task::spawn_blocking(move || take(arriving));
+    let places = incoming.places();
+    let taking = tokio::task::spawn_blocking(move || {
+        let taken = take(arriving);
+        // Held by who holds the bytes, not by who sends them, who may have gone.
+        drop(places);
+        taken
+    });
     let mut cut = None;
     loop {
         match incoming.next().await {

@@ -67,9 +67,14 @@ impl ApiError {
         Self::with(StatusCode::INSUFFICIENT_STORAGE, body)
     }
 
+    /// The hub has no room for it now.
+    pub(super) fn busy(message: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Busy, message)
+    }
+
     /// The hub is going down.
     pub(super) fn closing() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Busy, "the hub is stopping")
+        Self::busy("the hub is stopping")
     }
 
     fn because(self, reason: &dyn fmt::Display) -> Self {
@@ -90,11 +95,7 @@ impl From<StorageError> for ApiError {
                 let message = "the hub's disk is full: nothing was changed";
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, ErrorKind::Full, message).because(&reason)
             }
-            StorageError::Busy => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                ErrorKind::Busy,
-                "too many writes are waiting: try again later",
-            ),
+            StorageError::Busy => Self::busy("too many writes are waiting: try again later"),
             StorageError::Closed => Self::closing(),
             StorageError::Failed(reason) => Self::internal(&reason),
         }

@@ -17,15 +17,15 @@ use axum::extract::{MatchedPath, RawPathParams, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tolstoy_env::Env;
 use tolstoy_proto::{ErrorKind, LogId, paths};
 
 use super::error::ApiError;
-use super::watch;
+use super::{Gates, stream, watch};
 use crate::auth::{LiveTokens, Principal, Right, TokenId};
 use crate::connection::Peer;
+use crate::gate::{Client, Gate, Place};
 use crate::rate::{Address, Limiter};
 use crate::server::Options;
 
@@ -51,14 +51,17 @@ pub(crate) struct Door {
     /// The moment from which the limiters count.
     began: Instant,
     /// Requests under way.
-    places: Arc<Semaphore>,
+    requests: Arc<Gate>,
+    /// Answers that are sent.
+    answers: Arc<Gate>,
 }
 
 /// A request that is answered: whose it is, and its place among those under way. Where anybody may know the answer, and
 /// the hub asks others for tokens, it may be nobody's: then handlers find no principal.
 struct Admitted {
     principal: Option<Principal>,
-    place: OwnedSemaphorePermit,
+    client: Client,
+    place: Place,
 }
 
 /// What a request is about, as far as it takes to decide who may.
@@ -90,7 +93,7 @@ impl Matter {
 }
 
 impl Door {
-    pub(crate) fn new(tokens: Arc<LiveTokens>, env: Env, options: &Options) -> Self {
+    pub(crate) fn new(tokens: Arc<LiveTokens>, env: Env, options: &Options, gates: &Gates) -> Self {
         Self {
             tokens,
             env,
@@ -99,17 +102,30 @@ impl Door {
             by_token: Limiter::new(options.token_rate),
             by_address: Limiter::new(options.address_rate),
             began: Instant::now(),
-            places: Arc::new(Semaphore::new(options.requests.clamp(1, Semaphore::MAX_PERMITS))),
+            requests: gates.requests.clone(),
+            answers: gates.answers.clone(),
         }
     }
 
     fn decide(&self, request: &Request, matter: &Matter) -> Result<Admitted, Refusal> {
-        let place = self.places.clone().try_acquire_owned().map_err(|_| Refusal::busy())?;
         let principal = self.principal(request, matter)?;
         if let Some(principal) = &principal {
             may(principal, request.method(), matter)?;
         }
-        Ok(Admitted { principal, place })
+        let client = self.client(request, principal.as_ref());
+        let place = self.requests.try_take(&client, 1).ok_or_else(Refusal::busy)?;
+        Ok(Admitted { principal, client, place })
+    }
+
+    /// Whose share of the hub the request takes.
+    fn client(&self, request: &Request, principal: Option<&Principal>) -> Client {
+        match principal {
+            Some(Principal::Token(token)) => Client::Token(token.id.clone()),
+            Some(Principal::Loopback) => Client::Anyone,
+            Some(Principal::Open) | None => {
+                self.address(request).map_or(Client::Anyone, |ip| Client::Address(ip.into()))
+            }
+        }
     }
 
     /// Whose the request is; none where it does not matter and nobody said.
@@ -123,8 +139,8 @@ impl Door {
             };
         }
         let elapsed = self.began.elapsed();
-        if let Some(client) = self.client(request) {
-            self.by_address.admit(client.into(), elapsed).map_err(Refusal::too_many)?;
+        if let Some(ip) = self.address(request) {
+            self.by_address.admit(ip.into(), elapsed).map_err(Refusal::too_many)?;
         }
         if self.open {
             return Ok(Some(Principal::Open));
@@ -141,7 +157,7 @@ impl Door {
     }
 
     /// The address that the request comes from; where a proxy stands before the hub, the one that the proxy names.
-    fn client(&self, request: &Request) -> Option<IpAddr> {
+    fn address(&self, request: &Request) -> Option<IpAddr> {
         let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
         if self.behind_proxy { forwarded_for(request.headers()).or(peer) } else { peer }
     }
@@ -186,14 +202,15 @@ pub(super) async fn admit(
     next: Next,
 ) -> Response {
     match door.decide(&request, &Matter::of(path.as_ref(), params)) {
-        Ok(Admitted { principal, place }) => {
+        Ok(Admitted { principal, client, place }) => {
             if let Some(principal) = principal {
                 watch::note_principal(&principal);
                 request.extensions_mut().insert(principal);
             }
+            request.extensions_mut().insert(client.clone());
             let response = next.run(request).await;
             drop(place);
-            response
+            stream::weigh(&door.answers, &client, response)
         }
         Err(refusal) => refusal.into_response(),
     }
@@ -267,7 +284,7 @@ impl Refusal {
     }
 
     fn busy() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Busy, "too many requests are under way: try again later")
+        Self { error: ApiError::busy("too many requests are under way: try again later"), told: None }
     }
 }
 

@@ -14,7 +14,6 @@ mod stream;
 mod table;
 mod v0;
 mod v1;
-mod waits;
 mod watch;
 mod watched;
 
@@ -28,8 +27,10 @@ use tokio::sync::Semaphore;
 use tolstoy_proto::ErrorKind;
 
 use crate::activity::Activities;
+use crate::gate::{Client, Gate};
 use crate::gc;
 use crate::metrics::Metrics;
+use crate::pace::{Holds, LeastRate};
 use crate::ready::Readiness;
 use crate::service::Service;
 use crate::storage::SqliteStorage;
@@ -38,7 +39,7 @@ use table::Routes;
 
 pub(crate) use body::SMALL_BODY;
 pub(crate) use guard::Door;
-pub(crate) use waits::Waits;
+pub(crate) use stream::Buffers;
 pub(crate) use watch::RequestIds;
 
 /// What all routes share.
@@ -52,30 +53,44 @@ pub(crate) struct App {
     pub(crate) gc: gc::Figures,
     pub(crate) activity: Activities,
     pub(crate) request_ids: RequestIds,
-    pub(crate) gate: Gate,
+    pub(crate) gates: Gates,
+    pub(crate) buffers: Buffers,
     /// Where long pushes are put aside; none: they stay in memory.
     pub(crate) spool: Option<PathBuf>,
     /// How long a client may take for the next 16 KiB of a body, or its end.
     pub(crate) body_timeout: Duration,
+    /// How fast it must send while others wait for its places.
+    pub(crate) least_rate: LeastRate,
 }
 
-/// How much may be held in memory at the same time. Who finds no room waits.
+/// How much is held for requests at the same time, and how much of it for one client. Who finds no room waits, where it
+/// is not said otherwise.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub(crate) struct Gates {
     /// Request bodies of at most [`SMALL_BODY`] bytes, or the beginnings of larger ones.
-    pub(crate) small: Arc<Semaphore>,
+    pub(crate) small: Arc<Gate>,
     /// Larger request bodies.
-    pub(crate) large: Arc<Semaphore>,
-    /// Reads of the storage.
-    pub(crate) reads: Arc<Semaphore>,
+    pub(crate) large: Arc<Gate>,
     /// Snapshots that arrive, each in a file.
-    pub(crate) snapshots: Arc<Semaphore>,
-    /// Answers that are longer than a page.
-    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) snapshots: Arc<Gate>,
+    /// Bytes of answers that are read and not sent yet, in KiB.
+    pub(crate) answers: Arc<Gate>,
+    /// Answers of which more is to be read: for what they hold meanwhile.
+    pub(crate) streams: Arc<Gate>,
     /// Requests that wait for a log to change. Who finds no room is told so.
-    pub(crate) waits: Arc<Waits>,
-    /// As many as there may be.
-    pub(crate) most_streams: usize,
+    pub(crate) waits: Arc<Gate>,
+    /// Requests under way. Who finds no room is told so.
+    pub(crate) requests: Arc<Gate>,
+    /// Reads of the storage. No client has a share of these, since none can hold one: a reading holds it, for as long as a
+    /// page takes.
+    pub(crate) reads: Arc<Semaphore>,
+}
+
+impl App {
+    /// What a client holds by an answer.
+    fn holds(&self, client: &Client) -> Holds {
+        Holds { gates: [self.gates.answers.clone(), self.gates.streams.clone()], client: client.clone() }
+    }
 }
 
 /// All routes.
@@ -113,7 +128,7 @@ async fn read<R: Send + 'static>(
     app: &Arc<App>,
     read: impl FnOnce(&Service) -> R + Send + 'static,
 ) -> Result<R, ApiError> {
-    let place = app.gate.reads.clone().acquire_owned().await.map_err(|_| ApiError::closing())?;
+    let place = app.gates.reads.clone().acquire_owned().await.map_err(|_| ApiError::closing())?;
     let service = app.service.clone();
     let reading = tokio::task::spawn_blocking(move || {
         let read = read(&service);

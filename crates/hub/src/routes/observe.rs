@@ -1,22 +1,19 @@
 //! Is the hub alive, is it ready, and what does it count.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Json, Response};
 use serde_json::json;
-use tolstoy_proto::{ErrorKind, paths};
+use tolstoy_proto::paths;
 
 use super::error::ApiError;
 use super::table::Routes;
 use super::{App, openapi};
 use crate::metrics::Now;
+use crate::service::STUCK;
 use crate::storage::{SqliteStorage, StorageError};
-
-/// How long `/healthz` waits for the writer.
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The media type of an exposition.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -29,13 +26,11 @@ pub(super) fn routes() -> Routes {
 }
 
 async fn healthz(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
-    match tokio::time::timeout(HEALTH_TIMEOUT, app.service.probe()).await {
-        Ok(answer) => {
-            answer?;
-            Ok(Json(json!({"status": "ok"})).into_response())
-        }
-        Err(_) => Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Busy, "the writer does not answer")),
+    if app.service.is_alive() {
+        return Ok(Json(json!({"status": "ok"})).into_response());
     }
+    let message = format!("a write has been under way for more than {} seconds", STUCK.as_secs());
+    Err(ApiError::busy(&message))
 }
 
 async fn readyz(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
@@ -44,7 +39,7 @@ async fn readyz(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
         return Ok(Json(json!({"status": "ready"})).into_response());
     }
     let message = format!("not ready: {}", problems.join("; "));
-    Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Busy, message))
+    Err(ApiError::busy(&message))
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
@@ -62,7 +57,8 @@ impl App {
 
     /// Looks up what is not counted.
     pub(super) async fn look(self: &Arc<Self>, ready: bool) -> Result<Now, ApiError> {
-        let streams = self.gate.most_streams.saturating_sub(self.gate.streams.available_permits());
+        let streams = self.gates.streams.held();
+        let answer_bytes = (self.gates.answers.held() as u64) << 10;
         let app = self.clone();
         super::read(self, move |service| {
             let totals = service.totals()?;
@@ -70,6 +66,7 @@ impl App {
             let sizes = database.and_then(|database| database.file_sizes().ok());
             Ok::<_, StorageError>(Now {
                 streams,
+                answer_bytes,
                 totals,
                 gc: app.gc.get(),
                 database_bytes: sizes.map(|(file, _)| file),

@@ -11,17 +11,19 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use bytes::Bytes;
 use http_body::Frame;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tolstoy_proto::{BlobDigest, ErrorBody, ErrorKind, LogId, LogState, Snapshot, TrnId, media};
 
 use super::body::{Incoming, onto_thread};
 use super::checked::Checked;
 use super::error::ApiError;
 use super::state::{Told, with_state};
+use super::stream::kib;
 use super::table::Routes;
 use super::{App, openapi};
-use crate::service::{Service, SnapshotOutcome, SnapshotUpload, UploadError};
-use crate::storage::SnapshotId;
+use crate::gate::{Client, Place};
+use crate::service::{Service, SnapshotOutcome, SnapshotRoom, SnapshotUpload, UploadError};
+use crate::storage::{PIECE, SnapshotId};
 
 pub(super) fn routes() -> Routes {
     const ONE: &str = "/1/logs/{log}/snapshots/{trn}";
@@ -45,11 +47,13 @@ fn no_transaction(trn: TrnId, state: LogState) -> ApiError {
 async fn upload(
     State(app): State<Arc<App>>,
     Checked(Path((log, trn))): Checked<Path<(LogId, TrnId)>>,
+    client: Client,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let limit = usize::try_from(app.service.policy().snapshot_limit).unwrap_or(usize::MAX);
-    let mut incoming = Incoming::new(&app, &headers, body, limit).await?;
+    let announced = http_body::Body::size_hint(&body).lower();
+    let mut incoming = Incoming::new(&app, client, &headers, body, limit).await?;
     let Some(digest) = headers.get(media::REPR_DIGEST).and_then(|field| BlobDigest::from_field(field.to_str().ok()?))
     else {
         incoming.forget().await;
@@ -63,38 +67,59 @@ async fn upload(
             "a snapshot is kept as it comes: send it without a content coding",
         ));
     }
-    let refused = super::read(&app, move |service| service.refuses_snapshot(log, trn)).await??;
-    if let Some(state) = refused {
+    let room = super::read(&app, move |service| service.snapshot_room(log, trn, digest)).await??;
+    // Without an announced length it is weighed as it arrives.
+    if let Some(refused) = room.lacks(announced) {
         incoming.forget().await;
-        return Err(no_transaction(trn, state));
+        return answer(trn, refused);
     }
-    let _place = app.gate.snapshots.clone().acquire_owned().await.map_err(|_| ApiError::closing())?;
-    incoming.give_time();
-    let arrived = put_aside(&app, &mut incoming).await?;
+    incoming.take(&app.gates.snapshots).await;
+    let arrived = match put_aside(&app, &mut incoming, room).await? {
+        Ok(arrived) => arrived,
+        Err(refused) => {
+            incoming.forget().await;
+            return answer(trn, refused);
+        }
+    };
     if arrived.digest() != digest {
         return Err(ApiError::bad_request(format!(
             "the bytes' SHA-256 is {}, and Repr-Digest says {digest}: they were damaged on the way",
             arrived.digest()
         )));
     }
-    let service = app.service.clone();
-    let kept = tokio::task::spawn_blocking(move || service.keep_snapshot(log, trn, arrived));
-    match kept.await.map_err(|error| ApiError::internal(&error))?? {
+    let (service, places) = (app.service.clone(), incoming.places());
+    let kept = tokio::task::spawn_blocking(move || {
+        let kept = service.keep_snapshot(log, trn, arrived);
+        drop(places);
+        kept
+    });
+    answer(trn, kept.await.map_err(|error| ApiError::internal(&error))??)
+}
+
+fn answer(trn: TrnId, outcome: SnapshotOutcome) -> Result<Response, ApiError> {
+    match outcome {
         SnapshotOutcome::Done(kept) => Ok((StatusCode::CREATED, Extension(Told), Json(kept)).into_response()),
         SnapshotOutcome::UnknownTransaction(state) => Err(no_transaction(trn, state)),
         SnapshotOutcome::Quota(state, quota) => Err(ApiError::quota(quota, Some(state))),
     }
 }
 
-/// Takes the body into a file.
-async fn put_aside(app: &App, incoming: &mut Incoming<'_>) -> Result<SnapshotUpload, ApiError> {
+/// Takes the body into a file, or says why there is no room for so much.
+async fn put_aside(
+    app: &App,
+    incoming: &mut Incoming<'_>,
+    room: SnapshotRoom,
+) -> Result<Result<SnapshotUpload, SnapshotOutcome>, ApiError> {
     let spool = app.spool.clone();
     let upload = onto_thread(incoming, move |mut arriving| {
         let mut upload = SnapshotUpload::new(spool.as_deref())?;
         while let Some(piece) = arriving.blocking_recv() {
+            if let Some(refused) = room.lacks(upload.bytes() + piece.len() as u64) {
+                return Ok(Err(refused));
+            }
             upload.take(&piece)?;
         }
-        Ok::<_, UploadError>(upload)
+        Ok::<_, UploadError>(Ok(upload))
     });
     upload.await
 }
@@ -102,6 +127,7 @@ async fn put_aside(app: &App, incoming: &mut Incoming<'_>) -> Result<SnapshotUpl
 async fn download(
     State(app): State<Arc<App>>,
     Checked(Path((log, trn))): Checked<Path<(LogId, TrnId)>>,
+    client: Client,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let (state, found) = super::read(&app, move |service| service.snapshot(log, trn)).await??;
@@ -117,9 +143,11 @@ async fn download(
     let mut response = if is_known {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        let place = app.gate.streams.clone().acquire_owned().await.map_err(|_| ApiError::closing())?;
-        let body = Body::new(Pieces::read(app.clone(), id, &snapshot, place));
-        ([(header::CONTENT_TYPE, media::OCTETS)], [(header::CONTENT_LENGTH, snapshot.bytes)], body).into_response()
+        let places = [app.gates.streams.take(&client, 1).await, app.gates.answers.take(&client, kib(HELD)).await];
+        let holds = Extension(app.holds(&client));
+        let body = Body::new(Pieces::read(app.clone(), id, &snapshot, places));
+        let length = [(header::CONTENT_LENGTH, snapshot.bytes)];
+        (holds, [(header::CONTENT_TYPE, media::OCTETS)], length, body).into_response()
     };
     let fields = [(header::ETAG.as_str(), tag), (media::REPR_DIGEST, snapshot.digest.to_field())];
     for (name, value) in fields {
@@ -131,11 +159,17 @@ async fn download(
     Ok(response)
 }
 
+/// Pieces that wait to be sent.
+const QUEUE: usize = 2;
+
+/// What a download holds: those, the one that is read and the one that is sent.
+const HELD: usize = (QUEUE + 2) * PIECE;
+
 /// A snapshot's pieces as a body. A task reads them while there is room for them, one at a time.
 struct Pieces {
     queue: mpsc::Receiver<Result<Bytes, Cut>>,
     left: u64,
-    _place: OwnedSemaphorePermit,
+    _places: [Place; 2],
 }
 
 /// The snapshot was replaced or its log deleted while it was read, or the storage failed.
@@ -144,9 +178,9 @@ struct Pieces {
 struct Cut;
 
 impl Pieces {
-    fn read(app: Arc<App>, id: SnapshotId, snapshot: &Snapshot, place: OwnedSemaphorePermit) -> Self {
+    fn read(app: Arc<App>, id: SnapshotId, snapshot: &Snapshot, places: [Place; 2]) -> Self {
         let left = snapshot.bytes;
-        let (room, queue) = mpsc::channel(2);
+        let (room, queue) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
             let mut at = 0;
             let mut given = 0;
@@ -168,7 +202,7 @@ impl Pieces {
                 }
             }
         });
-        Self { queue, left, _place: place }
+        Self { queue, left, _places: places }
     }
 }
 

@@ -2,16 +2,16 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 
 use axum::Extension;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http_body::Frame as BodyFrame;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use http_body::{Body as _, Frame as BodyFrame, SizeHint};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tolstoy_proto::coding::ZSTD;
 use tolstoy_proto::{ChunkId, Form, FrameEncoder, LogId, TrnId, media};
@@ -20,7 +20,9 @@ use super::App;
 use super::coding::{self, Coder, Coding};
 use super::error::ApiError;
 use super::state::Told;
-use crate::service::{Begin, Pull, PullEnd, PullError};
+use crate::gate::{Client, Gate, Place};
+use crate::pace::Holds;
+use crate::service::{Begin, Pull, PullEnd, PullError, Service};
 use crate::storage::StorageError;
 
 /// Bytes of a page: what is read from the storage at once.
@@ -28,6 +30,15 @@ const PAGE: usize = 256 << 10;
 
 /// Pages that wait to be sent, or longer ones of as many bytes.
 const QUEUE: usize = 4;
+
+/// Bytes of a page without a long chunk.
+const USUAL: usize = 2 * PAGE + (16 << 10);
+
+/// Buffers that are kept to be filled again.
+const SPARE: usize = 16;
+
+/// Answers of at most so many bytes are not weighed.
+const SHORT: usize = 4 << 10;
 
 /// The form that the asker wants: JSON where `Accept` prefers it to MessagePack.
 pub(super) fn accepted(headers: &HeaderMap) -> Form {
@@ -48,100 +59,153 @@ pub(super) fn weight_of(item: &str, wanted: &str) -> Option<f32> {
     Some(q.map_or(1.0, |q| q.parse().unwrap_or(0.0)))
 }
 
-/// Answers what is committed after the first of `from` that is.
+/// What a stream is to hold, and how.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub(super) log: LogId,
+    /// It begins after the first of these that is committed.
+    pub(super) from: Vec<TrnId>,
+    pub(super) begin: Begin,
+    pub(super) form: Form,
+    pub(super) coding: Coding,
+}
+
+/// Answers what is asked for.
 pub(super) async fn answer(
     app: &Arc<App>,
-    log: LogId,
-    from: Vec<TrnId>,
-    begin: Begin,
-    form: Form,
-    coding: Coding,
+    client: &Client,
+    asked: Asked,
     status: StatusCode,
 ) -> Result<Response, ApiError> {
-    let first = || {
-        let (app, from) = (app.clone(), from.clone());
-        async move {
-            let page = super::read(&app, move |service| {
-                let pull = service.pull_with(log, &from, begin)?;
-                let encoder = FrameEncoder::new(form);
-                Reading { pull, encoder, coding, coder: None, buffers: Buffers::default() }.page()
-            });
-            page.await?.map_err(|error| match error {
-                PullError::Gone => ApiError::conflict("the log was deleted while it was read"),
-                PullError::Storage(error) => error.into(),
-            })
-        }
-    };
-    let (page, place) = bounded(&app.gate.streams, first, Page::is_long).await?;
-    let content_type = match form {
+    let content_type = match asked.form {
         Form::MessagePack => media::MSGPACK,
         Form::Json => media::JSON,
     };
+    let buffers = app.buffers.clone();
+    let first = move |service: &Service| {
+        let pull = service.pull_with(asked.log, &asked.from, asked.begin)?;
+        let mut reading = Box::new(Reading::new(pull, &asked, buffers.clone()));
+        let (bytes, end) = reading.page().map_err(|error| match error {
+            PullError::Gone => ApiError::conflict("the log was deleted while it was read"),
+            PullError::Storage(error) => error.into(),
+        })?;
+        let is_coded = reading.coder.is_some();
+        let rest = (end != PullEnd::Whole).then_some(reading);
+        let weight = Weight { kib: kib(bytes.len()), is_long: rest.is_some() };
+        Ok(((bytes, is_coded, rest), weight))
+    };
+    let ((bytes, is_coded, rest), places) = weighed(app, client, first).await?;
     let vary = (header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
     let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(content_type)), vary, coding::TAKES];
-    let coding = page.coding();
-    Ok((status, Extension(Told), headers, coding, body(app, page, place)).into_response())
+    let bytes = app.buffers.lend(bytes, places.page);
+    let body = match rest {
+        None => Body::from(bytes),
+        Some(reading) => Body::new(Pages::new(app.clone(), client.clone(), bytes, reading, places.stream)),
+    };
+    let holds = Extension(app.holds(client));
+    Ok((status, Extension(Told), holds, headers, content_encoding(is_coded), body).into_response())
 }
 
 /// A chunk's bytes as an answer; none where there is no such chunk.
 pub(super) async fn chunk(
     app: &Arc<App>,
+    client: &Client,
     log: LogId,
     id: ChunkId,
     coding: Coding,
 ) -> Result<Option<Response>, ApiError> {
-    let read = || {
-        let app = app.clone();
-        async move {
-            super::read(&app, move |service| {
-                let Some(bytes) = service.v0_chunk(log, &id)? else { return Ok(None) };
-                let coded = coding.whole(&bytes)?.map(Bytes::from);
-                Ok(Some(Page { is_coded: coded.is_some(), bytes: coded.unwrap_or(bytes), rest: None }))
-            })
-            .await?
-            .map_err(|error: StorageError| error.into())
-        }
+    let read = move |service: &Service| {
+        let Some(bytes) = service.v0_chunk(log, &id)? else { return Ok((None, Weight::default())) };
+        let coded = coding.whole(&bytes)?.map(Bytes::from);
+        let is_coded = coded.is_some();
+        let bytes = coded.unwrap_or(bytes);
+        let weight = Weight { kib: kib(bytes.len()), is_long: false };
+        Ok((Some((bytes, is_coded)), weight))
     };
-    let is_long = |page: &Option<Page>| page.as_ref().is_some_and(Page::is_long);
-    let (page, place) = bounded(&app.gate.streams, read, is_long).await?;
+    let (Some((bytes, is_coded)), places) = weighed(app, client, read).await? else { return Ok(None) };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(media::OCTETS)),
         (header::VARY, HeaderValue::from_static("Accept-Encoding")),
         coding::TAKES,
     ];
-    Ok(page.map(|page| (headers, page.coding(), body(app, page, place)).into_response()))
+    let holds = Extension(app.holds(client));
+    Ok(Some((holds, headers, content_encoding(is_coded), held(bytes, places.page)).into_response()))
 }
 
-/// What `read` reads, with one of the few places for long answers where it is long. It is not held while it waits for
-/// one: it is read again.
-async fn bounded<T, F: Future<Output = Result<T, ApiError>>>(
-    places: &Arc<Semaphore>,
-    read: impl Fn() -> F,
-    is_long: impl Fn(&T) -> bool,
-) -> Result<(T, Option<OwnedSemaphorePermit>), ApiError> {
-    let found = read().await?;
-    if !is_long(&found) {
-        return Ok((found, None));
-    }
-    if let Ok(place) = places.clone().try_acquire_owned() {
-        return Ok((found, Some(place)));
-    }
-    drop(found);
-    let place = places.clone().acquire_owned().await.map_err(|_| ApiError::closing())?;
-    Ok((read().await?, Some(place)))
+fn content_encoding(is_coded: bool) -> Option<[(HeaderName, HeaderValue); 1]> {
+    is_coded.then(|| [(header::CONTENT_ENCODING, HeaderValue::from_static(ZSTD))])
 }
 
-fn body(app: &Arc<App>, Page { bytes, rest, .. }: Page, place: Option<OwnedSemaphorePermit>) -> Body {
-    match (place, rest) {
-        (None, _) => Body::from(bytes),
-        (Some(place), None) => Body::from(held(bytes, place)),
-        (Some(place), rest) => Body::new(Pages::new(app.clone(), bytes, rest, place)),
+/// Bytes as the gate of answers weighs them.
+pub(super) const fn kib(bytes: usize) -> usize {
+    bytes.div_ceil(1024)
+}
+
+/// What an answer takes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Weight {
+    /// Of the gate of answers, for the bytes that are there.
+    kib: usize,
+    /// Whether more follows, for which it holds something all the while.
+    is_long: bool,
+}
+
+/// An answer's places.
+struct Places {
+    /// Of its bytes.
+    page: Place,
+    /// Of a stream; none where nothing follows.
+    stream: Option<Place>,
+}
+
+/// What `read` reads, with its places. Where there are none it is let go, and read again when there are: what waits is not
+/// held. A stream's place is waited for before that of its bytes, and never the other way round: bytes have theirs only
+/// until they are sent, so that who has a stream's comes to bytes in the end.
+async fn weighed<T: Send + 'static>(
+    app: &Arc<App>,
+    client: &Client,
+    read: impl Fn(&Service) -> Result<(T, Weight), ApiError> + Send + Sync + 'static,
+) -> Result<(T, Places), ApiError> {
+    let read = Arc::new(read);
+    let mut stream: Option<Place> = None;
+    let mut page: Option<(Place, usize)> = None;
+    loop {
+        let (there, owner, read) = (app.clone(), client.clone(), read.clone());
+        let found = super::read(app, move |service| {
+            let (found, weight) = read(service)?;
+            if weight.is_long && stream.is_none() {
+                stream = there.gates.streams.try_take(&owner, 1);
+            }
+            let page = match page {
+                Some((mut place, most)) if weight.kib <= most => {
+                    place.set(weight.kib);
+                    Some(place)
+                }
+                // Let go before more is asked for.
+                Some(_) => None,
+                None => there.gates.answers.try_take(&owner, weight.kib),
+            };
+            Ok::<_, ApiError>(match page {
+                Some(page) if stream.is_some() || !weight.is_long => Ok((found, Places { page, stream })),
+                _ => Err((weight, stream)),
+            })
+        });
+        match found.await?? {
+            Ok(found) => return Ok(found),
+            Err((weight, held)) => {
+                stream = held;
+                if weight.is_long && stream.is_none() {
+                    stream = Some(app.gates.streams.take(client, 1).await);
+                }
+                page = Some((app.gates.answers.take(client, weight.kib).await, weight.kib));
+            }
+        }
     }
 }
 
 /// The bytes, with their place for as long as anything holds them.
-fn held(bytes: Bytes, place: OwnedSemaphorePermit) -> Bytes {
-    struct Held(Bytes, #[expect(dead_code, reason = "it is free again when it is dropped")] OwnedSemaphorePermit);
+fn held(bytes: Bytes, place: Place) -> Bytes {
+    struct Held(Bytes, #[expect(dead_code, reason = "it is free again when it is dropped")] Place);
     impl AsRef<[u8]> for Held {
         fn as_ref(&self) -> &[u8] {
             &self.0
@@ -150,25 +214,94 @@ fn held(bytes: Bytes, place: OwnedSemaphorePermit) -> Bytes {
     Bytes::from_owner(Held(bytes, place))
 }
 
-/// Buffers that pages were in, to be filled again: fresh memory of this size costs more than what is written into it.
+/// The answer, with a place among all where it is not short and nobody has weighed it. There it is already, so where there
+/// is no room it is dropped, and the client told so.
+pub(super) fn weigh(answers: &Arc<Gate>, client: &Client, response: Response) -> Response {
+    let bytes = response.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
+    let Some(bytes) = bytes.filter(|bytes| *bytes > SHORT) else { return response };
+    if response.extensions().get::<Holds>().is_some() {
+        return response;
+    }
+    match answers.try_take(client, kib(bytes)) {
+        Some(place) => response.map(|body| Body::new(Weighed { body, place: Some(place) })),
+        None => ApiError::busy("too many answers are being sent: try again later").into_response(),
+    }
+}
+
+/// A body whose bytes have a place.
+struct Weighed {
+    body: Body,
+    /// None once the bytes have it.
+    place: Option<Place>,
+}
+
+impl http_body::Body for Weighed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<BodyFrame<Bytes>, Self::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let place = self.place.take();
+        Poll::Ready(frame.map(|frame| {
+            Ok(match place {
+                Some(place) => frame?.map_data(|bytes| held(bytes, place)),
+                None => frame?,
+            })
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Buffers that pages were in, to be filled again: fresh memory of this size costs more than what is written into it. All
+/// streams share them, and a few are kept.
 #[derive(Debug, Clone, Default)]
-struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+pub(crate) struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl Buffers {
     fn take(&self) -> Vec<u8> {
-        let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let free = self.free().pop();
         free.unwrap_or_else(|| Vec::with_capacity(PAGE + PAGE / 4))
     }
 
-    /// The bytes, whose buffer comes back when the last who holds them is done.
-    fn lend(&self, bytes: Vec<u8>) -> Bytes {
-        Bytes::from_owner(Lent { bytes, buffers: self.clone() })
+    fn give_back(&self, mut bytes: Vec<u8>) {
+        bytes.clear();
+        let mut free = self.free();
+        // A page that held a large chunk is not kept.
+        if bytes.capacity() <= 2 * PAGE && free.len() < SPARE {
+            free.push(bytes);
+        }
+    }
+
+    /// The bytes, with their place for as long as anything holds them; their buffer comes back then. Few bytes get a buffer
+    /// of their length.
+    fn lend(&self, bytes: Vec<u8>, place: Place) -> Bytes {
+        if bytes.len() < PAGE / 2 {
+            let short = held(Bytes::copy_from_slice(&bytes), place);
+            self.give_back(bytes);
+            return short;
+        }
+        Bytes::from_owner(Lent { bytes, buffers: self.clone(), _place: place })
+    }
+
+    fn free(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 struct Lent {
     bytes: Vec<u8>,
     buffers: Buffers,
+    _place: Place,
 }
 
 impl AsRef<[u8]> for Lent {
@@ -179,12 +312,7 @@ impl AsRef<[u8]> for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.clear();
-        // A page that held a large chunk is not kept.
-        if bytes.capacity() <= 2 * PAGE {
-            self.buffers.0.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
-        }
+        self.buffers.give_back(std::mem::take(&mut self.bytes));
     }
 }
 
@@ -196,39 +324,31 @@ struct Reading {
     /// None before the first page, and where pages are sent as they are.
     coder: Option<Coder>,
     buffers: Buffers,
-}
-
-/// A page, and the stream where more follows.
-struct Page {
-    bytes: Bytes,
-    /// Whether the bytes are zstd.
-    is_coded: bool,
-    rest: Option<Box<Reading>>,
-}
-
-impl Page {
-    /// Whether it is more than a request may hold without one of the few places.
-    fn is_long(&self) -> bool {
-        self.rest.is_some() || self.bytes.len() > 2 * PAGE
-    }
-
-    /// How the body that begins with it is coded.
-    fn coding(&self) -> Option<[(HeaderName, HeaderValue); 1]> {
-        self.is_coded.then(|| [(header::CONTENT_ENCODING, HeaderValue::from_static(ZSTD))])
-    }
+    /// Bytes that the next page may have.
+    most: usize,
 }
 
 impl Reading {
-    fn page(mut self) -> Result<Page, PullError> {
+    fn new(pull: Pull, asked: &Asked, buffers: Buffers) -> Self {
+        let encoder = FrameEncoder::new(asked.form);
+        Self { pull, encoder, coding: asked.coding, coder: None, buffers, most: USUAL }
+    }
+
+    /// The next page, as it is sent. It is empty where there was no room for what comes next.
+    fn page(&mut self) -> Result<(Vec<u8>, PullEnd), PullError> {
         let mut bytes = self.buffers.take();
-        let end = self.pull.page(PAGE, &mut self.encoder, &mut bytes)?;
+        let end = self.pull.page_within(PAGE, self.most, &mut self.encoder, &mut bytes)?;
+        // After a long page another is likely.
+        self.most = match end {
+            PullEnd::Longer(bytes) => bytes.saturating_add(USUAL),
+            PullEnd::More | PullEnd::Whole if bytes.len() > USUAL => self.most,
+            PullEnd::More | PullEnd::Whole => USUAL,
+        };
         let is_whole = end == PullEnd::Whole;
-        if self.coding != Coding::Identity {
+        if self.coding != Coding::Identity && (is_whole || !bytes.is_empty()) {
             bytes = self.code(bytes, is_whole)?;
         }
-        let is_coded = self.coder.is_some();
-        let bytes = self.buffers.lend(bytes);
-        Ok(Page { bytes, is_coded, rest: (!is_whole).then(|| Box::new(self)) })
+        Ok((bytes, end))
     }
 
     /// The page as it is sent, in a buffer of its own.
@@ -239,7 +359,7 @@ impl Reading {
         let Some(coder) = &mut self.coder else { return Ok(page) };
         let mut coded = self.buffers.take();
         let result = coder.page(&page, is_last, &mut coded);
-        drop(self.buffers.lend(page));
+        self.buffers.give_back(page);
         result.map(|()| coded)
     }
 }
@@ -248,20 +368,17 @@ impl Reading {
 /// thread away between them. No thread waits for a slow client. A stream that stops early ends the body with an error,
 /// which cuts the connection: the client sees no end frame.
 struct Pages {
-    app: Arc<App>,
+    ahead: Ahead,
     queue: mpsc::Receiver<Bytes>,
-    room: mpsc::Sender<Bytes>,
-    /// Bytes in the queue: a page may be as long as a chunk.
-    queued: Arc<AtomicUsize>,
     reader: Reader,
-    _place: OwnedSemaphorePermit,
+    _place: Option<Place>,
 }
 
 /// What reads a stream's pages.
 enum Reader {
     /// Nothing, until there is room.
     Parked(Box<Reading>),
-    /// A thread. It gives the stream back where the queue was full.
+    /// A task. It gives the stream back where the queue was full.
     Running(JoinHandle<Result<Option<Box<Reading>>, ApiError>>),
     /// Nothing is left to read.
     Done,
@@ -270,19 +387,19 @@ enum Reader {
 }
 
 impl Pages {
-    fn new(app: Arc<App>, first: Bytes, rest: Option<Box<Reading>>, place: OwnedSemaphorePermit) -> Self {
+    fn new(app: Arc<App>, client: Client, first: Bytes, rest: Box<Reading>, place: Option<Place>) -> Self {
         let (room, queue) = mpsc::channel(QUEUE);
         let queued = Arc::new(AtomicUsize::new(first.len()));
         let sent = room.try_send(first);
         debug_assert!(sent.is_ok(), "a new queue has room");
-        Self { app, queue, room, queued, reader: rest.map_or(Reader::Done, Reader::Parked), _place: place }
+        Self { ahead: Ahead { app, client, room, queued }, queue, reader: Reader::Parked(rest), _place: place }
     }
 
     /// Starts a reader where half of the queue is free, and takes note of one that has ended.
     fn go_on(&mut self, cx: &mut Context<'_>) {
-        if self.queued.load(Ordering::Relaxed) <= QUEUE * PAGE / 2 {
+        if self.ahead.queued.load(Ordering::Relaxed) <= QUEUE * PAGE / 2 {
             self.reader = match std::mem::replace(&mut self.reader, Reader::Done) {
-                Reader::Parked(reading) => self.start(reading),
+                Reader::Parked(reading) => Reader::Running(tokio::spawn(self.ahead.clone().read(reading))),
                 other => other,
             };
         }
@@ -296,26 +413,65 @@ impl Pages {
             };
         }
     }
+}
 
-    fn start(&self, mut reading: Box<Reading>) -> Reader {
-        let (app, room, queued) = (self.app.clone(), self.room.clone(), self.queued.clone());
-        Reader::Running(tokio::spawn(async move {
-            let burst = super::read(&app, move |_| {
-                while queued.load(Ordering::Relaxed) < QUEUE * PAGE
-                    && let Ok(place) = room.try_reserve()
-                {
-                    let page = reading.page()?;
-                    queued.fetch_add(page.bytes.len(), Ordering::Relaxed);
-                    place.send(page.bytes);
-                    match page.rest {
-                        Some(rest) => reading = rest,
-                        None => return Ok(None),
-                    }
-                }
-                Ok(Some(reading))
-            });
-            burst.await?.map_err(|error: PullError| ApiError::internal(&error))
-        }))
+/// Reads pages ahead of what is sent.
+#[derive(Clone)]
+struct Ahead {
+    app: Arc<App>,
+    client: Client,
+    room: mpsc::Sender<Bytes>,
+    /// Bytes in the queue: a page may be as long as a chunk.
+    queued: Arc<AtomicUsize>,
+}
+
+/// How reading ahead stopped.
+enum Stopped {
+    /// The queue is full.
+    Full(Box<Reading>),
+    /// The next page has no place.
+    NoPlace(Box<Reading>),
+    /// The stream has ended.
+    Ended,
+}
+
+impl Ahead {
+    /// Reads until the queue is full, and gives the stream back; none where it has ended, or nobody wants it any more. A
+    /// page has its place before it is read.
+    async fn read(self, mut reading: Box<Reading>) -> Result<Option<Box<Reading>>, ApiError> {
+        loop {
+            let place = tokio::select! {
+                place = self.app.gates.answers.take(&self.client, kib(reading.most)) => place,
+                () = self.room.closed() => return Ok(None),
+            };
+            let ahead = self.clone();
+            let stopped = super::read(&self.app, move |_| ahead.read_on(reading, place)).await?;
+            match stopped.map_err(|error| ApiError::internal(&error))? {
+                Stopped::Full(reading) => return Ok(Some(reading)),
+                Stopped::NoPlace(stopped) => reading = stopped,
+                Stopped::Ended => return Ok(None),
+            }
+        }
+    }
+
+    fn read_on(&self, mut reading: Box<Reading>, place: Place) -> Result<Stopped, PullError> {
+        let mut next = Some(place);
+        while self.queued.load(Ordering::Relaxed) < QUEUE * PAGE
+            && let Ok(room) = self.room.try_reserve()
+        {
+            let Some(mut place) = next.take() else { return Ok(Stopped::NoPlace(reading)) };
+            let (bytes, end) = reading.page()?;
+            if !bytes.is_empty() {
+                self.queued.fetch_add(bytes.len(), Ordering::Relaxed);
+                place.set(kib(bytes.len()));
+                room.send(reading.buffers.lend(bytes, place));
+            }
+            if end == PullEnd::Whole {
+                return Ok(Stopped::Ended);
+            }
+            next = self.app.gates.answers.try_take(&self.client, kib(reading.most));
+        }
+        Ok(Stopped::Full(reading))
     }
 }
 
@@ -335,7 +491,7 @@ impl http_body::Body for Pages {
         loop {
             self.go_on(cx);
             if let Poll::Ready(Some(bytes)) = self.queue.poll_recv(cx) {
-                self.queued.fetch_sub(bytes.len(), Ordering::Relaxed);
+                self.ahead.queued.fetch_sub(bytes.len(), Ordering::Relaxed);
                 return Poll::Ready(Some(Ok(BodyFrame::data(bytes))));
             }
             match self.reader {
@@ -356,34 +512,70 @@ impl http_body::Body for Pages {
 mod tests {
     use super::*;
 
+    fn app(answer_memory: usize) -> Arc<App> {
+        let options = crate::Options { answer_memory, ..crate::Options::default() };
+        crate::Hub::in_memory(tolstoy_env::Env::system(), options).app().clone()
+    }
+
     #[tokio::test]
-    async fn a_long_answer_has_a_place_until_its_bytes_are_gone() {
-        let places = Arc::new(Semaphore::new(1));
-        let reads = AtomicUsize::new(0);
-        let long = || async {
-            reads.fetch_add(1, Ordering::Relaxed);
-            Ok(Page { bytes: vec![1; 2 * PAGE + 1].into(), is_coded: false, rest: None })
+    async fn an_answer_has_its_place_until_its_bytes_are_gone() {
+        let app = app(4 * PAGE);
+        let reads = Arc::new(AtomicUsize::new(0));
+        let counted = reads.clone();
+        let long = move |_: &Service| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Ok((Bytes::from(vec![1; 3 * PAGE]), Weight { kib: kib(3 * PAGE), is_long: false }))
         };
-        let (page, place) = bounded(&places, long, Page::is_long).await.unwrap();
-        assert_eq!((reads.load(Ordering::Relaxed), places.available_permits()), (1, 0));
-        let bytes = held(page.bytes, place.unwrap());
+        let (bytes, places) = weighed(&app, &Client::Anyone, long.clone()).await.unwrap();
+        assert_eq!((reads.load(Ordering::Relaxed), app.gates.answers.held()), (1, kib(3 * PAGE)));
+        let bytes = held(bytes, places.page);
         let tail = bytes.slice(PAGE..);
         drop(bytes);
-        assert_eq!(places.available_permits(), 0);
+        assert_eq!(app.gates.answers.held(), kib(3 * PAGE));
 
         // Who comes later does not hold what it read while it waits.
-        let (waiting, ()) = tokio::join!(bounded(&places, long, Page::is_long), async {
-            tokio::task::yield_now().await;
-            assert_eq!(reads.load(Ordering::Relaxed), 2);
+        let (waiting, ()) = tokio::join!(weighed(&app, &Client::Anyone, long), async {
+            while !app.gates.answers.wanted(&Client::Anyone).is_now {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!((reads.load(Ordering::Relaxed), app.gates.answers.held()), (2, kib(3 * PAGE)));
             drop(tail);
         });
-        assert_eq!(reads.load(Ordering::Relaxed), 3);
+        assert_eq!((reads.load(Ordering::Relaxed), app.gates.answers.held()), (3, kib(3 * PAGE)));
         drop(waiting);
-        assert_eq!(places.available_permits(), 1);
+        assert_eq!(app.gates.answers.held(), 0);
+    }
 
-        let short = || async { Ok(Page { bytes: vec![1; PAGE].into(), is_coded: false, rest: None }) };
-        let (_, place) = bounded(&places, short, Page::is_long).await.unwrap();
-        assert!(place.is_none());
+    #[tokio::test]
+    async fn a_stream_has_a_place_and_waits_for_it_without_bytes() {
+        let app = app(4 * PAGE);
+        let stream = |_: &Service| Ok(((), Weight { kib: 1, is_long: true }));
+        let all: Vec<_> = (0..64).map(|_| app.gates.streams.try_take(&Client::Anyone, 1).unwrap()).collect();
+        let (found, ()) = tokio::join!(weighed(&app, &Client::Anyone, stream), async {
+            while !app.gates.streams.wanted(&Client::Anyone).is_now {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(app.gates.answers.held(), 0);
+            drop(all);
+        });
+        let ((), places) = found.unwrap();
+        assert!(places.stream.is_some());
+        assert_eq!((app.gates.streams.held(), app.gates.answers.held()), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_weighed_has_a_place_or_is_refused() {
+        let answers = Gate::new(16);
+        let one = |bytes: usize| weigh(&answers, &Client::Anyone, Body::from(vec![1; bytes]).into_response());
+        let short = one(SHORT);
+        assert_eq!((short.status(), answers.held()), (StatusCode::OK, 0));
+        let long = one(10 << 10);
+        assert_eq!((long.body().size_hint().exact(), answers.held()), (Some(10 << 10), 10));
+        assert_eq!(one(10 << 10).status(), StatusCode::SERVICE_UNAVAILABLE);
+        let bytes = axum::body::to_bytes(long.into_body(), usize::MAX).await.unwrap();
+        assert_eq!((bytes.len(), answers.held()), (10 << 10, 10));
+        drop(bytes);
+        assert_eq!(answers.held(), 0);
     }
 
     #[test]

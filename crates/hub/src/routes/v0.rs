@@ -12,13 +12,14 @@ use tolstoy_proto::limits::MAX_CHUNK;
 use tolstoy_proto::v0::{CommittedTransaction, DEFAULT_LIMIT, Head, Listing, MAX_BODY, MAX_LIMIT, NewTransaction};
 use tolstoy_proto::{ChunkId, LogId, LogState, TrnId, check_chunk_ids};
 
+use super::body::Places;
 use super::checked::Checked;
 use super::coding::Coding;
 use super::error::ApiError;
 use super::table::Routes;
-use super::waits::Client;
 use super::watched::{self, WaitArgs};
 use super::{App, body, openapi, stream};
+use crate::gate::Client;
 use crate::service::{HeadOutcome, ListOutcome, PutOutcome};
 
 pub(super) fn routes() -> Routes {
@@ -59,11 +60,12 @@ async fn get_head(
 async fn put_head(
     State(app): State<Arc<App>>,
     Checked(Path(log)): Checked<Path<LogId>>,
+    client: Client,
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
-    let Head { head } = json(&app, &headers, body).await?;
-    match app.writing().v0_put_head(log, head).await? {
+    let (Head { head }, places) = json(&app, client, &headers, body).await?;
+    match app.writing().holding(places).v0_put_head(log, head).await? {
         HeadOutcome::Done => Ok(StatusCode::NO_CONTENT),
         HeadOutcome::Conflict(why) => Err(ApiError::conflict(why)),
     }
@@ -109,31 +111,34 @@ async fn get_transaction(
 async fn put_transaction(
     State(app): State<Arc<App>>,
     Checked(Path((log, id))): Checked<Path<(LogId, TrnId)>>,
+    client: Client,
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
-    let new: NewTransaction = json(&app, &headers, body).await?;
+    let (new, places): (NewTransaction, _) = json(&app, client, &headers, body).await?;
     check_chunk_ids(&new.chunks).map_err(ApiError::bad_request)?;
-    put(app.writing().v0_put_transaction(log, id, new).await?)
+    put(app.writing().holding(places).v0_put_transaction(log, id, new).await?)
 }
 
 async fn get_chunk(
     State(app): State<Arc<App>>,
     Checked(Path((log, id))): Checked<Path<(LogId, ChunkId)>>,
+    client: Client,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let found = stream::chunk(&app, log, id, Coding::accepted(&headers)?).await?;
+    let found = stream::chunk(&app, &client, log, id, Coding::accepted(&headers)?).await?;
     found.ok_or_else(|| ApiError::not_found(format!("there is no chunk {id}")))
 }
 
 async fn put_chunk(
     State(app): State<Arc<App>>,
     Checked(Path((log, id))): Checked<Path<(LogId, ChunkId)>>,
+    client: Client,
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
-    let (bytes, _places) = body::whole(&app, &headers, body, MAX_CHUNK).await?;
-    put(app.writing().v0_put_chunk(log, id, bytes).await?)
+    let (bytes, places) = body::whole(&app, client, &headers, body, MAX_CHUNK).await?;
+    put(app.writing().holding(places).v0_put_chunk(log, id, bytes).await?)
 }
 
 fn put(outcome: PutOutcome) -> Result<StatusCode, ApiError> {
@@ -147,7 +152,13 @@ fn put(outcome: PutOutcome) -> Result<StatusCode, ApiError> {
 }
 
 /// A body in JSON, whatever its content type says: clients of this API do not always say it.
-async fn json<T: DeserializeOwned>(app: &App, headers: &HeaderMap, body: Body) -> Result<T, ApiError> {
-    let (bytes, _places) = body::whole(app, headers, body, MAX_BODY).await?;
-    serde_json::from_slice(&bytes).map_err(|error| ApiError::bad_request(format!("the body: {error}")))
+async fn json<T: DeserializeOwned>(
+    app: &App,
+    client: Client,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(T, Places), ApiError> {
+    let (bytes, places) = body::whole(app, client, headers, body, MAX_BODY).await?;
+    let value = serde_json::from_slice(&bytes);
+    Ok((value.map_err(|error| ApiError::bad_request(format!("the body: {error}")))?, places))
 }

@@ -15,10 +15,11 @@ use super::checked::Checked;
 use super::coding::{self, Coding};
 use super::error::ApiError;
 use super::state::{self, Told};
+use super::stream::Asked;
 use super::table::Routes;
-use super::waits::Client;
 use super::watched::{self, WaitArgs};
 use super::{App, body, openapi, stream};
+use crate::gate::Client;
 use crate::service::{Begin, PushOutcome};
 
 pub(super) fn routes() -> Routes {
@@ -60,12 +61,13 @@ async fn pull(
     State(app): State<Arc<App>>,
     Checked(Path(log)): Checked<Path<LogId>>,
     Checked(Query(args)): Checked<Query<PullArgs>>,
+    client: Client,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let from = candidates(args.from.as_deref().unwrap_or(""))?;
     let begin = if args.snapshot == Some(1) { Begin::Snapshot } else { Begin::Transactions };
-    let coding = Coding::accepted(&headers)?;
-    stream::answer(&app, log, from, begin, stream::accepted(&headers), coding, StatusCode::OK).await
+    let (form, coding) = (stream::accepted(&headers), Coding::accepted(&headers)?);
+    stream::answer(&app, &client, Asked { log, from, begin, form, coding }, StatusCode::OK).await
 }
 
 fn candidates(text: &str) -> Result<Vec<TrnId>, ApiError> {
@@ -84,14 +86,14 @@ fn candidates(text: &str) -> Result<Vec<TrnId>, ApiError> {
 async fn push(
     State(app): State<Arc<App>>,
     Checked(Path(log)): Checked<Path<LogId>>,
+    client: Client,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let coding = Coding::accepted(&headers)?;
-    let (upload, places) = body::upload(&app, &headers, body, sent(&headers)?).await?;
+    let (upload, places) = body::upload(&app, client.clone(), &headers, body, sent(&headers)?).await?;
     let expect = upload.expect().to_vec();
-    let outcome = app.writing().push(log, upload).await?;
-    drop(places);
+    let outcome = app.writing().holding(places).push(log, upload).await?;
     match outcome {
         PushOutcome::Done(state, snapshot) => {
             Ok((Extension(Told), [coding::TAKES], Json(Pushed { state, snapshot })).into_response())
@@ -99,7 +101,8 @@ async fn push(
         PushOutcome::Quota(state, quota) => Err(ApiError::quota(quota, Some(state))),
         PushOutcome::Conflict => {
             let form = stream::accepted(&headers);
-            stream::answer(&app, log, expect, Begin::Transactions, form, coding, StatusCode::CONFLICT).await
+            let asked = Asked { log, from: expect, begin: Begin::Transactions, form, coding };
+            stream::answer(&app, &client, asked, StatusCode::CONFLICT).await
         }
         PushOutcome::Generation(state) => Err(with_state(
             StatusCode::PRECONDITION_FAILED,

@@ -12,7 +12,7 @@ use tolstoy_proto::{ErrorKind, LogId, LogState};
 
 use super::App;
 use super::error::ApiError;
-use super::waits::Client;
+use crate::gate::Client;
 use crate::live::Woken;
 
 /// `?wait=`.
@@ -67,7 +67,7 @@ async fn changed(
     patience: Duration,
 ) -> Result<(LogState, HeaderValue), ApiError> {
     let until = Instant::now() + patience;
-    let place = app.gate.waits.take(client);
+    let place = app.gates.waits.try_take(client, 1);
     // Before the state is read: what changes after the reading wakes.
     let mut watch = app.service.watch(log);
     loop {

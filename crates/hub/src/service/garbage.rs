@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tolstoy_proto::{ChunkId, LogId, TrnId};
 
 use super::Service;
-use crate::storage::{Life, Pending, ReadTxn, StorageError, Swept, WriteTxn, weight};
+use crate::storage::{Life, PendingTrn, ReadTxn, StorageError, Swept, WriteTxn, loose_weight, weight};
 
 /// How long a step holds the writer, in microseconds, but for the row that it is at.
 const STEP: i64 = 3_000;
@@ -18,8 +18,14 @@ const STEP: i64 = 3_000;
 /// Rows that a step looks at, at most.
 const STEP_ROWS: u64 = 256;
 
+/// Chunks of one dead transaction that a step takes its name off: a transaction may name a hundred thousand.
+const STEP_CHUNKS: usize = 256;
+
 /// Free pages that a step gives back at most.
 const STEP_PAGES: u32 = 64;
+
+/// Half-received snapshots that a step drops at most: that is a mark on each, and what it marks is swept.
+const HALVES: usize = 64;
 
 /// Lives that are looked at together.
 const LIVES: usize = 64;
@@ -121,13 +127,19 @@ impl Collector {
     fn try_step(&mut self) -> Result<GcStep, StorageError> {
         match &self.at {
             At::Sweeping => {
-                let done = self.write(sweep)?;
+                let halves = self.service.halves.some(HALVES);
+                let dropped = halves.clone();
+                let done = self.write(move |txn, clock| {
+                    dropped.iter().try_for_each(|(life, id)| txn.drop_snapshot(*life, *id))?;
+                    sweep(txn, clock)
+                })?;
+                self.service.halves.remove(&halves);
                 self.note(|figures| {
                     figures.swept_rows += done.swept.rows;
                     figures.swept_bytes += done.swept.bytes;
                     figures.pages += done.pages;
                 });
-                if !done.swept.more && done.pages == 0 {
+                if !done.more {
                     self.at = At::Searching(None);
                 }
             }
@@ -221,6 +233,8 @@ impl StepClock {
 struct Cleared {
     swept: Swept,
     pages: u64,
+    /// Whether there may be more to do.
+    more: bool,
 }
 
 fn sweep(txn: &mut dyn WriteTxn, clock: &StepClock) -> Result<Cleared, StorageError> {
@@ -232,25 +246,36 @@ fn sweep(txn: &mut dyn WriteTxn, clock: &StepClock) -> Result<Cleared, StorageEr
             break;
         }
     }
-    let pages = if all.more { 0 } else { txn.give_back(STEP_PAGES)? };
-    Ok(Cleared { swept: all, pages })
+    // Pages are given back when nothing is left to sweep, and in a step that has the time.
+    let more = all.more || clock.is_up();
+    let pages = if more { 0 } else { txn.give_back(STEP_PAGES)? };
+    Ok(Cleared { swept: all, pages, more: more || pages > 0 })
 }
 
 /// Where the walk through a life's uploads is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Walk {
-    /// Among the pending transactions after this one; within the dead ones that lead here, each with the last of its
-    /// children that was seen.
-    Pending(Option<TrnId>, Vec<(TrnId, Option<TrnId>)>),
+    Pending(PendingWalk),
     /// Among the loose chunks after this one.
     Chunks(Option<ChunkId>),
     End,
 }
 
+/// Among the pending transactions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct PendingWalk {
+    /// Those up to this one were seen.
+    after: Option<TrnId>,
+    /// The dead ones that lead here, each with the last of its children that was seen.
+    dead: Vec<(TrnId, Option<TrnId>)>,
+    /// The dead one that is being removed: the walk goes on when it is gone.
+    removing: Option<TrnId>,
+}
+
 /// What a walk came to.
 enum Seen {
-    /// A dead pending transaction.
-    Dead(Pending),
+    /// A dead pending transaction, again and again until it is [gone](Walk::gone).
+    Dead(TrnId),
     /// A chunk that no committed transaction took: its bytes, and how often it is named.
     Loose(ChunkId, u64, u64),
     /// Nothing dead.
@@ -259,37 +284,42 @@ enum Seen {
 
 impl Walk {
     fn begin() -> Self {
-        Self::Pending(None, Vec::new())
+        Self::Pending(PendingWalk::default())
+    }
+
+    /// The dead transaction that was seen last is removed.
+    fn gone(&mut self) {
+        if let Self::Pending(walk) = self {
+            walk.removing = None;
+        }
     }
 
     /// Goes on by one row.
     fn next(&mut self, txn: &dyn ReadTxn, life: Life) -> Result<Seen, StorageError> {
         match self {
-            Self::Pending(after, dead) => {
+            Self::Pending(walk) => {
+                if let Some(id) = walk.removing {
+                    return Ok(Seen::Dead(id));
+                }
                 // What grows from the dead is dead.
-                if let Some((parent, last)) = dead.last_mut() {
+                if let Some((parent, last)) = walk.dead.last_mut() {
                     match txn.pending_child(life, *parent, *last)? {
                         Some(child) => {
                             *last = Some(child);
-                            dead.push((child, None));
-                            return Ok(txn.pending(life, child)?.map_or(Seen::Passed, Seen::Dead));
+                            return Ok(walk.found(child));
                         }
-                        None => dead.pop(),
+                        None => walk.dead.pop(),
                     };
                     return Ok(Seen::Passed);
                 }
-                let Some(pending) = txn.pending_after(life, *after, 1)?.pop() else {
+                let Some(PendingTrn { id, parent }) = txn.pending_after(life, walk.after, 1)?.pop() else {
                     *self = Self::Chunks(None);
                     return Ok(Seen::Passed);
                 };
-                *after = Some(pending.id);
+                walk.after = Some(id);
                 // It is decided where the branch begins.
-                let begins = pending.parent != txn.tip(life)?.id && txn.pending(life, pending.parent)?.is_none();
-                if !begins {
-                    return Ok(Seen::Passed);
-                }
-                dead.push((pending.id, None));
-                Ok(Seen::Dead(pending))
+                let begins = parent != txn.tip(life)?.id && !txn.is_pending(life, parent)?;
+                Ok(if begins { walk.found(id) } else { Seen::Passed })
             }
             Self::Chunks(after) => match txn.loose_after(life, after.as_ref(), 1)?.pop() {
                 Some(loose) => {
@@ -303,6 +333,15 @@ impl Walk {
             },
             Self::End => Ok(Seen::Passed),
         }
+    }
+}
+
+impl PendingWalk {
+    /// A dead one.
+    fn found(&mut self, id: TrnId) -> Seen {
+        self.dead.push((id, None));
+        self.removing = Some(id);
+        Seen::Dead(id)
     }
 }
 
@@ -328,15 +367,20 @@ impl Service {
         }
         for _ in 0..STEP_ROWS {
             match walk.next(txn, life)? {
-                Seen::Dead(pending) => {
-                    txn.remove_pending(life, pending.id)?;
+                Seen::Dead(id) => {
+                    let removed = txn.remove_pending(life, id, STEP_CHUNKS)?;
+                    garbage.bytes += removed.bytes;
+                    if !removed.is_gone {
+                        // Each part reads the whole list: one is enough for a step.
+                        break;
+                    }
                     garbage.transactions += 1;
-                    garbage.bytes += weight(&pending.chunks);
+                    walk.gone();
                 }
                 Seen::Loose(id, bytes, 0) => {
                     txn.remove_loose(life, &id)?;
                     garbage.chunks += 1;
-                    garbage.bytes += bytes;
+                    garbage.bytes += loose_weight(bytes);
                 }
                 Seen::Loose(..) | Seen::Passed => {}
             }
@@ -375,14 +419,16 @@ impl Service {
         let mut walk = Walk::begin();
         while walk != Walk::End {
             match walk.next(txn, life)? {
-                Seen::Dead(pending) => {
+                Seen::Dead(id) => {
+                    let chunks = txn.named_by(life, id)?;
                     garbage.transactions += 1;
-                    garbage.bytes += weight(&pending.chunks);
-                    pending.chunks.iter().for_each(|id| *named.entry(*id).or_default() += 1);
+                    garbage.bytes += weight(&chunks);
+                    chunks.iter().for_each(|id| *named.entry(*id).or_default() += 1);
+                    walk.gone();
                 }
                 Seen::Loose(id, bytes, by) if by <= named.get(&id).copied().unwrap_or_default() => {
                     garbage.chunks += 1;
-                    garbage.bytes += bytes;
+                    garbage.bytes += loose_weight(bytes);
                 }
                 Seen::Loose(..) | Seen::Passed => {}
             }

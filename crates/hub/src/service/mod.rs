@@ -15,9 +15,11 @@ mod snapshots;
 mod upload;
 mod v0;
 
+use std::any::Any;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tolstoy_edn::Instant;
@@ -29,12 +31,15 @@ pub use garbage::{Collector, Garbage, GcFigures, GcStep, Survey};
 pub use policy::{Policy, Threshold};
 pub use pull::{Begin, Pull, PullEnd, PullError};
 pub use push::PushOutcome;
-pub use snapshots::{SnapshotOutcome, SnapshotUpload};
+pub use snapshots::{SnapshotOutcome, SnapshotRoom, SnapshotUpload};
 pub use upload::{BadUpload, Upload, UploadError, Uploader};
 pub use v0::{HeadOutcome, ListOutcome, PutOutcome};
 
 use crate::live::{Live, Watch};
 use crate::storage::{Life, LogRow, ReadTxn, Storage, StorageError, Tip, WriteJob, WriteTxn};
+
+/// How long a commit may take before the hub is given up: far longer than the slowest disk takes.
+pub const STUCK: Duration = Duration::from_secs(60);
 
 /// A hub's rules over a storage. Cheap to clone.
 #[derive(Clone)]
@@ -45,6 +50,9 @@ pub struct Service {
     policy: Arc<Policy>,
     /// Who writes.
     writer: Arc<str>,
+    halves: snapshots::Halves,
+    /// What a job holds until it is done.
+    held: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl std::fmt::Debug for Service {
@@ -56,7 +64,8 @@ impl std::fmt::Debug for Service {
 impl Service {
     /// The rules over this storage. New generations take their ids from `env`.
     pub fn new(storage: Arc<dyn Storage>, env: Env) -> Self {
-        Self { storage, env, live: Arc::default(), policy: Arc::default(), writer: "".into() }
+        let (live, policy, halves) = (Arc::default(), Arc::default(), snapshots::Halves::default());
+        Self { storage, env, live, policy, writer: "".into(), halves, held: None }
     }
 
     /// The same, under this policy.
@@ -70,6 +79,13 @@ impl Service {
     #[must_use]
     pub fn by(&self, writer: Arc<str>) -> Self {
         Self { writer, ..self.clone() }
+    }
+
+    /// The same; each job of it holds this until it is done, whether or not somebody waits for its answer. It stands for
+    /// the memory that the job takes.
+    #[must_use]
+    pub fn holding(self, held: impl Any + Send + Sync) -> Self {
+        Self { held: Some(Arc::new(held)), ..self }
     }
 
     /// What its owner decided.
@@ -104,9 +120,10 @@ impl Service {
         self.live.end();
     }
 
-    /// Goes through the writer and changes nothing: its answer says that writes are answered.
-    pub fn probe(&self) -> Answer<()> {
-        self.write(|_| Ok(()))
+    /// Whether writes get anywhere: none has been under way for as long as [`STUCK`]. Many that wait are no sign of
+    /// trouble, nor is a full disk. It costs nothing.
+    pub fn is_alive(&self) -> bool {
+        self.storage.working_for() < STUCK
     }
 
     /// The time now.
@@ -159,7 +176,14 @@ impl Service {
         rules: impl FnMut(&mut dyn WriteTxn, &mut bool) -> Result<R, StorageError> + Send + 'static,
     ) -> Answer<R> {
         let (reply, answer) = oneshot::channel();
-        self.storage.write(Box::new(Task { rules, outcome: None, moved: false, wakes, reply: Some(reply) }));
+        self.storage.write(Box::new(Task {
+            rules,
+            outcome: None,
+            moved: false,
+            wakes,
+            reply: Some(reply),
+            _held: self.held.clone(),
+        }));
         Answer(answer)
     }
 }
@@ -217,6 +241,8 @@ struct Task<R, F> {
     moved: bool,
     wakes: Option<(LogId, Arc<Live>)>,
     reply: Option<oneshot::Sender<Reply<R>>>,
+    /// Dropped after the rules, and the memory that they hold.
+    _held: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl<R, F> WriteJob for Task<R, F>

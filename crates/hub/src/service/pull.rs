@@ -39,6 +39,9 @@ impl Hasher for FirstBytes {
 pub enum PullEnd {
     /// More follows.
     More,
+    /// More follows, and begins with so many bytes, at most, for which this page had no room. Only where it was given a
+    /// bound.
+    Longer(usize),
     /// The end frame was given.
     Whole,
 }
@@ -160,20 +163,36 @@ impl Pull {
     /// # Errors
     /// Where the log was deleted meanwhile, or the storage failed. What was appended then is to be thrown away.
     pub fn page(&mut self, bytes: usize, encoder: &mut FrameEncoder, out: &mut Vec<u8>) -> Result<PullEnd, PullError> {
+        self.page_within(bytes, usize::MAX, encoder, out)
+    }
+
+    /// As [`Pull::page`]; a chunk, or other frame, longer than a piece of a snapshot is left for another page where `out`
+    /// would pass `most` bytes with it.
+    ///
+    /// # Errors
+    /// As for [`Pull::page`].
+    pub fn page_within(
+        &mut self,
+        bytes: usize,
+        most: usize,
+        encoder: &mut FrameEncoder,
+        out: &mut Vec<u8>,
+    ) -> Result<PullEnd, PullError> {
         if !self.begun {
             self.begun = true;
             let Tip { id: from, seq: from_seq, chain: from_chain } = self.from;
             encoder.encode(&Frame::Start(Start { state: self.state, from, from_seq, from_chain }), out);
         }
         let until = out.len().saturating_add(bytes);
+        let mut room = Room { until, most, form: encoder.form(), lacked: None };
         if !self.give_snapshot(until, encoder, out)? {
             return Ok(PullEnd::More);
         }
         if self.at < self.state.seq {
-            self.read(until, encoder, out)?;
+            self.read(&mut room, encoder, out)?;
         }
         if self.at < self.state.seq {
-            return Ok(PullEnd::More);
+            return Ok(room.lacked.map_or(PullEnd::More, PullEnd::Longer));
         }
         let count = self.state.seq.0 - self.after.0;
         encoder.encode(&Frame::End(End { count, chain: self.state.chain }), out);
@@ -220,8 +239,8 @@ impl Pull {
         Ok(true)
     }
 
-    /// Appends transactions until `out` has this length.
-    fn read(&mut self, until: usize, encoder: &mut FrameEncoder, out: &mut Vec<u8>) -> Result<(), PullError> {
+    /// Appends transactions as far as there is room.
+    fn read(&mut self, room: &mut Room, encoder: &mut FrameEncoder, out: &mut Vec<u8>) -> Result<(), PullError> {
         let service = self.service.clone();
         let (before, within) = (self.at, self.within);
         let alive = service.read(|txn| {
@@ -233,19 +252,22 @@ impl Pull {
                 let whole = match run {
                     Run::Frames(count, frames) => {
                         // Of a log that has grown meanwhile, only what the first page saw is given.
-                        let room = self.state.seq.0 - self.at.0;
-                        let frames = if count <= room { frames } else { first_transactions(frames, room)? };
-                        encoder.encode_raw(frames, out).map_err(damaged)?;
-                        self.at.0 += count.min(room);
-                        true
+                        let left = self.state.seq.0 - self.at.0;
+                        let frames = if count <= left { frames } else { first_transactions(frames, left)? };
+                        let fits = room.has(frames.len(), out);
+                        if fits {
+                            encoder.encode_raw(frames, out).map_err(damaged)?;
+                            self.at.0 += count.min(left);
+                        }
+                        fits
                     }
-                    Run::Transaction(trn, chunks) => self.give(trn, chunks, until, encoder, out)?,
+                    Run::Transaction(trn, chunks) => self.give(trn, chunks, room, encoder, out)?,
                 };
-                Ok(whole && out.len() < until && self.at < self.state.seq)
+                Ok(whole && out.len() < room.until && self.at < self.state.seq)
             })?;
             Ok(true)
         })?;
-        let moved = (self.at, self.within) != (before, within);
+        let moved = (self.at, self.within) != (before, within) || room.lacked.is_some();
         match (alive, moved) {
             (false, _) => Err(PullError::Gone),
             (true, false) => Err(damaged(format!("the chain ends at {before}, before HEAD")).into()),
@@ -259,21 +281,31 @@ impl Pull {
         &mut self,
         trn: &Transaction,
         chunks: &dyn ChunkSource,
-        until: usize,
+        room: &mut Room,
         encoder: &mut FrameEncoder,
         out: &mut Vec<u8>,
     ) -> Result<bool, StorageError> {
         if self.within.is_none() {
+            if !room.has(trn.chunks.len() * size_of::<ChunkId>(), out) {
+                return Ok(false);
+            }
             encoder.encode_transaction(trn.id, trn.seq, trn.parent, &trn.chunks, out);
         }
         for (index, id) in trn.chunks.iter().enumerate().skip(self.within.unwrap_or(0)) {
             // What came with an earlier transaction of this stream is in it already.
-            let sent = chunks.came_with(index).is_some_and(|seq| seq > self.after);
-            if !sent && self.remember(id) {
+            let came_earlier = chunks.came_with(index).is_some_and(|seq| seq > self.after);
+            let key = (!came_earlier).then(|| id_key(id));
+            if let Some(key) = key.filter(|key| !self.sent.contains(key)) {
+                // Before it is read.
+                if room.most < usize::MAX && !room.has(chunks.length(index)?, out) {
+                    self.within = Some(index);
+                    return Ok(false);
+                }
+                self.remember(key);
                 encoder.encode_chunk(id, &chunks.bytes(index)?, out);
             }
             self.within = Some(index + 1);
-            if out.len() >= until && index + 1 < trn.chunks.len() {
+            if out.len() >= room.until && index + 1 < trn.chunks.len() {
                 return Ok(false);
             }
         }
@@ -282,11 +314,38 @@ impl Pull {
         Ok(true)
     }
 
-    /// Notes that a chunk is sent; false where it was.
-    fn remember(&mut self, id: &ChunkId) -> bool {
+    /// Notes that a chunk is sent.
+    fn remember(&mut self, key: IdKey) {
         if self.sent.len() >= REMEMBERED {
             self.sent.clear();
         }
-        self.sent.insert(id_key(id))
+        self.sent.insert(key);
+    }
+}
+
+/// The room that a page has.
+struct Room {
+    /// Nothing more is appended to what has this length.
+    until: usize,
+    /// What is longer than a piece of a snapshot is not appended where it would make this length.
+    most: usize,
+    form: Form,
+    /// What there was no room for.
+    lacked: Option<usize>,
+}
+
+impl Room {
+    /// Whether there is room for a frame of so many bytes in MessagePack; where not, that is noted.
+    fn has(&mut self, bytes: usize, out: &[u8]) -> bool {
+        let bytes = match self.form {
+            Form::MessagePack => bytes,
+            // Ids in text are more than twice as long, and bytes a third longer.
+            Form::Json => bytes.saturating_mul(3),
+        };
+        let has = bytes <= PIECE || out.len().saturating_add(bytes) <= self.most;
+        if !has {
+            self.lacked = Some(bytes);
+        }
+        has
     }
 }

@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use tolstoy_proto::{BlobDigest, LogId, LogState, Quota, Snapshot as Told, Snapshots, TrnId};
+use tolstoy_proto::{BlobDigest, LogId, LogState, Quota, QuotaKind, Seq, Snapshot as Told, Snapshots, TrnId};
 
 use super::{Answer, Service, View};
-use crate::storage::{Life, PIECE, ReadTxn, Snapshot, SnapshotId, StorageError, WriteTxn};
+use crate::storage::{Life, PIECE, ReadTxn, Snapshot, SnapshotId, StorageError, Tip, WriteTxn};
 
 /// How many snapshots of a log are kept: who reads the older one is not cut off by a newer.
 const KEPT: usize = 2;
@@ -26,6 +27,53 @@ pub enum SnapshotOutcome {
     UnknownTransaction(LogState),
     /// The log would hold more than it may: the state, and which limit that is.
     Quota(LogState, Quota),
+}
+
+/// What a log has room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SnapshotRoom {
+    /// For any snapshot.
+    Any,
+    /// For one of at most so many bytes: the log's state and its quota say why.
+    AtMost(u64, LogState, Quota),
+    /// For none: the transaction is not committed in the log, whose state this is.
+    UnknownTransaction(LogState),
+}
+
+impl SnapshotRoom {
+    /// Why a snapshot of so many bytes has no room, if it has none.
+    pub fn lacks(&self, bytes: u64) -> Option<SnapshotOutcome> {
+        match *self {
+            Self::UnknownTransaction(state) => Some(SnapshotOutcome::UnknownTransaction(state)),
+            Self::AtMost(most, state, quota) if bytes > most => Some(SnapshotOutcome::Quota(state, quota)),
+            Self::AtMost(..) | Self::Any => None,
+        }
+    }
+}
+
+/// Snapshots whose upload failed halfway. The collector drops them: the storage may be too busy, or full, to do so at that
+/// moment. After a restart the storage drops all that are not whole.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Halves(Arc<Mutex<Vec<(Life, SnapshotId)>>>);
+
+impl Halves {
+    fn lock(&self) -> MutexGuard<'_, Vec<(Life, SnapshotId)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, life: Life, id: SnapshotId) {
+        self.lock().push((life, id));
+    }
+
+    /// Some of them.
+    pub(super) fn some(&self, limit: usize) -> Vec<(Life, SnapshotId)> {
+        self.lock().iter().take(limit).copied().collect()
+    }
+
+    /// These are dropped.
+    pub(super) fn remove(&self, dropped: &[(Life, SnapshotId)]) {
+        self.lock().retain(|half| !dropped.contains(half));
+    }
 }
 
 /// A snapshot that arrives: put aside, and hashed.
@@ -69,6 +117,11 @@ impl SnapshotUpload {
         Ok(())
     }
 
+    /// How many bytes came so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// The digest of what came so far.
     pub fn digest(&self) -> BlobDigest {
         BlobDigest(self.hash.clone().finalize().into())
@@ -97,9 +150,38 @@ fn listed<T: ReadTxn + ?Sized>(txn: &T, view: &View) -> Result<Snapshots, Storag
     Ok(Snapshots { state: view.state(), snapshots: found.iter().map(|(_, snapshot)| told(snapshot)).collect() })
 }
 
+/// What is to become of a snapshot.
+enum Place {
+    /// It is to be kept, in this life, at this transaction, if there is room.
+    New(Life, Tip),
+    /// It is here, or newer ones are.
+    Known,
+    /// The transaction is not committed.
+    Nowhere,
+}
+
+impl Place {
+    fn of<T: ReadTxn + ?Sized>(txn: &T, view: &View, trn: TrnId, digest: [u8; 32]) -> Result<Self, StorageError> {
+        let Some(life) = view.life() else { return Ok(Self::Nowhere) };
+        let Some(committed) = txn.committed(life, trn)? else { return Ok(Self::Nowhere) };
+        let (kept, tip) = (txn.snapshots(life)?, committed.tip());
+        let is_here = kept.iter().any(|(_, here)| here.tip.id == trn && here.digest == digest);
+        Ok(if is_here || displaced(&kept, tip.seq).is_none() { Self::Known } else { Self::New(life, tip) })
+    }
+}
+
+/// Those of a log's snapshots, newest first, that go when one at this place comes; none where it is not to be kept itself.
+fn displaced(kept: &[(SnapshotId, Snapshot)], seq: Seq) -> Option<Vec<(SnapshotId, Snapshot)>> {
+    // Of one transaction, the last upload counts.
+    let newer = kept.iter().filter(|(_, here)| here.seq() > seq).count();
+    let older = kept.iter().filter(|(_, here)| here.seq() < seq);
+    let same = kept.iter().filter(|(_, here)| here.seq() == seq);
+    (newer < KEPT).then(|| same.chain(older.skip(KEPT - newer - 1)).copied().collect())
+}
+
 /// What the first job of an upload decides.
 enum Begun {
-    Arriving(Life, SnapshotId),
+    Arriving(Life, SnapshotId, Snapshot),
     Ended(SnapshotOutcome),
 }
 
@@ -112,16 +194,36 @@ impl Service {
         self.read(|txn| listed(txn, &View::of(txn, log)?))
     }
 
-    /// Whether a snapshot at this transaction can be taken: none where it can, otherwise the log's state.
+    /// How long a snapshot with this digest may be that stands for the log up to this transaction: what is too long is
+    /// refused before its bytes are taken. It is weighed again when it is kept.
     ///
     /// # Errors
     /// Where the storage failed.
-    pub fn refuses_snapshot(&self, log: LogId, trn: TrnId) -> Result<Option<LogState>, StorageError> {
+    pub fn snapshot_room(&self, log: LogId, trn: TrnId, digest: BlobDigest) -> Result<SnapshotRoom, StorageError> {
         self.read(|txn| {
             let view = View::of(txn, log)?;
-            let is_committed = view.life().map_or(Ok(false), |life| txn.is_committed(life, trn))?;
-            Ok((!is_committed).then(|| view.state()))
+            match Place::of(txn, &view, trn, digest.0)? {
+                Place::Nowhere => Ok(SnapshotRoom::UnknownTransaction(view.state())),
+                Place::Known => Ok(SnapshotRoom::Any),
+                Place::New(life, tip) => self.room(txn, &view, life, tip.seq),
+            }
         })
+    }
+
+    /// The room for a snapshot at this place, beside all that stays when it comes.
+    fn room<T: ReadTxn + ?Sized>(
+        &self,
+        txn: &T,
+        view: &View,
+        life: Life,
+        seq: Seq,
+    ) -> Result<SnapshotRoom, StorageError> {
+        let Some(limit) = self.policy.quota_bytes else { return Ok(SnapshotRoom::Any) };
+        let used = txn.usage(life)?.bytes;
+        let goes = displaced(&txn.snapshots(life)?, seq).unwrap_or_default();
+        let goes = goes.iter().map(|(_, snapshot)| snapshot.bytes).sum();
+        let most = limit.saturating_sub(used.saturating_sub(goes));
+        Ok(SnapshotRoom::AtMost(most, view.state(), Quota { of: QuotaKind::Bytes, limit, used }))
     }
 
     /// Keeps a snapshot that stands for the log up to a committed transaction. Blocks: the bytes go into the storage in
@@ -131,7 +233,8 @@ impl Service {
     /// are kept is let go, since nobody would be given it.
     ///
     /// # Errors
-    /// Where the storage failed, or what was put aside cannot be read. Nothing is seen of the snapshot then.
+    /// Where the storage failed, or what was put aside cannot be read. Nothing is seen of the snapshot then, and the
+    /// collector removes what there is of it.
     pub fn keep_snapshot(
         &self,
         log: LogId,
@@ -142,20 +245,15 @@ impl Service {
         let mut rest = upload.read().map_err(aside)?;
         let service = self.clone();
         let begun = self.write(move |txn| begin(txn, &service, log, trn, digest, bytes)).wait()?;
-        let (life, id) = match begun {
-            Begun::Arriving(life, id) => (life, id),
+        let (life, id, snapshot) = match begun {
+            Begun::Arriving(life, id, snapshot) => (life, id, snapshot),
             Begun::Ended(outcome) => return Ok(outcome),
         };
-        let moved = self.move_in(id, &mut rest);
-        if let Err(error) = moved {
-            // It is swept after the next start in any case.
-            let dropped = self.write(move |txn| txn.drop_snapshot(life, id)).wait();
-            if let Err(error) = dropped {
-                tracing::warn!(%error, "half a snapshot stays until the hub starts again");
-            }
-            return Err(error);
+        let ended = self.move_in(id, &mut rest).and_then(|()| self.end_snapshot(log, life, id, snapshot).wait());
+        if ended.is_err() {
+            self.halves.add(life, id);
         }
-        self.end_snapshot(log, life, id).wait()
+        ended
     }
 
     /// Puts all pieces.
@@ -183,22 +281,27 @@ impl Service {
         }
     }
 
-    fn end_snapshot(&self, log: LogId, life: Life, id: SnapshotId) -> Answer<SnapshotOutcome> {
+    /// The snapshot is there as a whole: it takes the place of others.
+    fn end_snapshot(&self, log: LogId, life: Life, id: SnapshotId, snapshot: Snapshot) -> Answer<SnapshotOutcome> {
+        let service = self.clone();
         self.write(move |txn| {
+            let view = View::of(txn, log)?;
+            if view.life() != Some(life) {
+                // It goes with the life that it is of.
+                return Ok(SnapshotOutcome::UnknownTransaction(view.state()));
+            }
+            let displaced = displaced(&txn.snapshots(life)?, snapshot.seq());
+            // Others may have written since it was weighed, or kept newer ones.
+            let lacks = service.room(txn, &view, life, snapshot.seq())?.lacks(snapshot.bytes);
+            let (Some(displaced), None) = (displaced, &lacks) else {
+                txn.drop_snapshot(life, id)?;
+                return lacks.map_or_else(|| Ok(SnapshotOutcome::Done(listed(txn, &view)?)), Ok);
+            };
             if !txn.end_snapshot(life, id)? {
-                return Ok(SnapshotOutcome::UnknownTransaction(View::of(txn, log)?.state()));
+                return Err(StorageError::Failed("a snapshot was lost while it was kept".to_owned()));
             }
-            let all = txn.snapshots(life)?;
-            let mut kept = Vec::new();
-            for (id, snapshot) in all {
-                // Of one transaction, the last upload counts.
-                if kept.len() == KEPT || kept.contains(&snapshot.seq()) {
-                    txn.drop_snapshot(life, id)?;
-                } else {
-                    kept.push(snapshot.seq());
-                }
-            }
-            Ok(SnapshotOutcome::Done(listed(txn, &View::of(txn, log)?)?))
+            displaced.iter().try_for_each(|(id, _)| txn.drop_snapshot(life, *id))?;
+            Ok(SnapshotOutcome::Done(listed(txn, &view)?))
         })
     }
 
@@ -239,23 +342,16 @@ fn begin(
     bytes: u64,
 ) -> Result<Begun, StorageError> {
     let view = View::of(txn, log)?;
-    let committed = match view.life() {
-        Some(life) => txn.committed(life, trn)?.map(|committed| (life, committed.tip())),
-        None => None,
+    let (life, tip) = match Place::of(txn, &view, trn, digest)? {
+        Place::New(life, tip) => (life, tip),
+        Place::Known => return Ok(Begun::Ended(SnapshotOutcome::Done(listed(txn, &view)?))),
+        Place::Nowhere => return Ok(Begun::Ended(SnapshotOutcome::UnknownTransaction(view.state()))),
     };
-    let Some((life, tip)) = committed else {
-        return Ok(Begun::Ended(SnapshotOutcome::UnknownTransaction(view.state())));
-    };
-    let kept = txn.snapshots(life)?;
-    let is_here = kept.iter().any(|(_, here)| here.tip.id == trn && here.digest == digest);
-    let is_late = kept.len() >= KEPT && kept.iter().all(|(_, here)| here.seq() > tip.seq);
-    if is_here || is_late {
-        return Ok(Begun::Ended(SnapshotOutcome::Done(listed(txn, &view)?)));
+    if let Some(refused) = service.room(txn, &view, life, tip.seq)?.lacks(bytes) {
+        return Ok(Begun::Ended(refused));
     }
-    if let Some(quota) = service.over_quota(txn, &view, bytes, 0)? {
-        return Ok(Begun::Ended(SnapshotOutcome::Quota(view.state(), quota)));
-    }
-    Ok(Begun::Arriving(life, txn.begin_snapshot(life, &Snapshot { tip, digest, bytes })?))
+    let snapshot = Snapshot { tip, digest, bytes };
+    Ok(Begun::Arriving(life, txn.begin_snapshot(life, &snapshot)?, snapshot))
 }
 
 fn aside(error: io::Error) -> StorageError {
@@ -264,3 +360,6 @@ fn aside(error: io::Error) -> StorageError {
         _ => StorageError::Failed(format!("the snapshot that was put aside cannot be read: {error}")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use tolstoy_proto::v0::{CommittedTransaction, NewTransaction};
 use tolstoy_proto::{ChunkId, LogId, Quota, Seq, TrnId};
 
 use super::{Answer, Service, View};
-use crate::storage::{Committed, Life, Pending, StorageError, WriteTxn, weight};
+use crate::storage::{Committed, Life, Pending, StorageError, WriteTxn, loose_weight, weight};
 
 /// How a `PUT` of a chunk or transaction ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Service {
                 Some(here) if here == bytes => service.done(txn, &view),
                 Some(_) => Ok(PutOutcome::Conflict(format!("chunk {id} is here with other bytes"))),
                 None => {
-                    if let Some(quota) = service.over_quota(txn, &view, bytes.len() as u64, 0)? {
+                    if let Some(quota) = service.over_quota(txn, &view, loose_weight(bytes.len() as u64), 0)? {
                         return Ok(PutOutcome::Quota(quota));
                     }
                     // The first write begins the generation.

@@ -47,6 +47,8 @@ macro_rules! storage_conformance {
             logs_are_listed_by_age_and_by_id
             loose_chunks_are_those_that_no_committed_transaction_took
             pending_transactions_and_loose_chunks_can_be_removed
+            a_long_pending_transaction_is_removed_in_parts
+            a_pending_transaction_that_comes_again_with_its_chunks_names_none
             a_loose_chunk_that_a_transaction_brought_again_stays
             what_ended_is_swept_in_steps_and_nothing_else
             snapshots_are_seen_when_they_are_whole

@@ -5,18 +5,27 @@ use tolstoy_proto::{ChunkId, Generation, LogId, Seq};
 use super::{Life, StorageError, Tip};
 
 /// What a transaction weighs beside its chunks' bytes and its list of them.
-const TRN_WEIGHT: u64 = 100;
+pub(super) const TRN_WEIGHT: u64 = 100;
+
+/// What a chunk weighs beside its bytes for as long as no committed transaction takes it: its rows are there, however short
+/// it is. One that was taken is in the list of a transaction, which weighs.
+pub(super) const LOOSE_WEIGHT: u64 = 100;
 
 /// What a transaction weighs, committed or pending, its chunks' bytes left out.
 pub fn weight(chunks: &[ChunkId]) -> u64 {
     TRN_WEIGHT + chunks.iter().map(|id| id.as_bytes().len() as u64).sum::<u64>()
 }
 
+/// What a chunk of so many bytes weighs that no committed transaction took.
+pub fn loose_weight(bytes: u64) -> u64 {
+    LOOSE_WEIGHT.saturating_add(bytes)
+}
+
 /// What a life of a log holds. It is kept beside HEAD, so that asking costs nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Bytes: chunks as often as they are stored, the [`weight`] of transactions, committed or pending, and whole
-    /// snapshots. What a quota counts.
+    /// Bytes: chunks as often as they are stored, those that no committed transaction took with their
+    /// [`loose_weight`]; the [`weight`] of transactions, committed or pending; and whole snapshots. What a quota counts.
     pub bytes: u64,
     /// Bytes of chunks and committed transactions that came since the newest snapshot.
     pub fresh: u64,

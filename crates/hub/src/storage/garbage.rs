@@ -2,7 +2,7 @@
 
 use tolstoy_proto::{ChunkId, TrnId};
 
-use super::{Life, Pending, StorageError};
+use super::{Life, StorageError};
 
 /// A chunk that no committed transaction took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,24 @@ pub struct Loose {
     pub bytes: u64,
     /// How many times pending transactions name it.
     pub named: u64,
+}
+
+/// A pending transaction without the chunks that it names, of which there may be very many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PendingTrn {
+    /// Its id.
+    pub id: TrnId,
+    /// The transaction it grows from.
+    pub parent: TrnId,
+}
+
+/// How far the removal of a pending transaction came.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// What the log weighs less.
+    pub bytes: u64,
+    /// Whether the transaction is gone.
+    pub is_gone: bool,
 }
 
 /// What a step of sweeping did.
@@ -34,7 +52,13 @@ pub trait ReadGarbage {
     fn lives_with_uploads(&self, after: Option<Life>, limit: usize) -> Result<Vec<Life>, StorageError>;
 
     /// Pending transactions after this id, in the order of their ids, at most `limit`.
-    fn pending_after(&self, life: Life, after: Option<TrnId>, limit: usize) -> Result<Vec<Pending>, StorageError>;
+    fn pending_after(&self, life: Life, after: Option<TrnId>, limit: usize) -> Result<Vec<PendingTrn>, StorageError>;
+
+    /// Whether the transaction is pending.
+    fn is_pending(&self, life: Life, id: TrnId) -> Result<bool, StorageError>;
+
+    /// The chunks that a pending transaction names, but for those that its removal took back already.
+    fn named_by(&self, life: Life, id: TrnId) -> Result<Vec<ChunkId>, StorageError>;
 
     /// The pending transaction with the next id after this one that grows from `parent`.
     fn pending_child(&self, life: Life, parent: TrnId, after: Option<TrnId>) -> Result<Option<TrnId>, StorageError>;
@@ -49,8 +73,10 @@ pub trait ReadGarbage {
 /// Removes garbage, a little at a time. Every method fails where the storage failed.
 #[allow(clippy::missing_errors_doc, reason = "said once for all above")]
 pub trait WriteGarbage {
-    /// Removes a pending transaction. Those that grow from it stay.
-    fn remove_pending(&mut self, life: Life, id: TrnId) -> Result<(), StorageError>;
+    /// Removes a pending transaction that is dead, or goes on with it: takes back that it names the next `chunks` of its
+    /// chunks, at least one, and lets it go when none is left. How far that came is kept with it. Those that grow from it
+    /// stay.
+    fn remove_pending(&mut self, life: Life, id: TrnId, chunks: usize) -> Result<Removed, StorageError>;
 
     /// Removes a chunk that no committed transaction took and no pending one names.
     fn remove_loose(&mut self, life: Life, id: &ChunkId) -> Result<(), StorageError>;

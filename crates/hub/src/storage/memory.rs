@@ -3,7 +3,7 @@
 mod keeping;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use tolstoy_proto::{ChunkId, Generation, LogId, Seq, TrnId};
 
 use super::{
     ChunkSource, Committed, Life, LogRow, Pending, ReadRules, ReadTxn, Snapshot, SnapshotId, Storage, StorageError,
-    Tip, Usage, Visit, WriteJob, WriteTxn, weight,
+    Tip, Usage, Visit, WriteJob, WriteTxn, loose_weight, weight,
 };
 
 /// Keeps logs in memory, as long as it lives. Jobs are done when `write` returns.
@@ -82,6 +82,8 @@ struct Rows {
     places: HashMap<TrnId, usize>,
     pending: BTreeMap<TrnId, Pending>,
     chunks: HashMap<ChunkId, Bytes>,
+    /// Chunks that committed transactions name.
+    taken: HashSet<ChunkId>,
 }
 
 impl State {
@@ -272,8 +274,8 @@ impl WriteTxn for MemoryTxn<'_> {
         self.state.newest += 1;
         let life = Life(self.state.newest);
         let (usage, writer, chain) = (Usage::default(), String::new(), Vec::new());
-        let (places, pending, chunks) = (HashMap::new(), BTreeMap::new(), HashMap::new());
-        let rows = Rows { log, generation, usage, writer, chain, places, pending, chunks };
+        let (places, pending, chunks, taken) = (HashMap::new(), BTreeMap::new(), HashMap::new(), HashSet::new());
+        let rows = Rows { log, generation, usage, writer, chain, places, pending, chunks, taken };
         self.state.lives.insert(life, rows);
         self.undo.push(Box::new(move |state| {
             state.lives.remove(&life);
@@ -306,7 +308,7 @@ impl WriteTxn for MemoryTxn<'_> {
             self.undo_rows(life, move |rows| {
                 rows.chunks.remove(&id);
             });
-            self.weigh(life, bytes.len() as u64, bytes.len() as u64)?;
+            self.weigh(life, loose_weight(bytes.len() as u64), bytes.len() as u64)?;
         }
         Ok(())
     }
@@ -327,11 +329,15 @@ impl WriteTxn for MemoryTxn<'_> {
         rows.chain.push(committed.clone());
         let (id, weight) = (committed.id, weight(&committed.chunks));
         let bytes = if was_pending.is_some() { 0 } else { weight };
+        let taken: Vec<ChunkId> = committed.chunks.iter().copied().filter(|id| rows.taken.insert(*id)).collect();
+        let lighter = loose_weight(0) * taken.len() as u64;
         self.undo_rows(life, move |rows| {
             rows.chain.pop();
             rows.places.remove(&id);
             rows.pending.extend(was_pending.map(|pending| (id, pending)));
+            taken.iter().for_each(|id| _ = rows.taken.remove(id));
         });
+        self.measure(life, |usage| usage.bytes -= lighter)?;
         self.weigh(life, bytes, weight)
     }
 }

@@ -16,10 +16,11 @@ mod sqlite;
 
 use bytes::Bytes;
 use std::borrow::Cow;
+use std::time::Duration;
 use tolstoy_proto::{ChainDigest, ChunkId, Generation, LogId, Seq, Transaction, TrnId};
 
-pub use figures::{LogCursor, LogFigures, ReadFigures, Totals, Usage, WriteFigures, weight};
-pub use garbage::{Loose, ReadGarbage, Swept, WriteGarbage};
+pub use figures::{LogCursor, LogFigures, ReadFigures, Totals, Usage, WriteFigures, loose_weight, weight};
+pub use garbage::{Loose, PendingTrn, ReadGarbage, Removed, Swept, WriteGarbage};
 pub use memory::MemoryStorage;
 pub use snapshots::{PIECE, ReadSnapshots, Snapshot, SnapshotId, WriteSnapshots};
 pub(crate) use sqlite::make_private_directory;
@@ -39,6 +40,12 @@ pub trait Storage: Send + Sync {
     /// Runs the job when its turn comes, and tells it when what it wrote is durable. Never waits for either; a storage
     /// that needs no other thread has done both when it returns.
     fn write(&self, job: Box<dyn WriteJob>);
+
+    /// For how long it has been at the job that it does now; zero where there is none. What grows here and does not end is
+    /// stuck.
+    fn working_for(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Rules that read.
@@ -156,6 +163,14 @@ pub trait ChunkSource {
     /// # Errors
     /// Where the storage failed, or has no such chunk.
     fn bytes(&self, index: usize) -> Result<Cow<'_, [u8]>, StorageError>;
+
+    /// How long they are, where that can be had for less.
+    ///
+    /// # Errors
+    /// As for [`ChunkSource::bytes`].
+    fn length(&self, index: usize) -> Result<usize, StorageError> {
+        Ok(self.bytes(index)?.len())
+    }
 }
 
 /// What to do for each transaction of a walk; false ends the walk.

@@ -1,12 +1,10 @@
 //! A hub on a free port, and the requests that tests send.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tolstoy_env::{Clock, Entropy, Env, NoEntropy};
 use tolstoy_hub::storage::{Storage, StorageError, WriteJob, WriteTxn};
 use tolstoy_hub::{Hub, HubHandle, Options};
 use tolstoy_proto::{
@@ -14,24 +12,7 @@ use tolstoy_proto::{
     TrnId, derive_trn, media, paths,
 };
 
-/// An environment that gives the same values each time.
-pub(crate) fn env() -> Env {
-    struct Still;
-    impl Clock for Still {
-        fn now(&self) -> tolstoy_edn::Instant {
-            tolstoy_edn::Instant::from_micros(0)
-        }
-    }
-    struct Counting(AtomicU64);
-    impl Entropy for Counting {
-        fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
-            let n = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-            bytes.iter_mut().rev().zip(n.iter().rev().chain(std::iter::repeat(&0))).for_each(|(byte, n)| *byte = *n);
-            Ok(())
-        }
-    }
-    Env::new(Arc::new(Still), Arc::new(Counting(AtomicU64::new(1))))
-}
+pub(crate) use crate::still::env;
 
 /// A running hub on SQLite.
 pub(crate) struct TestHub {

@@ -1,22 +1,22 @@
 //! A file of each format that was ever written opens for ever.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
 use tempfile::TempDir;
-use tolstoy_hub::service::{Collector, GcStep, Service};
-use tolstoy_hub::storage::{SqliteOptions, SqliteStorage};
+use tolstoy_hub::service::{Collector, GcStep, Policy, Service};
+use tolstoy_hub::storage::{Finding, Listener, SqliteOptions, SqliteReader, SqliteStorage, backup, fsck, restore};
 use tolstoy_proto::{LogState, TrnId, paths};
 
 use crate::common::{Pushing, TestHub, check_stream, env, log, texts};
 
-fn fixture() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/hub-v1.db")
+fn fixture(format: u32) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/hub-v{format}.db"))
 }
 
-/// Writes what the fixture holds: a log with large, small and shared chunks, a pending transaction, a plain chunk, a
+/// Writes what the fixtures hold: a log with large, small and shared chunks, a pending transaction, a plain chunk, a
 /// deleted log, and one in its second life.
 async fn fill(hub: &TestHub) {
     let push =
@@ -36,7 +36,7 @@ async fn fill(hub: &TestHub) {
     assert_eq!(hub.push(log(3), &Pushing::onto(&LogState::EMPTY).text("third life")).await.status, 200);
 }
 
-/// What a hub on the fixture, or on a file filled now, must show.
+/// What a hub on a fixture, or on a file filled now, must show.
 async fn check(hub: &TestHub) {
     let stream = hub.pull(log(1), &[]).await;
     check_stream(&stream);
@@ -55,17 +55,62 @@ async fn check(hub: &TestHub) {
     assert_eq!(again.generation.unwrap().number, 2);
 }
 
-#[tokio::test]
-async fn format_1_opens() {
+fn copied(format: u32) -> TempDir {
     let directory = TempDir::new().unwrap();
-    fs::copy(fixture(), directory.path().join("hub.db")).unwrap();
-    check(&TestHub::start_in(directory).await).await;
+    fs::copy(fixture(format), directory.path().join("hub.db")).unwrap();
+    directory
+}
+
+#[tokio::test]
+async fn each_format_opens() {
+    for format in [1, 2] {
+        check(&TestHub::start_in(copied(format)).await).await;
+    }
+}
+
+/// What `tolstoy fsck` says.
+fn findings(path: &Path) -> Vec<String> {
+    struct Findings(Vec<String>);
+    impl Listener for Findings {
+        fn found(&mut self, finding: Finding) {
+            self.0.push(finding.to_string());
+        }
+        fn done(&mut self, _: u64, _: u64) {}
+    }
+    let mut findings = Findings(Vec::new());
+    fsck(path, &mut findings).unwrap();
+    findings.0
+}
+
+#[test]
+fn an_older_format_is_read_as_it_is_and_brought_up_to_date_when_it_is_opened() {
+    let directory = copied(1);
+    let file = directory.path().join("hub.db");
+    assert_eq!(findings(directory.path()), [""; 0]);
+    let survey = || {
+        let reader = SqliteReader::open(directory.path()).unwrap();
+        let policy = Policy { garbage_after: std::time::Duration::ZERO, ..Policy::default() };
+        Service::new(Arc::new(reader), env()).with_policy(policy).survey().unwrap()
+    };
+    let before = survey();
+    let copy = directory.path().join("copy.db");
+    backup(directory.path(), &copy, &mut |_, _| {}).unwrap();
+    assert_eq!(dump(&copy), dump_of(1), "a look changes nothing");
+    sweep(directory.path());
+    assert_eq!(dump(&file), dump_of(2));
+    assert_eq!((findings(directory.path()), survey()), (vec![], before));
+    // So is a backup, however old.
+    let restored = TempDir::new().unwrap();
+    restore(&copy, restored.path(), &mut |_, _| {}).unwrap();
+    assert_eq!(findings(restored.path()), [""; 0]);
+    sweep(restored.path());
+    assert_eq!(dump(&restored.path().join("hub.db")), dump_of(2));
 }
 
 /// The format is still what the fixture's is: the same requests make the same tables. Run with `REGENERATE_FIXTURES=1` to
 /// write the file, which is done once for each new format and never again.
 #[tokio::test]
-async fn what_is_written_now_is_format_1() {
+async fn what_is_written_now_is_format_2() {
     let hub = TestHub::start().await;
     fill(&hub).await;
     let hub = hub.restart().await;
@@ -75,21 +120,26 @@ async fn what_is_written_now_is_format_1() {
     tokio::task::spawn_blocking(move || sweep(&path)).await.unwrap();
     let written = directory.path().join("hub.db");
     if std::env::var_os("REGENERATE_FIXTURES").is_some() {
-        fs::copy(&written, fixture()).unwrap();
+        fs::copy(&written, fixture(2)).unwrap();
     }
-    assert_eq!(dump(&written), dump(&fixture()));
+    assert_eq!(dump(&written), dump_of(2));
     check(&TestHub::start_in(directory).await).await;
 }
 
 /// Removes what deleted logs left, which a running hub does at times of its own.
-fn sweep(directory: &std::path::Path) {
+fn sweep(directory: &Path) {
     let storage = SqliteStorage::open(directory, &SqliteOptions::default()).unwrap();
     let mut collector = Collector::new(Service::new(Arc::new(storage), env()), Arc::default());
     while collector.step().unwrap() == GcStep::More {}
 }
 
+/// The same of a fixture. Of a copy: SQLite makes files beside what it reads.
+fn dump_of(format: u32) -> Vec<String> {
+    dump(&copied(format).path().join("hub.db"))
+}
+
 /// The file's format, schema and rows, as text.
-fn dump(path: &std::path::Path) -> Vec<String> {
+fn dump(path: &Path) -> Vec<String> {
     let connection = rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let mut lines = Vec::new();
     let mut query = |sql: &str| {
@@ -105,7 +155,10 @@ fn dump(path: &std::path::Path) -> Vec<String> {
     query("PRAGMA application_id");
     query("PRAGMA user_version");
     query("SELECT name, sql FROM sqlite_schema ORDER BY name");
-    for table in ["log", "run", "block", "name", "chunk", "pending", "loose", "ended", "snapshot", "piece"] {
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
+    let mut names = connection.prepare(tables).unwrap();
+    let names: Vec<String> = names.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    for table in names {
         query(&format!("SELECT * FROM {table} ORDER BY 1"));
     }
     lines

@@ -1,14 +1,10 @@
 //! What must hold for any bytes that a stranger sends. The fuzz targets `requests` and `pushes` include this file as well.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, Uri};
 use http_body_util::BodyExt;
 use tokio::runtime::Runtime;
-use tolstoy_env::{Clock, Entropy, Env, NoEntropy};
 use tolstoy_hub::{Hub, Options};
 use tolstoy_proto::{
     ChainDigest, Chunk, ChunkId, End, ErrorBody, ErrorKind, Form, Frame, FrameDecoder, FrameEncoder, LogId, LogState,
@@ -16,23 +12,7 @@ use tolstoy_proto::{
 };
 use tower::ServiceExt;
 
-struct Still;
-
-impl Clock for Still {
-    fn now(&self) -> tolstoy_edn::Instant {
-        tolstoy_edn::Instant::from_micros(0)
-    }
-}
-
-struct Counting(AtomicU64);
-
-impl Entropy for Counting {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
-        let n = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        bytes.iter_mut().rev().zip(n.iter().rev().chain(std::iter::repeat(&0))).for_each(|(byte, n)| *byte = *n);
-        Ok(())
-    }
-}
+use crate::still::env;
 
 /// The log that is written.
 const LOG: LogId = LogId(uuid::Uuid::from_u128(0x3a1f_0b52_6c1d_4a57_9f0e_5d1c_2b7a_9e10));
@@ -55,9 +35,7 @@ impl Fuzzed {
     }
 
     fn hub(&self) -> Router {
-        let router =
-            Hub::in_memory(Env::new(Arc::new(Still), Arc::new(Counting(AtomicU64::new(1)))), Options::default())
-                .router();
+        let router = Hub::in_memory(env(), Options::default()).router();
         let told = self.send(&router, push_request(media::MSGPACK, encode(Form::MessagePack, &first_push())));
         assert_eq!(told.status, 200);
         router

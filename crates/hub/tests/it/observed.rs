@@ -200,3 +200,31 @@ async fn a_hub_that_has_no_room_is_not_ready_but_lives() {
     assert_eq!(value(&told, "ready", &[]), Some(0.0));
     cramped.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_hub_that_is_busy_is_alive() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let sqlite = tolstoy_hub::SqliteOptions { queue: 1, ..Default::default() };
+    let hub = Hub::open(directory.path(), env(), Options { sqlite, ..Options::default() }).unwrap();
+    let service = hub.service().clone();
+    let handle = HubHandle::start(hub, "127.0.0.1:0".parse().unwrap()).await.unwrap();
+    // Somebody else has the database for a moment, and the writer waits for it.
+    let other = rusqlite::Connection::open(directory.path().join("hub.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut waiting = Vec::new();
+    let refused = loop {
+        let (mut deleted, soon) = (service.delete(log(1)), std::time::Duration::from_millis(20));
+        match tokio::time::timeout(soon, &mut deleted).await {
+            Ok(answer) => break answer,
+            Err(_) => waiting.push(deleted),
+        }
+    };
+    assert_eq!(refused, Err(tolstoy_hub::storage::StorageError::Busy));
+    let ask = async |path: &str| reqwest::get(format!("{}{path}", handle.url())).await.unwrap().status();
+    assert_eq!((ask("/healthz").await, ask("/readyz").await.as_u16()), (reqwest::StatusCode::OK, 503));
+    other.execute_batch("COMMIT").unwrap();
+    for answer in waiting {
+        assert_eq!(answer.await, Ok(()));
+    }
+    handle.stop().await.unwrap();
+}

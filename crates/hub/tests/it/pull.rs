@@ -140,6 +140,42 @@ fn a_page_is_bounded_and_pages_make_the_stream() {
 }
 
 #[test]
+fn a_page_leaves_what_is_longer_than_its_bound_for_one_that_has_room() {
+    let room = tempfile::TempDir::new().unwrap();
+    let sqlite = tolstoy_hub::storage::SqliteStorage::open(room.path(), &tolstoy_hub::SqliteOptions::default());
+    let storages: [std::sync::Arc<dyn tolstoy_hub::storage::Storage>; 2] =
+        [std::sync::Arc::new(MemoryStorage::new()), std::sync::Arc::new(sqlite.unwrap())];
+    const MOST: usize = 600 << 10;
+    for (storage, form) in
+        storages.into_iter().flat_map(|storage| [Form::MessagePack, Form::Json].map(|form| (storage.clone(), form)))
+    {
+        let service = Service::new(storage, env());
+        let (long, longer) = (vec![1; 900 << 10], vec![2; 3 << 20]);
+        let push = Pushing::onto(&LogState::EMPTY).text("one").chunks(&[&long, b"two", &longer]).text("three");
+        service.push(log(1), Upload::from_frames(push.all()).unwrap()).wait().unwrap();
+        let whole = service.pull(log(1), &[]).unwrap().frames().unwrap();
+        let mut pull = service.pull(log(1), &[]).unwrap();
+        let (mut encoder, mut all, mut most, mut longer) = (FrameEncoder::new(form), Vec::new(), MOST, 0);
+        loop {
+            let mut page = Vec::new();
+            let end = pull.page_within(256 << 10, most, &mut encoder, &mut page).unwrap();
+            assert!(page.len() <= most, "{} bytes, of at most {most}", page.len());
+            all.extend(page);
+            most = MOST;
+            match end {
+                PullEnd::Whole => break,
+                PullEnd::More => {}
+                PullEnd::Longer(bytes) => {
+                    longer += 1;
+                    most = bytes + MOST;
+                }
+            }
+        }
+        assert_eq!((frames(form, &all).unwrap(), longer), (whole, 2), "{form:?}");
+    }
+}
+
+#[test]
 fn a_stream_shows_the_state_it_began_at_and_ends_early_when_the_log_goes() {
     let service = Service::new(std::sync::Arc::new(MemoryStorage::new()), env());
     let push = |state: &LogState, text: &str| {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tolstoy_hub::service::{Policy, Threshold};
 use tolstoy_hub::{Hub, HubHandle, Options};
 use tolstoy_proto::{BlobDigest, Form, Frame, LogState, Pushed, Snapshots, TrnId, Urgency, media, paths};
@@ -35,6 +36,25 @@ async fn hub_with(count: usize) -> (TestHub, Vec<TrnId>) {
 async fn put(hub: &TestHub, trn: TrnId, bytes: &[u8], digest: &str) -> Answer {
     let request = hub.client.put(hub.url(&paths::snapshot(log(1), trn))).header(media::REPR_DIGEST, digest);
     Answer::of(request.body(bytes.to_vec()).send().await.unwrap()).await
+}
+
+/// Sends a snapshot in pieces, without its length; gives the whole answer.
+async fn put_unannounced(hub: &TestHub, trn: TrnId, bytes: &[u8]) -> String {
+    let mut request = format!(
+        "PUT {} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ntransfer-encoding: chunked\r\n{}: {}\r\n\r\n",
+        paths::snapshot(log(1), trn),
+        media::REPR_DIGEST,
+        BlobDigest::of(bytes).to_field()
+    );
+    for piece in bytes.chunks(100) {
+        request += &format!("{:x}\r\n{}\r\n", piece.len(), std::str::from_utf8(piece).unwrap());
+    }
+    request += "0\r\n\r\n";
+    let mut stream = tokio::net::TcpStream::connect(hub.handle.address()).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 async fn keep(hub: &TestHub, trn: TrnId, bytes: &[u8]) -> Snapshots {
@@ -215,6 +235,9 @@ async fn a_log_holds_no_more_than_its_quota() {
         refused(&put(&hub, state.head, &[1; 900], &BlobDigest::of(&[1; 900]).to_field()).await, "bytes").1,
         used
     );
+    // One whose length nobody announced is weighed as it arrives.
+    let streamed = put_unannounced(&hub, state.head, &[1; 900]).await;
+    assert!(streamed.starts_with("HTTP/1.1 507") && streamed.contains(&format!("\"used\":{used}")), "{streamed}");
     let (two, four) = (Pushing::onto(&state).text("a").text("b"), Pushing::onto(&state).text("a").text("b").text("c"));
     assert_eq!(refused(&hub.push(log(1), &four).await, "transactions"), (3, 1));
     assert_eq!(hub.state(log(1)).await, state, "nothing was changed");
@@ -229,6 +252,12 @@ async fn a_log_holds_no_more_than_its_quota() {
     // Reading and deleting go on, and other logs have quotas of their own.
     assert_eq!(texts(&hub.pull(log(1), &[]).await).len(), 3);
     assert_eq!(hub.push(log(2), &first).await.status, 200);
+    // Empty chunks weigh what their rows do.
+    let empty = |n: u64| format!("{}/chunks/empty-{n}", paths::v0_base(log(3)));
+    for n in 0..50 {
+        assert_eq!(hub.put(&empty(n), vec![]).await.status, 201);
+    }
+    assert_eq!(refused(&hub.put(&empty(50), vec![]).await, "bytes"), (5000, 5000));
     assert_eq!(hub.delete(&paths::log(log(1))).await.status, 204);
     assert_eq!(hub.push(log(1), &first).await.status, 200);
 }

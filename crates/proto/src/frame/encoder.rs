@@ -44,6 +44,11 @@ impl FrameEncoder {
         Self { form, begun: false }
     }
 
+    /// The form that it writes.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
     /// Appends the frame of a chunk whose bytes lie elsewhere.
     pub fn encode_chunk(&mut self, id: &ChunkId, bytes: &[u8], out: &mut Vec<u8>) {
         match self.form {

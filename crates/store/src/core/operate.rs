@@ -1,6 +1,6 @@
 //! Running operations: what they come to on the facts as they are.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::bootstrap::entids::TX_INSTANT;
 use crate::core::{Failure, Refusal, Working};
@@ -208,27 +208,20 @@ impl Run<'_> {
             let settled = sum.and_then(|sum| self.settle(e, a, Outcome { at, current, value: Some(sum) }));
             settled.map_err(|failure| Stuck { at, failure })?;
         }
-        for ((e, a), Outcome { at, current, value }) in std::mem::take(&mut self.outcomes) {
-            let change = match (value, current) {
-                (Some(v), _) => Change::add(e, a, v),
-                (None, current) => {
-                    self.check_nothing_added(e, a, plain).map_err(|failure| Stuck { at, failure })?;
-                    let Some(v) = current else { continue };
-                    Change::retract(e, a, v)
-                }
-            };
-            self.produced.push(Produced { at, change });
+        let added = plain.iter().chain(self.produced.iter().map(|p| &p.change)).filter(|c| c.added);
+        let given: HashMap<(Entid, Entid), Value> = added.map(|c| ((c.e, c.a), c.v.clone())).collect();
+        for ((e, a), Outcome { at, current, value }) in self.outcomes {
+            // Where an operation leaves no value, nothing else may give one. That two values differ is found by the plan.
+            if value.is_none()
+                && let Some(second) = given.get(&(e, a))
+            {
+                let refusal = Refusal::Disagree { e, a, first: None, second: Some(second.clone()) };
+                return Err(Stuck { at, failure: refusal.into() });
+            }
+            let change = value.map(|v| Change::add(e, a, v)).or_else(|| current.map(|v| Change::retract(e, a, v)));
+            self.produced.extend(change.map(|change| Produced { at, change }));
         }
         Ok(self.produced)
-    }
-
-    /// Where an operation leaves no value, nothing else may give one. That two values differ is found by the plan.
-    fn check_nothing_added(&self, e: Entid, a: Entid, plain: &[Change]) -> Result<(), Failure> {
-        let produced = self.produced.iter().map(|p| &p.change);
-        match plain.iter().chain(produced).find(|c| c.added && (c.e, c.a) == (e, a)) {
-            Some(added) => Err(Refusal::Disagree { e, a, first: None, second: Some(added.v.clone()) }.into()),
-            None => Ok(()),
-        }
     }
 }
 

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::bootstrap;
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::StoreOptions;
 use crate::types::{Double, Entid, Value, ValueType};
 
 /// "TOLS".
@@ -81,15 +82,14 @@ pub(crate) fn is_whole(path: &Path) -> bool {
     }
 }
 
-/// Opens a connection to the file, which is created where `create` says so and it is missing. It is on the disk of the VFS
-/// with this name, or of SQLite's own.
-pub(crate) fn connect(path: &Path, create: bool, vfs: Option<&str>) -> Result<Connection> {
+/// Opens a connection to the file.
+pub(crate) fn connect(path: &Path, options: &StoreOptions) -> Result<Connection> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    if create {
+    if options.create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
     }
-    let opened = match vfs {
-        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs),
+    let opened = match &options.vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs.as_str()),
         None => Connection::open_with_flags(path, flags),
     };
     opened.map_err(|e| {

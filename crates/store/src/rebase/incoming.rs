@@ -7,7 +7,7 @@ use crate::core::{Failure, Header, LAST_INSTANT, Plan, Working};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::codec::Extra;
 use crate::log::{EntidRun, Operation, Transaction, read};
-use crate::types::{Entid, Value};
+use crate::types::{Change, Entid, Value};
 
 /// What the incoming transactions of a merge did that the re-applied local ones must know.
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    fn take_in(&mut self, working: &Working<'_>, plan: &Plan) {
+    pub(super) fn take_in(&mut self, working: &Working<'_>, plan: &Plan) {
         let schema = plan.schema.as_ref().unwrap_or(&working.schema);
         for change in plan.effects.iter().map(|x| &x.change).filter(|c| c.a != TX_INSTANT) {
             if !change.added {
@@ -60,6 +60,7 @@ impl Working<'_> {
         if transaction.instant != self.instant_for(transaction.origin.authored) {
             return Err(damaged("its instant is neither when it was authored nor right after the one before"));
         }
+        self.check_mentions(&transaction.changes, tx).map_err(damaged)?;
         check_built_ins(transaction)?;
         self.check_numbers(transaction).map_err(damaged)?;
         let explain = |working: &Self, failure: Failure| match failure {
@@ -91,16 +92,23 @@ impl Working<'_> {
         Ok(tx)
     }
 
+    /// What transaction `tx` mentions can be an entity.
+    pub(super) fn check_mentions(&self, changes: &[Change], tx: Entid) -> Result<(), &'static str> {
+        for e in changes.iter().flat_map(|c| [Some(c.e), c.v.as_ref_entid()]).flatten() {
+            if e.get() < 0 {
+                return Err("it mentions an entity below zero");
+            }
+            if e > tx {
+                return Err("it mentions a transaction that is not there");
+            }
+        }
+        Ok(())
+    }
+
     /// Entities are allocated one after the other and mentioned at once, so what is new follows what is there.
     fn check_numbers(&self, transaction: &Transaction) -> Result<(), &'static str> {
         let mut fresh = BTreeSet::new();
         for e in transaction.changes.iter().flat_map(|c| [Some(c.e), c.v.as_ref_entid()]).flatten() {
-            if e.get() < 0 {
-                return Err("it mentions an entity below zero");
-            }
-            if e > self.next_tx() {
-                return Err("it mentions a transaction that is not there");
-            }
             if e.is_user() && e >= self.basis.next {
                 fresh.insert(e);
             }

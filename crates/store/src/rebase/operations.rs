@@ -1,6 +1,6 @@
 //! Running a local change's operations again, on the new base.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use crate::core::operate::{Produced, Stuck};
@@ -45,13 +45,18 @@ pub(super) fn idle(fresh: Range<Entid>, plan: &Plan) -> Option<Refusal> {
     numbers.into_iter().find(|e| !mentioned.contains(e)).map(|e| Refusal::Idle { e })
 }
 
+/// Values by entity and attribute.
+pub(super) type Values = HashMap<(Entid, Entid), Option<Value>>;
+
 /// Where the operations of a change updated values, and the value that stood there before.
-pub(super) fn found(plan: &Plan, produced: &[Produced]) -> Vec<((Entid, Entid), Option<Value>)> {
-    let places: BTreeSet<(Entid, Entid)> = produced.iter().map(|p| (p.change.e, p.change.a)).collect();
-    let effects = || plan.effects.iter().map(|x| &x.change);
-    let at = |place| effects().filter(move |c| (c.e, c.a) == place);
-    let changed = places.into_iter().filter(|place| at(*place).next().is_some());
-    changed.map(|place| (place, at(place).find(|c| !c.added).map(|c| c.v.clone()))).collect()
+pub(super) fn found(plan: &Plan, produced: &[Produced]) -> Values {
+    let places: HashSet<(Entid, Entid)> = produced.iter().map(|p| (p.change.e, p.change.a)).collect();
+    let mut found = HashMap::new();
+    // Retractions come first among the effects on one attribute.
+    for change in plan.effects.iter().map(|x| &x.change).filter(|c| places.contains(&(c.e, c.a))) {
+        found.entry((change.e, change.a)).or_insert_with(|| (!change.added).then(|| change.v.clone()));
+    }
+    found
 }
 
 /// What the change states and, where it has operations, what those came to when it was last applied. By the identities in

@@ -31,7 +31,7 @@ struct Merge<'m, 'c> {
     /// Cardinality-one values that local changes have set by now.
     replaced: HashSet<(Entid, Entid)>,
     /// Values that operations of local changes have updated by now, as the first of them found them.
-    operated: HashMap<(Entid, Entid), Option<Value>>,
+    operated: operations::Values,
     /// Entities that the incoming side deleted whole.
     deleted: HashSet<Entid>,
     rebased: &'m mut Rebased,
@@ -281,7 +281,7 @@ impl Merge<'_, '_> {
         &self,
         plan: &Plan,
         said: &[Change],
-        operated: &[((Entid, Entid), Option<Value>)],
+        operated: &operations::Values,
     ) -> (Vec<Overwrite>, Vec<(Entid, Entid)>) {
         let schema = plan.schema.as_ref().unwrap_or(&self.working.schema);
         let mut overwritten = Vec::new();
@@ -292,7 +292,7 @@ impl Merge<'_, '_> {
                 continue;
             }
             // An operation takes what it finds into account: it overwrites nothing.
-            if operated.iter().any(|(place, _)| *place == (*e, *a)) {
+            if operated.contains_key(&(*e, *a)) {
                 continue;
             }
             // The local side took a joined entity for a new one, which has no value at the root.

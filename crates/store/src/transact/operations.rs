@@ -1,5 +1,7 @@
 //! Operations in a transaction: `:db/cas`, `:db/inc`, `:db/max`, `:db/min`, and the functions that the program registered.
 
+use std::collections::HashSet;
+
 use tolstoy_edn::{Form, Keyword, Span};
 
 use super::check::{Checked, Checker, Known, Term, Written};
@@ -180,8 +182,8 @@ impl Ran {
     pub(super) fn check_stated(&self, nodes: &mut Nodes<'_>, plan: &Plan, fresh: Entid) -> Result<()> {
         let is_new = |e: &Entid| e.is_user() && *e >= fresh;
         let given: Vec<Entid> = self.operations.iter().flat_map(Operation::mentions).filter(is_new).collect();
-        let stated = |e: Entid| plan.effects.iter().any(|x| x.change.added && x.change.e == e);
-        let Some(idle) = given.into_iter().find(|e| !stated(*e)) else { return Ok(()) };
+        let stated: HashSet<Entid> = plan.effects.iter().filter(|x| x.change.added).map(|x| x.change.e).collect();
+        let Some(idle) = given.into_iter().find(|e| !stated.contains(e)) else { return Ok(()) };
         let node = nodes.all().find(|node| nodes.current(*node) == idle).unwrap_or(idle);
         Err(Error::input(nodes.span(node), format!("nothing is stated about {}", nodes.describe(node))))
     }

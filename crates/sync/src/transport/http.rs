@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http_body::{Frame, SizeHint};
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, LOCATION, RETRY_AFTER,
+};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -32,8 +34,8 @@ const MIN_CODED: usize = 16 << 10;
 /// How hard bodies are compressed: a link is slower than this.
 const LEVEL: i32 = 3;
 
-/// Speaks to a hub over HTTP. Keeps its connection between requests.
-#[derive(Debug)]
+/// Speaks to a hub over HTTP. Keeps its connection between requests; clones share it.
+#[derive(Debug, Clone)]
 pub struct HttpTransport {
     client: Client,
     remote: Remote,
@@ -74,6 +76,35 @@ impl HttpTransport {
     pub fn with_silence(mut self, silence: Duration) -> Self {
         self.silence = silence;
         self
+    }
+
+    /// The log's state and its tag, where that is another than the one given; where it is the same the hub waits so long for
+    /// it to change before it says so.
+    ///
+    /// # Errors
+    /// Where the hub cannot be reached, refuses, or answers with no state.
+    pub async fn watch(&mut self, known: Option<&str>, wait: Duration) -> crate::Result<Option<(LogState, String)>> {
+        let url = format!("{}?wait={}", self.url(&paths::log(self.remote.log)), wait.as_secs());
+        let mut request = self.client.get(url).timeout(wait + self.silence);
+        if let Some(tag) = known {
+            request = request.header(IF_NONE_MATCH, tag);
+        }
+        let response = request.send().await.map_err(|e| failed(&self.remote, &e))?;
+        if response.status() == StatusCode::NOT_MODIFIED {
+            return Ok(None);
+        }
+        let tag = response.headers().get(ETAG).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+        let ok = response.status() == StatusCode::OK;
+        let mut body = HttpBody::new(response, self.silence)?;
+        if !ok {
+            return match refusal::<HttpBody>(&self.remote, body).await? {
+                Answer::Refused(body) | Answer::Later { body, .. } => Err(crate::Error::Refused(Box::new(body))),
+                _ => Err(TransportError::Protocol("its answer is to another question".to_owned()).into()),
+            };
+        }
+        let state = serde_json::from_slice(&small(&mut body).await?);
+        let state = state.map_err(|_| TransportError::Protocol("it answers with no state of a log".to_owned()))?;
+        Ok(Some((state, tag)))
     }
 
     fn url(&self, path: &str) -> String {

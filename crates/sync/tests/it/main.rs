@@ -2,8 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod background;
+mod corpus;
+mod fuzzed;
 mod http;
 mod later;
+mod recovery;
+mod sealed;
 
 use std::future::Future;
 use std::pin::pin;
@@ -22,7 +27,7 @@ use tolstoy_proto::{
 };
 use tolstoy_store::{Entid, Store};
 use tolstoy_sync::transport::{MemoryBody, Request};
-use tolstoy_sync::{Answer, Error, ErrorKind, MemoryTransport, Options, SyncReport, TransportError};
+use tolstoy_sync::{Answer, Error, ErrorKind, Keyring, MemoryTransport, Options, SyncReport, TransportError};
 use uuid::Uuid;
 
 struct Ticking(AtomicI64);
@@ -58,6 +63,7 @@ fn now<F: Future>(future: F) -> F::Output {
 
 #[derive(Clone)]
 struct Hub {
+    storage: Arc<MemoryStorage>,
     service: Service,
     log: LogId,
 }
@@ -66,8 +72,9 @@ type Answered = Result<Answer<MemoryBody>, TransportError>;
 
 impl Hub {
     fn new() -> Self {
-        let service = Service::new(Arc::new(MemoryStorage::new()), env(1000));
-        Self { service, log: LogId(Uuid::from_u128(7)) }
+        let storage = Arc::new(MemoryStorage::new());
+        let service = Service::new(storage.clone(), env(1000));
+        Self { storage, service, log: LogId(Uuid::from_u128(7)) }
     }
 
     fn stream(&self, from: &[TrnId]) -> MemoryBody {
@@ -118,7 +125,16 @@ fn options() -> Options {
 }
 
 fn sync_over(store: &mut Store, serve: impl FnMut(Request) -> Answered + Send) -> Result<SyncReport, Error> {
-    now(tolstoy_sync::sync(store, &mut MemoryTransport::new(serve), &options()))
+    sync_with(store, None, serve)
+}
+
+fn sync_with(
+    store: &mut Store,
+    keys: Option<&Arc<Keyring>>,
+    serve: impl FnMut(Request) -> Answered + Send,
+) -> Result<SyncReport, Error> {
+    let options = Options { keys: keys.cloned(), ..options() };
+    now(tolstoy_sync::sync(store, &mut MemoryTransport::new(serve), &options))
 }
 
 fn try_sync(store: &mut Store, hub: &Hub) -> Result<SyncReport, Error> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use tolstoy_env::Env;
-use tolstoy_store::{Entid, ErrorKind, Store, Timeline};
+use tolstoy_store::{Entid, ErrorKind, Store, StoreOptions, Timeline};
 use uuid::Uuid;
 
 use super::{Book, told};
@@ -308,7 +308,10 @@ impl Place {
     fn open(&self, env: Env) -> Result<Store, String> {
         let store = match self {
             Self::Memory => Store::in_memory(env),
-            Self::Disk(disk) => Store::open_or_create_on(disk.vfs(), Path::new(PATH), env),
+            Self::Disk(disk) => {
+                let options = StoreOptions { create: true, vfs: Some(disk.vfs().to_owned()) };
+                Store::open_with(Path::new(PATH), env, &options)
+            }
             Self::File(path) => Store::open_or_create(path, env),
         };
         store.map_err(told)

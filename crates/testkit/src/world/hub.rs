@@ -99,6 +99,11 @@ impl Hub {
         Ok(chain)
     }
 
+    /// The rules themselves, for what the original clients ask.
+    pub fn service(&self) -> &Service {
+        &self.service
+    }
+
     /// Deletes the log, so that its next write begins another generation.
     ///
     /// # Errors
@@ -181,7 +186,22 @@ impl Hub {
         for refill in kept {
             self.kept.storage().write(Box::new(refill));
         }
-        self.service.probe().wait().map_err(|e| e.to_string())
+        self.service.prove().wait().map_err(|e| e.to_string())
+    }
+
+    /// Another hub that holds the beginnings of these logs, and goes its own way from here.
+    ///
+    /// # Errors
+    /// Where the storage failed.
+    pub fn copy(&self, medium: Medium, logs: &[(LogId, u64)]) -> Result<Self, String> {
+        let copy = Self::new(medium, self.env.clone())?;
+        for (log, seq) in logs {
+            if let Some(refill) = self.beginning(*log, *seq).map_err(|e| e.to_string())? {
+                copy.kept.storage().write(Box::new(refill));
+            }
+        }
+        copy.service.prove().wait().map_err(|e| e.to_string())?;
+        Ok(copy)
     }
 
     /// Goes on with another storage: an empty one, or one on what is left of a disk.

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use bytes::Bytes;
+use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
-use tolstoy_hub::service::{Answer, HeadOutcome, PushOutcome, PutOutcome, Service, Upload};
+use tolstoy_hub::service::{Answer, HeadOutcome, PushOutcome, PutOutcome, Service, SnapshotUpload, Upload};
 use tolstoy_hub::storage::StorageError;
 use tolstoy_hub::{Hub, HubHandle, Options, SqliteOptions};
 use tolstoy_proto::v0::NewTransaction;
@@ -12,7 +13,7 @@ use tolstoy_proto::{ChunkId, ErrorBody, ErrorKind, Form, FrameEncoder, LogId, Lo
 use tolstoy_testkit::disk::{Disk, Refusal};
 use tolstoy_testkit::world::env;
 
-use crate::load::{DiskHub, check_database, log, push, walk};
+use crate::load::{DiskHub, check_database, collect, log, push, walk};
 use crate::long;
 
 /// What a client asks for.
@@ -151,6 +152,41 @@ fn a_disk_that_is_full_at_any_write_refuses_and_recovers() {
     }
     println!("{runs} runs, {refused} refusals");
     assert!(refused > runs / 2, "{refused} of {runs}");
+}
+
+/// Half a snapshot, which nobody sees, is removed when there is space again: at the moment it failed there was none.
+#[test]
+fn a_snapshot_that_a_full_disk_cuts_short_leaves_nothing() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("hub.db");
+    let mut halved = 0;
+    for n in 0.. {
+        let disk = Disk::new();
+        let hub = DiskHub::open(&disk, directory.path(), 1).unwrap();
+        let pushed = push(&LogState::EMPTY, &[vec![content(100, 1)]]);
+        hub.service.push(log(1), Upload::from_frames(pushed.frames).unwrap()).wait().unwrap();
+        // Of several jobs: some of its pieces are there when it fails.
+        let mut upload = SnapshotUpload::new(None).unwrap();
+        upload.take(&content(3_000_000, 2)).unwrap();
+        disk.fill(n * 40, Refusal::Writes);
+        let kept = hub.service.keep_snapshot(log(1), pushed.after.head, upload);
+        if kept.is_ok() {
+            break;
+        }
+        assert!(matches!(kept, Err(StorageError::Full(_))), "{kept:?}");
+        let count = |sql: &str| -> i64 {
+            let connection =
+                Connection::open_with_flags_and_vfs(&path, OpenFlags::SQLITE_OPEN_READ_WRITE, disk.vfs()).unwrap();
+            connection.query_row(sql, [], |row| row.get(0)).unwrap()
+        };
+        disk.free();
+        halved += usize::from(count("SELECT count(*) FROM piece") > 0);
+        collect(&hub.service);
+        assert_eq!(count("SELECT count(*) FROM snapshot") + count("SELECT count(*) FROM piece"), 0, "full at {n}");
+        hub.close();
+        check_database(&disk, directory.path()).unwrap();
+    }
+    assert!(halved > 2, "{halved} were halved");
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn two_devices_that_each_increment_by_one_end_at_plus_two() {
     let mut lab = lab(2);
     lab.transact(1, INC);
     lab.transact(2, INC);
-    lab.agree();
+    lab.quiesce();
     assert_eq!([count(&lab, 1), count(&lab, 2)], [12, 12]);
     assert!(lab.log(1).iter().all(|t| t.overwritten.is_empty() && t.displaced.is_none()));
 }
@@ -55,7 +55,7 @@ fn an_increment_is_done_once_however_often_it_is_merged() {
     lab.sync(3);
     lab.transact(3, "[[:db/inc [:u/name \"counter\"] :u/count 5]]");
     lab.sync(3);
-    lab.agree();
+    lab.quiesce();
     assert_eq!([count(&lab, 1), count(&lab, 2), count(&lab, 3)], [17; 3]);
 }
 
@@ -73,7 +73,7 @@ fn two_increments_are_two_also_when_a_third_supplies_one_again() {
     lab.sync(2);
     assert!(lab.sync(3).resupplied > 0);
     assert_eq!(count(&lab, 3), 12);
-    lab.agree();
+    lab.quiesce();
     assert_eq!([count(&lab, 1), count(&lab, 2), count(&lab, 3)], [12; 3]);
     assert_eq!([displaced(&lab, 1, &first), displaced(&lab, 1, &second)], [None, None]);
     assert!(lab.became(1, &second).tx < lab.became(1, &first).tx);
@@ -90,7 +90,7 @@ fn a_cas_that_fails_after_a_merge_is_displaced_and_what_depends_on_it_too() {
     let after = lab.transact(2, &format!("[[:db/add {} :u/note \"paid\"]]", cas.tempids["r"]));
     let later = lab.transact(2, INC);
     lab.sync(1);
-    lab.agree();
+    lab.quiesce();
     assert_eq!(count(&lab, 1), 21);
     assert_eq!(displaced(&lab, 1, &cas), Some(Reason::Operation));
     assert_eq!(displaced(&lab, 1, &after), Some(Reason::Depends));
@@ -105,7 +105,7 @@ fn the_largest_stands_whoever_says_it() {
         lab.transact(device, &format!("[[:db/max [:u/name \"counter\"] :u/count {n}]]"));
         lab.sync(device);
     }
-    lab.agree();
+    lab.quiesce();
     assert_eq!(count(&lab, 1), 17);
     assert!(lab.log(1).iter().all(|t| t.overwritten.is_empty()));
 }
@@ -126,6 +126,6 @@ fn a_function_runs_again_where_it_is_known() {
     lab.transact(1, INC);
     lab.transact(2, "[[:u/double [:u/name \"counter\"]]]");
     lab.sync(1);
-    lab.agree();
+    lab.quiesce();
     assert_eq!([count(&lab, 1), count(&lab, 2)], [22, 22]);
 }

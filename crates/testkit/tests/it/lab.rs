@@ -2,10 +2,13 @@
 
 use std::sync::Mutex;
 
+use tolstoy_env::Env;
+use tolstoy_hub::service::Service;
 use tolstoy_hub::storage::StorageError;
 use tolstoy_proto::{LogId, LogState};
 use tolstoy_store::{Entid, Store, Timeline, Transaction, TxReport, Value};
-use tolstoy_sync::{Error, MemoryTransport, Outcome, SyncReport};
+use tolstoy_sync::transport::{MemoryBody, Request};
+use tolstoy_sync::{Answer, Error, MemoryTransport, NewLog, Options, Outcome, SyncReport, TransportError};
 use tolstoy_testkit::oracle::{History, View, judge};
 use tolstoy_testkit::plan::Medium;
 use tolstoy_testkit::world::{self, block_on, in_memory};
@@ -17,6 +20,14 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
+    pub(crate) fn new(env: Env, log: LogId) -> Self {
+        Self { hub: world::Hub::new(Medium::Memory, env).unwrap(), log }
+    }
+
+    pub(crate) fn serve(&self, request: Request) -> Result<Answer<MemoryBody>, TransportError> {
+        in_memory(self.hub.serve(self.log, request)?)
+    }
+
     pub(crate) fn restore(&mut self, seq: u64) -> Result<(), String> {
         self.hub.restore(&[(self.log, seq)])
     }
@@ -25,12 +36,28 @@ impl Hub {
         self.hub.state(self.log)
     }
 
+    /// Another hub that holds what this one does, and goes its own way from here.
+    pub(crate) fn copy(&self) -> Result<Self, String> {
+        Ok(Self { hub: self.hub.copy(Medium::Memory, &[(self.log, u64::MAX)])?, log: self.log })
+    }
+
+    /// The rules themselves, for what the original clients ask.
+    pub(crate) fn service(&self) -> &Service {
+        self.hub.service()
+    }
+
     pub(crate) fn delete(&self) -> Result<(), StorageError> {
         self.hub.delete(self.log)
     }
 }
 
+pub(crate) const LOG: &str = "3a1f0b52-6c1d-4a57-9f0e-5d1c2b7a9e10";
+
 pub(crate) struct Lab {
+    /// What a device begins the log in.
+    pub(crate) new_log: NewLog,
+    /// Whether the oracle looks on; it knows nothing of what others than the devices write.
+    pub(crate) judged: bool,
     pub(crate) hub: Hub,
     pub(crate) stores: Vec<Store>,
     views: Vec<View>,
@@ -42,9 +69,9 @@ impl Lab {
     pub(crate) fn new(devices: u64) -> Self {
         let stores: Vec<Store> = (1..=devices).map(|n| Store::in_memory(world::env(7, n)).unwrap()).collect();
         let views = stores.iter().map(|s| View::of(s).unwrap()).collect();
-        let log: LogId = "3a1f0b52-6c1d-4a57-9f0e-5d1c2b7a9e10".parse().unwrap();
-        let hub = Hub { hub: world::Hub::new(Medium::Memory, world::env(7, 0)).unwrap(), log };
-        Self { hub, stores, views, history: History::default() }
+        let log: LogId = LOG.parse().unwrap();
+        let hub = Hub::new(world::env(7, 0), log);
+        Self { new_log: NewLog::Native, judged: true, hub, stores, views, history: History::default() }
     }
 
     pub(crate) fn store(&self, device: usize) -> &Store {
@@ -55,7 +82,9 @@ impl Lab {
     pub(crate) fn transact(&mut self, device: usize, text: &str) -> TxReport {
         let at = device - 1;
         let report = self.stores[at].transact_str(text).unwrap_or_else(|e| panic!("device {device}: {text}: {e}"));
-        self.history.note(device, &mut self.views[at], &self.stores[at], &report, text, None).unwrap();
+        if self.judged {
+            self.history.note(device, &mut self.views[at], &self.stores[at], &report, text, None).unwrap();
+        }
         report
     }
 
@@ -65,18 +94,14 @@ impl Lab {
         let hub = Mutex::new(&mut self.hub);
         let mut left = requests;
         let mut transport = MemoryTransport::new(|request| {
-            left = left
-                .checked_sub(1)
-                .ok_or_else(|| tolstoy_sync::TransportError::Unreachable("the link is dead".to_owned()))?;
-            let hub = hub.lock().unwrap();
-            in_memory(hub.hub.serve(hub.log, request)?)
+            left = left.checked_sub(1).ok_or_else(|| TransportError::Unreachable("the link is dead".to_owned()))?;
+            hub.lock().unwrap().serve(request)
         });
-        let result = block_on(tolstoy_sync::sync(
-            &mut self.stores[at],
-            &mut transport,
-            &world::options(world::env(7, device as u64 + 100)),
-        ));
-        self.views[at] = View::of(&self.stores[at]).unwrap();
+        let options = Options { new_log: self.new_log, ..world::options(world::env(7, device as u64 + 100)) };
+        let result = block_on(tolstoy_sync::sync(&mut self.stores[at], &mut transport, &options));
+        if self.judged {
+            self.views[at] = View::of(&self.stores[at]).unwrap();
+        }
         result
     }
 
@@ -91,12 +116,13 @@ impl Lab {
 
     /// Syncs all devices until nothing happens any more, and lets the oracle judge what came of it.
     pub(crate) fn rest(&mut self) {
-        self.agree();
+        assert!(self.judged, "the oracle was told nothing");
+        self.quiesce();
         judge(&self.views[0].log, &self.history).unwrap();
     }
 
-    /// Syncs all devices until nothing happens any more.
-    pub(crate) fn agree(&mut self) {
+    /// Syncs all devices until nothing happens any more; they have the same facts then.
+    pub(crate) fn quiesce(&mut self) {
         let mut quiet = false;
         for _ in 0..8 {
             let outcomes: Vec<_> = (1..=self.stores.len()).map(|n| self.outcomes(n)).collect();
@@ -106,10 +132,10 @@ impl Lab {
             }
         }
         assert!(quiet, "the devices do not come to rest");
-        let digest = self.stores[0].facts_digest().unwrap();
-        for (store, view) in self.stores.iter().zip(&self.views) {
-            assert_eq!(store.facts_digest().unwrap(), digest);
-            assert_eq!(view.log, self.views[0].log);
+        let (digest, log) = (self.stores[0].facts_digest().unwrap(), self.log(1));
+        for device in 1..=self.stores.len() {
+            assert_eq!(self.store(device).facts_digest().unwrap(), digest);
+            assert_eq!(self.log(device), log);
         }
     }
 

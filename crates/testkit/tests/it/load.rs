@@ -1,7 +1,7 @@
 //! A load on a hub whose database is on a disk of ours, and what must be found of it afterwards.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -388,7 +388,7 @@ impl Story {
 }
 
 /// Collects what garbage there is.
-fn collect(service: &Service) {
+pub(crate) fn collect(service: &Service) {
     let mut collector = Collector::new(service.clone(), Arc::new(Mutex::new(GcFigures::default())));
     while collector.step().unwrap() == GcStep::More {}
 }
@@ -448,10 +448,14 @@ pub(crate) fn walk(service: &Service, log: LogId) -> Result<LogState, String> {
 
 /// SQLite's own look at the file.
 pub(crate) fn check_database(disk: &Disk, directory: &Path) -> Result<(), String> {
-    let path: PathBuf = directory.join("hub.db");
+    check_file(disk, &directory.join("hub.db"))
+}
+
+/// The same, of any file.
+pub(crate) fn check_file(disk: &Disk, path: &Path) -> Result<(), String> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let check = || {
-        let connection = Connection::open_with_flags_and_vfs(&path, flags, disk.vfs())?;
+        let connection = Connection::open_with_flags_and_vfs(path, flags, disk.vfs())?;
         connection.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0))
     };
     match check() {

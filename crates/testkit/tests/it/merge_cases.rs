@@ -3,7 +3,7 @@
 use tolstoy_store::{Change, Entid, ErrorKind, Overwrite, Reason, Value};
 use tolstoy_sync::{Error, Outcome};
 
-use crate::lab::Lab;
+use super::lab::Lab;
 
 const NAME: &str = "{:db/ident :u/name :db/valueType :db.type/string :db/cardinality :db.cardinality/one
                      :db/unique :db.unique/identity}";
@@ -38,7 +38,8 @@ fn long(n: i64) -> Value {
 #[test]
 fn contradicting_definitions_stop_the_sync_and_change_nothing() {
     let mut lab = Lab::new(2);
-    lab.transact(1, &format!("[{AGE} {NAME} {{:u/name \"Anna\" :u/age 1}}]"));
+    lab.transact(1, &format!("[{AGE} {NAME}]"));
+    lab.transact(1, "[{:u/name \"Anna\" :u/age 1}]");
     lab.transact(2, &format!("[{}]", AGE.replace("cardinality/one", "cardinality/many")));
     lab.transact(2, "[{:u/age [1 2]}]");
     lab.sync(1);
@@ -69,9 +70,9 @@ fn annotations_that_differ_are_no_contradiction() {
     lab.transact(
         2,
         "[{:db/ident :b :db/valueType :db.type/long :db/cardinality :db.cardinality/one}
-          {:db/ident :a :db/valueType :db.type/long :db/cardinality :db.cardinality/one :db/index true :db/doc \"two\"}
-          {:a 1 :b 2}]",
+          {:db/ident :a :db/valueType :db.type/long :db/cardinality :db.cardinality/one :db/index true :db/doc \"two\"}]",
     );
+    lab.transact(2, "[{:a 1 :b 2}]");
     lab.rest();
     assert_eq!(lab.data(1), ["[65538 :a 1]", "[65538 :b 2]"]);
     assert!(lab.facts(1).contains(&"[:a :db/doc \"two\"]".to_owned()));
@@ -147,7 +148,8 @@ fn identities_chain_through_refs() {
 #[test]
 fn attributes_defined_on_both_sides_and_used_before_the_first_sync() {
     let mut lab = Lab::new(2);
-    lab.transact(1, &format!("[{AGE} {NAME} {FRIEND} {{:u/name \"Anna\" :u/age 1}}]"));
+    lab.transact(1, &format!("[{AGE} {NAME} {FRIEND}]"));
+    lab.transact(1, "[{:u/name \"Anna\" :u/age 1}]");
     lab.transact(2, &format!("[{FRIEND} {NOTE} {NAME} {AGE}]"));
     lab.transact(2, "[{:db/id \"b\" :u/name \"Boris\" :u/age 2 :u/friend [\"b\" {:u/name \"Anna\"} :u/age]}]");
     lab.transact(
@@ -441,7 +443,8 @@ fn an_attribute_altered_after_the_hub_lost_its_definition() {
     lab.sync(2);
     lab.transact(2, "[[:db/add :u/note :db/cardinality :db.cardinality/one]]");
     lab.hub.restore(0).unwrap();
-    lab.transact(3, &format!("[{AGE} {{:u/age 1}}]"));
+    lab.transact(3, &format!("[{AGE}]"));
+    lab.transact(3, "[{:u/age 1}]");
     lab.sync(3);
     lab.sync(1);
     lab.sync(2);

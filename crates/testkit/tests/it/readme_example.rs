@@ -2,7 +2,7 @@
 
 use tolstoy_sync::Outcome;
 
-use crate::lab::Lab;
+use super::lab::Lab;
 
 /// The example, with more to say about `:person/name`: both clients transact, then sync in the order 1, 2, 1.
 fn play(name: &str) -> Lab {
@@ -13,8 +13,10 @@ fn play(name: &str) -> Lab {
     let named = attribute(":person/name", "string", name);
     let age = attribute(":person/age", "long", "");
     let ssn = attribute(":person/ssn", "long", ":db/unique :db.unique/identity :db/index true");
-    lab.transact(1, &format!("[{named} {age} {{:person/name \"Grisha\" :person/age 30}}]"));
-    lab.transact(2, &format!("[{named} {ssn} {{:person/name \"Grisha\" :person/ssn 123}}]"));
+    lab.transact(1, &format!("[{named} {age}]"));
+    lab.transact(1, "[{:person/name \"Grisha\" :person/age 30}]");
+    lab.transact(2, &format!("[{named} {ssn}]"));
+    lab.transact(2, "[{:person/name \"Grisha\" :person/ssn 123}]");
     assert_eq!(lab.outcomes(1), [Outcome::RemoteFastForward]);
     assert_eq!(lab.outcomes(2), [Outcome::Merge { follow_up: true }, Outcome::RemoteFastForward]);
     assert_eq!(lab.outcomes(1), [Outcome::LocalFastForward]);

@@ -2,7 +2,7 @@
 
 use tolstoy_sync::Outcome;
 
-use crate::lab::Lab;
+use super::lab::Lab;
 
 const SCHEMA: &str = "[
   {:db/ident :person/name :db/valueType :db.type/string :db/cardinality :db.cardinality/one

@@ -106,3 +106,67 @@ fn a_name_can_be_shown() {
     }
     assert_eq!(file.read().unwrap(), None);
 }
+
+#[cfg(unix)]
+#[test]
+fn no_link_is_followed() {
+    use std::os::unix::fs::symlink;
+    let room = TempDir::new().unwrap();
+    let (victim, data) = (room.path().join("victim"), room.path().join("hub"));
+    fs::create_dir(&data).unwrap();
+    let file = TokenFile::of(&data);
+    symlink(&victim, data.join(LOCK)).unwrap();
+    let told = file.create(new(Logs::All), &Env::system()).unwrap_err().to_string();
+    assert!(told.contains(LOCK) && told.contains("it is a symbolic link"), "{told}");
+    assert!(!victim.exists(), "nothing was made where the link leads");
+
+    fs::remove_file(data.join(LOCK)).unwrap();
+    fs::write(&victim, r#"{"format": 1, "tokens": []}"#).unwrap();
+    symlink(&victim, file.path()).unwrap();
+    let told = file.create(new(Logs::All), &Env::system()).unwrap_err().to_string();
+    assert!(told.contains(FILE) && told.contains("it is a symbolic link"), "{told}");
+    assert!(file.read().is_err() && fs::read_to_string(&victim).unwrap().contains("[]"));
+
+    // The directory itself may be a link: its place is its owner's business.
+    fs::remove_file(file.path()).unwrap();
+    symlink(&data, room.path().join("link")).unwrap();
+    TokenFile::of(&room.path().join("link")).create(new(Logs::All), &Env::system()).unwrap();
+    assert_eq!(file.read().unwrap().unwrap().len(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    let room = TempDir::new().unwrap();
+    let file = TokenFile::of(room.path());
+    fs::create_dir(file.path()).unwrap();
+    assert!(file.read().unwrap_err().to_string().contains("it is no ordinary file"));
+}
+
+/// Only root can make a file for another user: where the tests run as somebody else, there is nothing to see.
+#[cfg(unix)]
+#[test]
+fn what_root_makes_belongs_to_the_directorys_owner() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let room = TempDir::new().unwrap();
+    let data = room.path().join("hub");
+    fs::create_dir(&data).unwrap();
+    if chown(&data, Some(4321), Some(4321)).is_err() {
+        return;
+    }
+    let file = TokenFile::of(&data);
+    // One that was left behind as root's, as earlier versions did.
+    fs::write(data.join(LOCK), "").unwrap();
+    file.create(new(Logs::All), &Env::system()).unwrap();
+    for name in [FILE, LOCK] {
+        let found = fs::metadata(data.join(name)).unwrap();
+        assert_eq!((found.uid(), found.gid()), (4321, 4321), "{name}");
+    }
+    // One with another name could be any file.
+    fs::remove_file(data.join(LOCK)).unwrap();
+    fs::write(room.path().join("other"), "").unwrap();
+    fs::hard_link(room.path().join("other"), data.join(LOCK)).unwrap();
+    let told = file.create(new(Logs::All), &Env::system()).unwrap_err().to_string();
+    assert!(told.contains("hard links"), "{told}");
+    assert_eq!(fs::metadata(room.path().join("other")).unwrap().uid(), 0);
+}

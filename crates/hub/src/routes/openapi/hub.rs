@@ -68,7 +68,7 @@ pub(crate) fn metrics() -> Operation {
 pub(crate) fn healthz() -> Operation {
     let ok = ObjectBuilder::new().property("status", schemas::kinds(&["ok"])).required("status");
     Op::new("hub", "healthz", "Whether the hub answers writes")
-        .json(200, "The writer answers.", ok, json!({"status": "ok"}))
+        .json(200, "Writes get anywhere, or there are none.", ok, json!({"status": "ok"}))
         .writes()
         .build()
 }

@@ -202,6 +202,66 @@ fn a_deleted_log_is_swept_and_its_next_life_is_whole() {
     }
 }
 
+#[test]
+fn a_step_takes_few_of_the_chunks_that_a_dead_transaction_names() {
+    const MANY: u64 = 2_000;
+    let [_, hub] = Hub::both();
+    let many = |n: u64| {
+        let bytes = Bytes::copy_from_slice(&n.to_be_bytes());
+        (ChunkId::of(&bytes), bytes)
+    };
+    assert_eq!(hub.put_chunk(1), PutOutcome::Done);
+    hub.service
+        .write(move |txn| {
+            let LogRow::Living(life, _) = txn.log(LOG)? else { panic!("the log is there") };
+            (0..MANY).try_for_each(|n| txn.put_chunk(life, &many(n).0, &many(n).1))
+        })
+        .wait()
+        .unwrap();
+    let put = |id, parent, chunks: Vec<ChunkId>| {
+        let new = NewTransaction { parent, chunks };
+        assert_eq!(hub.service.v0_put_transaction(LOG, trn(id), new).wait(), Ok(PutOutcome::Done));
+    };
+    put(11, TrnId::ROOT, vec![]);
+    put(21, TrnId::ROOT, (0..MANY).map(|n| many(n).0).collect());
+    put(22, trn(21), vec![many(1).0]);
+    assert!(hub.head(11));
+    // One that may still win names one of them.
+    put(12, trn(11), vec![many(0).0]);
+    let named = || {
+        let sum = |txn: &dyn ReadTxn| {
+            let LogRow::Living(life, _) = txn.log(LOG)? else { panic!("the log is there") };
+            Ok(txn.loose_after(life, None, 10_000)?.iter().map(|loose| loose.named).sum::<u64>())
+        };
+        hub.service.read(sum).unwrap()
+    };
+    assert_eq!(named(), MANY + 2);
+    let before = hub.service.usage(LOG).unwrap().unwrap().bytes;
+    hub.pass(PERIOD);
+    let survey = hub.service.survey().unwrap();
+    let (mut steps, mut left) = (0, named());
+    let mut collector = Collector::new(hub.service.clone(), hub.figures.clone());
+    while collector.step().unwrap() == GcStep::More {
+        let now = named();
+        assert!(left - now <= STEP_CHUNKS as u64 + 1, "a step took {} names back", left - now);
+        steps += 1;
+        left = now;
+        // What a step got to is kept: the hub may stop, and go on.
+        if steps % 5 == 4 {
+            collector = Collector::new(hub.service.clone(), hub.figures.clone());
+            let part = hub.service.survey().unwrap();
+            assert!(part.logs.is_empty() || part.logs[0].1.bytes <= survey.logs[0].1.bytes);
+        }
+        assert!(steps < 10_000, "collecting does not end");
+    }
+    let collected = *hub.figures.lock().unwrap();
+    assert_eq!((collected.transactions, collected.chunks), (2, MANY));
+    assert_eq!(survey.logs, [(LOG, Garbage { transactions: 2, chunks: MANY, bytes: collected.bytes })]);
+    assert_eq!(hub.service.usage(LOG).unwrap().unwrap().bytes, before - collected.bytes);
+    assert_eq!(hub.uploads(), (BTreeSet::from([trn(12)]), BTreeSet::from([many(0).0])));
+    assert!(hub.head(12));
+}
+
 /// What the rule says, from all that was ever put.
 fn living(
     put: &BTreeMap<u8, (u8, Vec<u8>)>,

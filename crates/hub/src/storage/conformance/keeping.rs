@@ -1,7 +1,7 @@
 //! Checks of figures, garbage and snapshots.
 
 use super::*;
-use crate::storage::{LogCursor, Snapshot, SnapshotId, Usage, weight};
+use crate::storage::{LogCursor, PendingTrn, Removed, Snapshot, SnapshotId, Usage, loose_weight, weight};
 
 fn usage(storage: &Shared, life: Life) -> Usage {
     read(storage, |txn| txn.usage(life)).unwrap()
@@ -45,7 +45,12 @@ pub fn figures_say_what_a_life_holds(storage: &Shared) {
     put_all(storage, life, vec![pending.clone()]);
     let more = 20 + of(3);
     let expected = Usage { bytes: bytes + more, fresh: bytes + 20, snapshot: Seq(0), written: 77 };
-    assert_eq!(usage(storage, life), expected);
+    // Chunks weigh more until a committed transaction takes them, however short they are.
+    let loose = Usage { bytes: expected.bytes + 2 * loose_weight(0), ..expected };
+    assert_eq!(usage(storage, life), loose);
+    put(storage, life, vec![("empty".parse().unwrap(), Bytes::new())]);
+    assert_eq!(usage(storage, life), Usage { bytes: loose.bytes + loose_weight(0), ..loose });
+    write(storage, move |txn| txn.remove_loose(life, &"empty".parse().unwrap()));
     commit(storage, life, trn(2), pending.chunks);
     assert_eq!(usage(storage, life), Usage { fresh: bytes + more, ..expected });
     let listed = read(storage, |txn| txn.logs_by_id(log(0), log(255), 9)).unwrap();
@@ -68,7 +73,7 @@ pub fn figures_go_back_with_a_failed_job(storage: &Shared) {
         append(txn, life, &[2, 3])?;
         txn.put_pending(life, &naming(7, trn(1), 2, &[chunk(1).0]))?;
         txn.remove_loose(life, &chunk(9).0)?;
-        txn.remove_pending(life, trn(8))?;
+        txn.remove_pending(life, trn(8), 9)?;
         txn.stamp(life, 6, "second")?;
         let snapshot = txn.begin_snapshot(life, &snapshot(1))?;
         txn.put_piece(snapshot, 0, &Bytes::from_static(b"x"))?;
@@ -177,22 +182,27 @@ pub fn pending_transactions_and_loose_chunks_can_be_removed(storage: &Shared) {
         let found = read(storage, |txn| txn.pending_after(life, after, limit)).unwrap();
         found.iter().map(|pending| pending.id).collect()
     };
+    let six = PendingTrn { id: trn(6), parent: trn(5) };
+    assert_eq!(read(storage, |txn| txn.pending_after(life, Some(trn(5)), 1)), Ok(vec![six]));
+    assert_eq!(read(storage, |txn| txn.is_pending(life, trn(7))), Ok(true));
+    assert_eq!(read(storage, |txn| txn.named_by(life, trn(6))), Ok(vec![chunk(3).0, chunk(4).0]));
     assert_eq!((listed(None, 2), listed(Some(trn(6)), 9)), (vec![trn(5), trn(6)], vec![trn(7)]));
     let child = |parent, after| read(storage, |txn| txn.pending_child(life, parent, after)).unwrap();
     assert_eq!((child(trn(1), None), child(trn(5), None)), (Some(trn(5)), Some(trn(6))));
     assert_eq!((child(trn(5), Some(trn(6))), child(trn(5), Some(trn(7)))), (Some(trn(7)), None));
     // A chunk that is named stays.
     write(storage, move |txn| txn.remove_loose(life, &chunk(3).0));
-    write(storage, move |txn| {
-        txn.remove_pending(life, trn(5))?;
-        txn.remove_pending(life, trn(5))
-    });
+    let gone =
+        write(storage, move |txn| Ok([txn.remove_pending(life, trn(5), 9)?, txn.remove_pending(life, trn(5), 9)?]));
+    assert_eq!(gone, [weight(&[chunk(3).0]), 0].map(|bytes| Removed { bytes, is_gone: true }));
     assert_eq!(loose(storage, life), [(3, 1), (4, 1)]);
     assert_eq!(read(storage, |txn| txn.pending(life, trn(5))), Ok(None));
+    assert_eq!(read(storage, |txn| txn.is_pending(life, trn(5))), Ok(false));
+    assert_eq!(read(storage, |txn| txn.named_by(life, trn(5))), Ok(vec![]));
     assert!(read(storage, |txn| txn.pending(life, trn(6))).unwrap().is_some());
     write(storage, move |txn| {
-        txn.remove_pending(life, trn(6))?;
-        txn.remove_pending(life, trn(7))?;
+        txn.remove_pending(life, trn(6), 9)?;
+        txn.remove_pending(life, trn(7), 9)?;
         txn.remove_loose(life, &chunk(3).0)?;
         txn.remove_loose(life, &chunk(0).0)
     });
@@ -207,6 +217,74 @@ pub fn pending_transactions_and_loose_chunks_can_be_removed(storage: &Shared) {
     assert_eq!(loose(storage, life), [(3, 0)]);
     commit(storage, life, trn(9), vec![chunk(3).0]);
     assert_eq!(loose(storage, life), []);
+}
+
+pub fn a_long_pending_transaction_is_removed_in_parts(storage: &Shared) {
+    let life = begin(storage, log(1));
+    write(storage, move |txn| append(txn, life, &[1]));
+    let before = usage(storage, life);
+    put(storage, life, (3..=8).map(chunk).collect());
+    let long: Vec<ChunkId> = [3, 4, 5, 6, 7, 3].map(|n| chunk(n).0).to_vec();
+    put_all(storage, life, vec![naming(5, trn(1), 2, &long), naming(6, trn(1), 2, &[chunk(4).0, chunk(8).0])]);
+    let loaded = usage(storage, life);
+    let mut bytes = 0;
+    for calls in 1.. {
+        let Removed { bytes: more, is_gone } = write(storage, move |txn| txn.remove_pending(life, trn(5), 2));
+        bytes += more;
+        assert_eq!(usage(storage, life), Usage { bytes: loaded.bytes - bytes, ..loaded });
+        // What names a chunk is never counted twice, and the transaction is there until the last part.
+        let left = read(storage, |txn| txn.named_by(life, trn(5))).unwrap();
+        assert!(left.len() + 2 * calls <= long.len() || is_gone, "call {calls} left {}", left.len());
+        let names = |n: u8| left.iter().filter(|id| **id == chunk(n).0).count() as u64;
+        let others = |n: u8| u64::from([4, 8].contains(&n));
+        assert_eq!(loose(storage, life), (3..=8).map(|n| (n, names(n) + others(n))).collect::<Vec<_>>());
+        assert_eq!(read(storage, |txn| txn.is_pending(life, trn(5))), Ok(!is_gone));
+        if is_gone {
+            break;
+        }
+    }
+    assert_eq!(bytes, weight(&long));
+    // The same again later is as new.
+    put_all(storage, life, vec![naming(5, trn(1), 2, &long)]);
+    assert_eq!(usage(storage, life), loaded);
+    for n in [5, 6] {
+        while !write(storage, move |txn| txn.remove_pending(life, trn(n), 4)).is_gone {}
+    }
+    write(storage, move |txn| (3..=8).try_for_each(|n| txn.remove_loose(life, &chunk(n).0)));
+    assert_eq!(usage(storage, life), Usage { fresh: before.fresh + 60, ..before });
+    // A log may end meanwhile.
+    put(storage, life, vec![chunk(3), chunk(4)]);
+    put_all(storage, life, vec![naming(5, trn(1), 2, &[chunk(3).0, chunk(4).0, chunk(3).0])]);
+    write(storage, move |txn| txn.remove_pending(life, trn(5), 2));
+    write(storage, |txn| txn.end_life(log(1)));
+    sweep(storage);
+    assert_eq!(read(storage, |txn| txn.to_sweep()).unwrap(), crate::storage::Swept::default());
+}
+
+pub fn a_pending_transaction_that_comes_again_with_its_chunks_names_none(storage: &Shared) {
+    let life = begin(storage, log(1));
+    put(storage, life, (2..=5).map(chunk).collect());
+    let (one, other) = (vec![chunk(2).0, chunk(4).0, chunk(3).0, chunk(2).0], vec![chunk(4).0]);
+    put_all(storage, life, vec![naming(1, TrnId::ROOT, 1, &one), naming(9, trn(1), 2, &other)]);
+    // As a push commits it, with the bytes of some of its chunks.
+    let chunks = one.clone();
+    write(storage, move |txn| {
+        for n in [2, 4] {
+            let (id, bytes) = chunk(n);
+            txn.put_chunk(life, &id, &bytes)?;
+        }
+        let chain = ChainDigest::ZERO.extend(trn(1), &chunks);
+        let parent = TrnId::ROOT;
+        txn.append(life, &Committed { id: trn(1), seq: Seq(1), parent, chunks: chunks.clone(), chain })
+    });
+    // A storage may keep the chunks that were there beside those that came; nobody but the other names them.
+    let left = loose(storage, life);
+    let allowed: [(u8, u64); 3] = [(2, 0), (4, 1), (5, 0)];
+    assert!(left.contains(&(5, 0)) && left.iter().all(|one| allowed.contains(one)), "{left:?}");
+    assert_eq!(read(storage, |txn| txn.pending(life, trn(1))), Ok(None));
+    for n in 2..=5 {
+        assert_eq!(read(storage, |txn| txn.chunk(life, &chunk(n).0)), Ok(Some(chunk(n).1)), "chunk {n}");
+    }
 }
 
 pub fn a_loose_chunk_that_a_transaction_brought_again_stays(storage: &Shared) {

@@ -1,14 +1,15 @@
 //! Figures, garbage and snapshots in memory.
 
 use bytes::Bytes;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use tolstoy_proto::{ChunkId, LogId, TrnId};
 
 use super::{Kept, MemoryTxn, Rows, State};
 use crate::storage::{
-    Committed, Life, LogCursor, LogFigures, Loose, Pending, ReadFigures, ReadGarbage, ReadSnapshots, Snapshot,
-    SnapshotId, StorageError, Swept, Tip, Totals, Usage, WriteFigures, WriteGarbage, WriteSnapshots,
+    Committed, Life, LogCursor, LogFigures, Loose, PendingTrn, ReadFigures, ReadGarbage, ReadSnapshots, Removed,
+    Snapshot, SnapshotId, StorageError, Swept, Tip, Totals, Usage, WriteFigures, WriteGarbage, WriteSnapshots,
+    loose_weight, weight,
 };
 
 impl State {
@@ -28,12 +29,11 @@ impl State {
 impl Rows {
     /// The chunks that no committed transaction names, and how often pending ones do.
     fn loose(&self) -> BTreeMap<ChunkId, u64> {
-        let taken: HashSet<&ChunkId> = self.chain.iter().flat_map(|trn| &trn.chunks).collect();
         let mut named = HashMap::<&ChunkId, u64>::new();
         for id in self.pending.values().flat_map(|pending| &pending.chunks) {
             *named.entry(id).or_default() += 1;
         }
-        let loose = self.chunks.keys().filter(|id| !taken.contains(id));
+        let loose = self.chunks.keys().filter(|id| !self.taken.contains(id));
         loose.map(|id| (*id, named.get(id).copied().unwrap_or_default())).collect()
     }
 }
@@ -82,8 +82,17 @@ impl ReadGarbage for State {
         Ok(lives)
     }
 
-    fn pending_after(&self, life: Life, after: Option<TrnId>, limit: usize) -> Result<Vec<Pending>, StorageError> {
-        Ok(self.rows(life)?.pending.range(behind(after)).take(limit).map(|(_, pending)| pending.clone()).collect())
+    fn pending_after(&self, life: Life, after: Option<TrnId>, limit: usize) -> Result<Vec<PendingTrn>, StorageError> {
+        let later = self.rows(life)?.pending.range(behind(after)).take(limit);
+        Ok(later.map(|(id, pending)| PendingTrn { id: *id, parent: pending.parent }).collect())
+    }
+
+    fn is_pending(&self, life: Life, id: TrnId) -> Result<bool, StorageError> {
+        Ok(self.rows(life)?.pending.contains_key(&id))
+    }
+
+    fn named_by(&self, life: Life, id: TrnId) -> Result<Vec<ChunkId>, StorageError> {
+        Ok(self.rows(life)?.pending.get(&id).map(|pending| pending.chunks.clone()).unwrap_or_default())
     }
 
     fn pending_child(&self, life: Life, parent: TrnId, after: Option<TrnId>) -> Result<Option<TrnId>, StorageError> {
@@ -138,7 +147,9 @@ read_from_state! {
     }
     ReadGarbage {
         fn lives_with_uploads(after: Option<Life>, limit: usize) -> Vec<Life>;
-        fn pending_after(life: Life, after: Option<TrnId>, limit: usize) -> Vec<Pending>;
+        fn pending_after(life: Life, after: Option<TrnId>, limit: usize) -> Vec<PendingTrn>;
+        fn is_pending(life: Life, id: TrnId) -> bool;
+        fn named_by(life: Life, id: TrnId) -> Vec<ChunkId>;
         fn pending_child(life: Life, parent: TrnId, after: Option<TrnId>) -> Option<TrnId>;
         fn loose_after(life: Life, after: Option<&ChunkId>, limit: usize) -> Vec<Loose>;
         fn to_sweep() -> Swept;
@@ -159,13 +170,17 @@ impl WriteFigures for MemoryTxn<'_> {
 }
 
 impl WriteGarbage for MemoryTxn<'_> {
-    fn remove_pending(&mut self, life: Life, id: TrnId) -> Result<(), StorageError> {
-        let Some(old) = self.state.rows_mut(life)?.pending.remove(&id) else { return Ok(()) };
-        let weight = crate::storage::weight(&old.chunks);
+    /// All at once: who names what is not kept here.
+    fn remove_pending(&mut self, life: Life, id: TrnId, _chunks: usize) -> Result<Removed, StorageError> {
+        let Some(old) = self.state.rows_mut(life)?.pending.remove(&id) else {
+            return Ok(Removed { bytes: 0, is_gone: true });
+        };
+        let bytes = weight(&old.chunks);
         self.undo_rows(life, move |rows| {
             rows.pending.insert(id, old);
         });
-        self.measure(life, |usage| usage.bytes -= weight)
+        self.measure(life, |usage| usage.bytes -= bytes)?;
+        Ok(Removed { bytes, is_gone: true })
     }
 
     fn remove_loose(&mut self, life: Life, id: &ChunkId) -> Result<(), StorageError> {
@@ -174,7 +189,7 @@ impl WriteGarbage for MemoryTxn<'_> {
             return Ok(());
         }
         let Some(old) = rows.chunks.remove(id) else { return Ok(()) };
-        let (id, bytes) = (*id, old.len() as u64);
+        let (id, bytes) = (*id, loose_weight(old.len() as u64));
         self.undo_rows(life, move |rows| {
             rows.chunks.insert(id, old);
         });

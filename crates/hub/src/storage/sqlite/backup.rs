@@ -75,7 +75,7 @@ pub fn backup(directory: &Path, file: &Path, progress: &mut Progress<'_>) -> Res
         return Err(CopyError::Exists(file.to_owned()));
     }
     let database = directory.join(DATABASE);
-    let source = open_existing(&database)?;
+    let (source, _) = open_existing(&database)?;
     let failed = sql_at(&database);
     // The moment of the copy: what is read from here on is as it is now, so that no step has to be repeated.
     source.execute_batch("BEGIN").map_err(&failed)?;

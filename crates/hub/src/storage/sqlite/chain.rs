@@ -197,4 +197,11 @@ impl ChunkSource for Chunks<'_> {
             None => self.came.get(id).copied().map(Cow::Borrowed).ok_or_else(damaged),
         }
     }
+
+    fn length(&self, index: usize) -> Result<usize, StorageError> {
+        let Some(At::Chunk(nr)) = self.part.elsewhere(index) else { return Ok(self.bytes(index)?.len()) };
+        // It stands in the row's head: the pages of the bytes are not read.
+        let length = self.txn.row("SELECT length(bytes) FROM chunk WHERE nr = ?1", [nr], |row| row.get::<_, i64>(0))?;
+        usize::try_from(length.ok_or_else(damaged)?).map_err(|_| damaged())
+    }
 }

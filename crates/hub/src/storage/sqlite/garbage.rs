@@ -6,8 +6,9 @@ use tolstoy_proto::{ChunkId, TrnId};
 use super::failed;
 use super::pack::{At, Unpack, chunk_key, chunk_of, damaged, pack_runs};
 use super::snapshots::{DROPPED, piece_row};
-use super::txn::{Txn, seq, trn_id};
-use crate::storage::{Life, Loose, Pending, ReadGarbage, StorageError, Swept, WriteGarbage, weight};
+use super::txn::{Txn, trn_id};
+use crate::storage::figures::TRN_WEIGHT;
+use crate::storage::{Life, Loose, PendingTrn, ReadGarbage, Removed, StorageError, Swept, WriteGarbage, loose_weight};
 
 /// Bytes that count as one row of a step: removing a row costs by the pages it takes.
 const ROW: u64 = 32 << 10;
@@ -17,6 +18,14 @@ const SPARE_PART: u64 = 8;
 
 /// Free pages that are never given back: the next pushes take them.
 const SPARE: u64 = 1024;
+
+/// A pending transaction's chunks, and how many bytes of that list its removal is done with.
+pub(super) const LEFT: &str = "SELECT chunks, coalesce(done, 0) FROM pending LEFT JOIN dying USING (log, id)
+    WHERE pending.log = ?1 AND pending.id = ?2";
+
+pub(super) fn left(row: &Row<'_>) -> rusqlite::Result<(Vec<u8>, usize)> {
+    Ok((row.get(0)?, usize::try_from(row.get::<_, i64>(1)?).unwrap_or(usize::MAX)))
+}
 
 impl ReadGarbage for Txn<'_> {
     fn lives_with_uploads(&self, after: Option<Life>, limit: usize) -> Result<Vec<Life>, StorageError> {
@@ -37,26 +46,23 @@ impl ReadGarbage for Txn<'_> {
         Ok(lives)
     }
 
-    fn pending_after(&self, life: Life, after: Option<TrnId>, limit: usize) -> Result<Vec<Pending>, StorageError> {
-        let sql = "SELECT id, parent, seq, base, chunks FROM pending WHERE log = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
-        let read = |row: &Row<'_>| {
-            let chunks = row.get::<_, Vec<u8>>(4)?;
-            let pending = Pending {
-                id: trn_id(row, 0)?,
-                parent: trn_id(row, 1)?,
-                seq: seq(row, 2)?,
-                base: seq(row, 3)?,
-                chunks: Vec::new(),
-            };
-            Ok((pending, chunks))
-        };
+    fn pending_after(&self, life: Life, after: Option<TrnId>, limit: usize) -> Result<Vec<PendingTrn>, StorageError> {
+        let sql = "SELECT id, parent FROM pending WHERE log = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
         // No id is the root's, the least.
         let after = after.unwrap_or(TrnId::ROOT);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = self.rows(sql, (life.0, after.as_bytes(), limit), read)?;
-        rows.into_iter()
-            .map(|(pending, chunks)| Ok(Pending { chunks: Unpack(&chunks).chunk_ids()?, ..pending }))
-            .collect()
+        let read = |row: &Row<'_>| Ok(PendingTrn { id: trn_id(row, 0)?, parent: trn_id(row, 1)? });
+        self.rows(sql, (life.0, after.as_bytes(), limit), read)
+    }
+
+    fn is_pending(&self, life: Life, id: TrnId) -> Result<bool, StorageError> {
+        let sql = "SELECT 1 FROM pending WHERE log = ?1 AND id = ?2";
+        Ok(self.row(sql, (life.0, id.as_bytes()), |_| Ok(()))?.is_some())
+    }
+
+    fn named_by(&self, life: Life, id: TrnId) -> Result<Vec<ChunkId>, StorageError> {
+        let Some((chunks, done)) = self.row(LEFT, (life.0, id.as_bytes()), left)? else { return Ok(Vec::new()) };
+        Unpack(chunks.get(done..).ok_or_else(damaged)?).chunk_ids()
     }
 
     fn pending_child(&self, life: Life, parent: TrnId, after: Option<TrnId>) -> Result<Option<TrnId>, StorageError> {
@@ -114,24 +120,38 @@ impl ReadGarbage for Txn<'_> {
 }
 
 impl WriteGarbage for Txn<'_> {
-    fn remove_pending(&mut self, life: Life, id: TrnId) -> Result<(), StorageError> {
-        let sql = "SELECT chunks FROM pending WHERE log = ?1 AND id = ?2";
-        let Some(chunks) = self.row(sql, (life.0, id.as_bytes()), |row| row.get::<_, Vec<u8>>(0))? else {
-            return Ok(());
+    fn remove_pending(&mut self, life: Life, id: TrnId, chunks: usize) -> Result<Removed, StorageError> {
+        let Some((list, done)) = self.row(LEFT, (life.0, id.as_bytes()), left)? else {
+            return Ok(Removed { bytes: 0, is_gone: true });
         };
-        let mut ids = Vec::new();
-        for (id, at) in Unpack(&chunks).chunks()? {
+        let mut rest = Unpack(list.get(done..).ok_or_else(damaged)?);
+        let (mut bytes, mut taken) = (0, 0);
+        while !rest.is_empty() && taken < chunks.max(1) {
+            let (key, at) = (rest.key()?, At::of(rest.row()?));
             if let At::Chunk(row) = at {
-                self.name_loose(life, &chunk_key(&id), row, -1)?;
+                self.name_loose(life, key, row, -1)?;
             }
-            ids.push(id);
+            bytes += chunk_of(key).ok_or_else(damaged)?.as_bytes().len() as u64;
+            taken += 1;
         }
-        self.execute("DELETE FROM pending WHERE log = ?1 AND id = ?2", (life.0, id.as_bytes()))?;
-        self.forget_pending();
+        let is_gone = rest.is_empty();
+        if is_gone {
+            self.execute("DELETE FROM pending WHERE log = ?1 AND id = ?2", (life.0, id.as_bytes()))?;
+            self.execute("DELETE FROM dying WHERE log = ?1 AND id = ?2", (life.0, id.as_bytes()))?;
+            self.forget_pending();
+            bytes += TRN_WEIGHT;
+        } else {
+            // Beside the list, which is long: written again with each step, it would be what takes the time.
+            let done = i64::try_from(list.len() - rest.left()).unwrap_or(i64::MAX);
+            let sql = "INSERT INTO dying (log, id, done) VALUES (?1, ?2, ?3)
+                       ON CONFLICT DO UPDATE SET done = excluded.done";
+            self.execute(sql, (life.0, id.as_bytes(), done))?;
+        }
         self.with_end(life, |end| {
-            end.lighten(weight(&ids));
+            end.lighten(bytes);
             Ok(())
-        })
+        })?;
+        Ok(Removed { bytes, is_gone })
     }
 
     fn remove_loose(&mut self, life: Life, id: &ChunkId) -> Result<(), StorageError> {
@@ -145,7 +165,7 @@ impl WriteGarbage for Txn<'_> {
         self.execute("DELETE FROM name WHERE log = ?1 AND key = ?2 AND at = ?3", (life.0, &key, at))?;
         self.loose.forget();
         self.with_end(life, |end| {
-            end.lighten(bytes);
+            end.lighten(loose_weight(bytes));
             Ok(())
         })
     }
@@ -303,10 +323,19 @@ impl Sweeper<'_, '_> {
         Ok(false)
     }
 
-    /// The pending transactions and the notes of loose chunks.
+    /// The pending transactions, which may be long, and the notes about them and about loose chunks.
     fn uploads(&mut self, life: i64) -> Result<bool, StorageError> {
+        let sql = "SELECT id, length(chunks) FROM pending WHERE log = ?1 ORDER BY id LIMIT 1";
+        let read = |row: &Row<'_>| Ok((trn_id(row, 0)?, row.get::<_, i64>(1)?.cast_unsigned()));
+        while let Some((id, bytes)) = self.txn.row(sql, [life], read)? {
+            if self.left == 0 {
+                return Ok(false);
+            }
+            self.txn.execute("DELETE FROM pending WHERE log = ?1 AND id = ?2", (life, id.as_bytes()))?;
+            self.went(bytes);
+        }
         for sql in [
-            "DELETE FROM pending WHERE log = ?1 AND id IN (SELECT id FROM pending WHERE log = ?1 ORDER BY id LIMIT ?2)",
+            "DELETE FROM dying WHERE log = ?1 AND id IN (SELECT id FROM dying WHERE log = ?1 ORDER BY id LIMIT ?2)",
             "DELETE FROM loose WHERE log = ?1 AND key IN (SELECT key FROM loose WHERE log = ?1 ORDER BY key LIMIT ?2)",
         ] {
             loop {

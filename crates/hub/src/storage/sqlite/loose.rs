@@ -4,10 +4,14 @@
 //! noted when its job ends, and taken off when a committed transaction names it.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::pack::Key;
+use bytes::Bytes;
+use tolstoy_proto::{ChunkId, TrnId};
+
+use super::pack::{At, Key, Unpack};
 use super::txn::Txn;
+use crate::storage::figures::LOOSE_WEIGHT;
 use crate::storage::{Life, StorageError};
 
 /// What a job knows of them.
@@ -52,6 +56,10 @@ impl Txn<'_> {
         for (row, (life, key)) in new {
             self.execute("INSERT INTO loose (log, key, chunk, named) VALUES (?1, ?2, ?3, 0)", (life.0, key, row))?;
             self.loose.any.set(Some((life, true)));
+            self.with_end(life, |end| {
+                end.weigh(LOOSE_WEIGHT, 0);
+                Ok(())
+            })?;
         }
         Ok(())
     }
@@ -60,9 +68,35 @@ impl Txn<'_> {
     pub(super) fn take_loose(&mut self, life: Life, key: &[u8], row: Option<i64>) -> Result<(), StorageError> {
         let new = row.and_then(|row| self.loose.new.remove(&row)).is_some();
         if !new && self.any_loose(life)? {
-            self.execute("DELETE FROM loose WHERE log = ?1 AND key = ?2", (life.0, key))?;
+            let taken = self.execute("DELETE FROM loose WHERE log = ?1 AND key = ?2", (life.0, key))?;
+            if taken > 0 {
+                self.with_end(life, |end| {
+                    end.lighten(LOOSE_WEIGHT);
+                    Ok(())
+                })?;
+            }
         }
         Ok(())
+    }
+
+    /// A pending transaction is committed, and so pending no more. It named loose chunks; those that came with it now, once
+    /// more, it did not take from there, and names no longer. Whether it was pending.
+    pub(super) fn unpend(&self, life: Life, id: TrnId, came: &[(ChunkId, Key, Bytes)]) -> Result<bool, StorageError> {
+        if !came.is_empty() && self.any_loose(life)? {
+            let sql = "SELECT chunks FROM pending WHERE log = ?1 AND id = ?2";
+            let named = self.row(sql, (life.0, id.as_bytes()), |row| row.get::<_, Vec<u8>>(0))?.unwrap_or_default();
+            let came: HashSet<&[u8]> = came.iter().map(|(_, key, _)| key.as_slice()).collect();
+            let mut named = Unpack(&named);
+            while !named.is_empty() {
+                let (key, at) = (named.key()?, At::of(named.row()?));
+                if let At::Chunk(row) = at
+                    && came.contains(key)
+                {
+                    self.name_loose(life, key, row, -1)?;
+                }
+            }
+        }
+        Ok(self.execute("DELETE FROM pending WHERE log = ?1 AND id = ?2", (life.0, id.as_bytes()))? > 0)
     }
 
     /// Pending transactions name the chunk so many times more, or fewer.

@@ -5,6 +5,7 @@
 
 mod backup;
 mod chain;
+mod checkpoint;
 mod end;
 mod figures;
 mod fsck;
@@ -21,6 +22,8 @@ mod writer;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -28,6 +31,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::{ReadRules, Storage, StorageError, WriteJob};
 use crate::metrics::StorageMetrics;
 pub use backup::{Copied, CopyError, Progress, backup, restore};
+use checkpoint::Checkpoints;
 pub use fsck::{Checked, Finding, Listener, fsck};
 use readers::Readers;
 use writer::Writer;
@@ -49,13 +53,15 @@ pub struct SqliteOptions {
     pub batch: usize,
     /// Pages that the write-ahead log takes before they are moved into the file.
     pub checkpoint_pages: u32,
+    /// Bytes of the write-ahead log beyond which reads wait for a moment, so that it can be begun anew.
+    pub wal_limit: u64,
     /// The SQLite VFS that holds the file, by its registered name; none: SQLite's own. For tests, whose disks fail.
     pub vfs: Option<String>,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { readers: 4, queue: 4096, batch: 1024, checkpoint_pages: 4096, vfs: None }
+        Self { readers: 4, queue: 4096, batch: 1024, checkpoint_pages: 4096, wal_limit: 64 << 20, vfs: None }
     }
 }
 
@@ -131,7 +137,7 @@ impl OpenError {
 #[derive(Debug)]
 pub struct SqliteStorage {
     writer: Writer,
-    readers: Readers,
+    readers: Arc<Readers>,
     metrics: StorageMetrics,
     /// The database file.
     path: PathBuf,
@@ -153,9 +159,11 @@ impl SqliteStorage {
         File::open(directory).and_then(|dir| dir.sync_all()).map_err(OpenError::io(directory))?;
         let readers =
             (0..options.readers.max(1)).map(|_| open_for_reading(&path, options)).collect::<Result<_, _>>()?;
+        let readers = Arc::new(Readers::new(readers));
+        let checkpoints = Checkpoints::new(&path, readers.clone(), options.wal_limit);
         let metrics = StorageMetrics::default();
-        let writer = Writer::start(connection, options, metrics.clone()).map_err(OpenError::io(&path))?;
-        Ok(Self { writer, readers: Readers::new(readers), metrics, path, lock })
+        let writer = Writer::start(connection, options, metrics.clone(), checkpoints).map_err(OpenError::io(&path))?;
+        Ok(Self { writer, readers, metrics, path, lock })
     }
 
     /// What it counts.
@@ -209,7 +217,7 @@ impl SqliteReader {
     /// # Errors
     /// Where there is none, or it is of a newer format.
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
-        Ok(Self { readers: Readers::new(vec![open_existing(&directory.join(DATABASE))?]) })
+        Ok(Self { readers: Readers::new(vec![open_existing(&directory.join(DATABASE))?.0]) })
     }
 }
 
@@ -230,6 +238,10 @@ impl Storage for SqliteStorage {
 
     fn write(&self, job: Box<dyn WriteJob>) {
         self.writer.submit(job);
+    }
+
+    fn working_for(&self) -> Duration {
+        self.writer.working_for()
     }
 }
 
@@ -267,20 +279,26 @@ fn open_for_writing(path: &Path, options: &SqliteOptions) -> Result<Connection, 
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     connection.pragma_update(None, "wal_autocheckpoint", options.checkpoint_pages).map_err(failed)?;
     // What a long reader let it grow to is given back.
-    connection.pragma_update(None, "journal_size_limit", 64 << 20).map_err(failed)?;
+    let wal_limit = i64::try_from(options.wal_limit).unwrap_or(i64::MAX);
+    connection.pragma_update(None, "journal_size_limit", wal_limit).map_err(failed)?;
     connection.pragma_update(None, "cache_size", -24 * 1024).map_err(failed)?;
     connection.execute(snapshots::DROP_HALVES, []).map_err(failed)?;
     Ok(connection)
 }
 
-/// Opens a hub's file that is there, for reading.
-fn open_existing(path: &Path) -> Result<Connection, OpenError> {
+/// Opens a hub's file that is there, for reading; gives its format too.
+fn open_existing(path: &Path) -> Result<(Connection, i32), OpenError> {
     if !path.try_exists().map_err(OpenError::io(path))? {
         return Err(OpenError::NoHub { path: path.parent().unwrap_or(path).to_owned() });
     }
     let connection = open_for_reading(path, &SqliteOptions::default())?;
-    schema::check(&connection, path)?;
-    Ok(connection)
+    let format = schema::check(&connection, path)?;
+    if format < schema::FORMAT {
+        let read = |only: bool| connection.pragma_update(None, "query_only", only);
+        let stand_in = read(false).and_then(|()| schema::stand_in(&connection)).and_then(|()| read(true));
+        stand_in.map_err(|error| OpenError::of(path, error))?;
+    }
+    Ok((connection, format))
 }
 
 fn open_for_reading(path: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {

@@ -1,8 +1,10 @@
 //! Connections for reading.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rusqlite::Connection;
+use tokio::time::Instant;
 
 use super::failed;
 use super::txn::Txn;
@@ -11,13 +13,25 @@ use crate::storage::{ReadRules, StorageError};
 /// A few connections; who finds none free waits for one.
 #[derive(Debug)]
 pub(super) struct Readers {
-    free: Mutex<Vec<Connection>>,
+    count: usize,
+    state: Mutex<State>,
+    /// Somebody may have a connection now.
     freed: Condvar,
+    /// A connection came back.
+    returned: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    free: Vec<Connection>,
+    /// Nobody gets a connection.
+    paused: bool,
 }
 
 impl Readers {
     pub(super) fn new(connections: Vec<Connection>) -> Self {
-        Self { free: Mutex::new(connections), freed: Condvar::new() }
+        let (count, state) = (connections.len(), State { free: connections, paused: false });
+        Self { count, state: Mutex::new(state), freed: Condvar::new(), returned: Condvar::new() }
     }
 
     pub(super) fn read(&self, rules: &mut ReadRules<'_>) -> Result<(), StorageError> {
@@ -27,14 +41,50 @@ impl Readers {
         rules(&Txn::new(connection))
     }
 
-    fn take(&self) -> Connection {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            match free.pop() {
-                Some(connection) => return connection,
-                None => free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner),
+    /// Has reads that come wait, and waits for those under way, so long at most; none where they take longer. Reads go on
+    /// when the pause is dropped.
+    pub(super) fn pause(&self, patience: Duration) -> Option<Paused<'_>> {
+        let until = Instant::now() + patience;
+        let mut state = self.state();
+        state.paused = true;
+        let paused = Paused(self);
+        while state.free.len() < self.count {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                // Before the pause ends, which takes it too.
+                drop(state);
+                return None;
             }
+            (state, _) = self.returned.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
         }
+        drop(state);
+        Some(paused)
+    }
+
+    fn take(&self) -> Connection {
+        let mut state = self.state();
+        loop {
+            if !state.paused
+                && let Some(connection) = state.free.pop()
+            {
+                return connection;
+            }
+            state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Nobody reads until this is dropped.
+pub(super) struct Paused<'a>(&'a Readers);
+
+impl Drop for Paused<'_> {
+    fn drop(&mut self) {
+        self.0.state().paused = false;
+        self.0.freed.notify_all();
     }
 }
 
@@ -51,7 +101,8 @@ impl Drop for Borrowed<'_> {
             // A read that cannot be ended is ended by the next BEGIN's failure, which its caller sees.
             let _ = connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
         }
-        self.readers.free.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        self.readers.state().free.push(connection);
         self.readers.freed.notify_one();
+        self.readers.returned.notify_one();
     }
 }

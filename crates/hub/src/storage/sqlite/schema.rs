@@ -7,14 +7,15 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::OpenError;
+use crate::storage::figures::LOOSE_WEIGHT;
 
 /// `application_id`: "TolH".
 pub(super) const APPLICATION_ID: i32 = 0x546f_6c48;
 
-/// `user_version`: the newest format that this code writes, and the newest that it reads.
-pub(super) const FORMAT: i32 = 1;
+/// `user_version`: the format that this code writes, and the newest that it reads.
+pub(super) const FORMAT: i32 = 2;
 
-/// Format 1. A push dirties as few pages as it can: its transaction and small chunks are one row of `run`, behind the last
+/// The tables of format 1, which are those of the later ones too. A push dirties as few pages as it can: its transaction and small chunks are one row of `run`, behind the last
 /// push's of any log, and what else it changes is in its log's row.
 ///
 /// - A row of `log` is one life of a log. Its number is never given again; an ended life leaves one row without a
@@ -110,7 +111,15 @@ CREATE TABLE piece (
 ) STRICT;
 ";
 
-/// Checks that the file is a hub's and of a known format; fills a new one.
+/// What format 2 adds: how far the removal of a dead pending transaction came, so that it can go in small steps.
+const DYING: &str = "(
+  log  INTEGER NOT NULL,
+  id   BLOB NOT NULL,
+  done INTEGER NOT NULL,
+  PRIMARY KEY (log, id)
+) STRICT, WITHOUT ROWID";
+
+/// Checks that the file is a hub's and of a known format; fills a new one, and brings an older one up to date.
 pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| OpenError::of(path, error);
     let tables: i64 =
@@ -118,17 +127,20 @@ pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), Op
     let marks = (pragma(connection, "application_id"), pragma(connection, "user_version"));
     match marks {
         (Ok(0), Ok(0)) if tables == 0 => create(connection).map_err(failed),
-        _ => check(connection, path),
+        _ => match check(connection, path)? {
+            FORMAT => Ok(()),
+            _ => from_format_1(connection).map_err(failed),
+        },
     }
 }
 
-/// Checks that the file is a hub's and of a known format.
-pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+/// Checks that the file is a hub's and of a known format: which.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<i32, OpenError> {
     let failed = |error: rusqlite::Error| OpenError::of(path, error);
     let application_id: i32 = pragma(connection, "application_id").map_err(failed)?;
     let version: i32 = pragma(connection, "user_version").map_err(failed)?;
     match (application_id, version) {
-        (APPLICATION_ID, FORMAT) => Ok(()),
+        (APPLICATION_ID, found @ 1..=FORMAT) => Ok(found),
         (APPLICATION_ID, found) => {
             Err(OpenError::Newer { path: path.to_owned(), found: found.into(), known: FORMAT.into() })
         }
@@ -139,9 +151,28 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), OpenErro
 fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     let txn = connection.transaction()?;
     txn.execute_batch(FORMAT_1)?;
+    txn.execute_batch(&format!("CREATE TABLE dying {DYING}"))?;
     txn.pragma_update(None, "application_id", APPLICATION_ID)?;
     txn.pragma_update(None, "user_version", FORMAT)?;
     txn.commit()
+}
+
+/// In format 1, a chunk that no committed transaction took weighed nothing but its bytes.
+fn from_format_1(connection: &mut Connection) -> rusqlite::Result<()> {
+    let txn = connection.transaction()?;
+    txn.execute_batch(&format!("CREATE TABLE dying {DYING}"))?;
+    txn.execute(
+        "UPDATE log SET bytes = bytes + ?1 * (SELECT count(*) FROM loose WHERE loose.log = log.nr)
+         WHERE generation IS NOT NULL AND nr IN (SELECT log FROM loose)",
+        [LOOSE_WEIGHT.cast_signed()],
+    )?;
+    txn.pragma_update(None, "user_version", FORMAT)?;
+    txn.commit()
+}
+
+/// Lets a file of format 1 be read as one of format 2: nothing is being removed from it.
+pub(super) fn stand_in(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!("CREATE TEMP TABLE dying {DYING}"))
 }
 
 fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i32> {

@@ -215,7 +215,7 @@ fn what_is_no_hub_or_too_new_is_refused() {
     let error = open(directory.path()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!("{} has format 7, and this version knows formats up to 1: use a newer version", file.display())
+        format!("{} has format 7, and this version knows formats up to 2: use a newer version", file.display())
     );
 
     fs::remove_dir_all(directory.path()).unwrap();
@@ -231,4 +231,81 @@ fn a_disk_without_space_is_told_from_other_failures() {
     assert!(matches!(of(rusqlite::ffi::SQLITE_IOERR_SHMSIZE), StorageError::Full(_)));
     assert!(matches!(of(rusqlite::ffi::SQLITE_IOERR_WRITE), StorageError::Failed(_)));
     assert!(matches!(of(rusqlite::ffi::SQLITE_IOERR_FSYNC), StorageError::Failed(_)));
+}
+
+/// Writes so many chunks of 64 KiB while somebody always reads; gives the most that the write-ahead log had.
+fn longest_wal_under_readers(storage: &Arc<SqliteStorage>, chunks: u32) -> u64 {
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+    let life = {
+        let (found, life) = mpsc::channel();
+        let (ends, ended) = mpsc::channel();
+        let rules = move |txn: &mut dyn WriteTxn| {
+            let generation = Generation { id: Uuid::nil(), number: 1 };
+            found.send(txn.begin_life(LogId::from_bytes([1; 16]), generation)?).unwrap();
+            Ok(())
+        };
+        storage.write(Box::new(Job { number: 0, rules, ends }));
+        ended.recv().unwrap().1.unwrap();
+        life.recv().unwrap()
+    };
+    let (stop, reads) = (AtomicBool::new(false), AtomicU32::new(0));
+    // Each reads until the other does, too: there is no moment at which nobody reads.
+    let turn = AtomicU32::new(0);
+    std::thread::scope(|threads| {
+        for n in 0..2 {
+            let (stop, turn, reads) = (&stop, &turn, &reads);
+            threads.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let begun = turn.fetch_add(1, Ordering::SeqCst);
+                    let read = storage.read(&mut |txn| {
+                        txn.log(LogId::from_bytes([n + 1; 16]))?;
+                        // Not for ever: where the other is kept from reading, this one ends.
+                        for _ in 0..20 {
+                            if turn.load(Ordering::SeqCst) > begun + 1 {
+                                break;
+                            }
+                            std::thread::sleep(std::time::Duration::from_millis(1));
+                        }
+                        Ok(())
+                    });
+                    read.unwrap();
+                    reads.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let mut longest = 0;
+        for n in 0..chunks {
+            let bytes = Bytes::from([&n.to_be_bytes()[..], &[7; 64 << 10]].concat());
+            let (ends, ended) = mpsc::channel();
+            let id = tolstoy_proto::ChunkId::of(&bytes);
+            let rules = move |txn: &mut dyn WriteTxn| txn.put_chunk(life, &id, &bytes);
+            storage.write(Box::new(Job { number: 0, rules, ends }));
+            ended.recv().unwrap().1.unwrap();
+            longest = longest.max(storage.file_sizes().unwrap().1);
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert!(reads.load(Ordering::Relaxed) > 10);
+        longest
+    })
+}
+
+#[test]
+fn the_write_ahead_log_stays_short_though_somebody_always_reads() {
+    let directory = TempDir::new().unwrap();
+    let small = SqliteOptions { readers: 2, checkpoint_pages: 32, wal_limit: 1 << 20, ..SqliteOptions::default() };
+    let storage = Arc::new(SqliteStorage::open(directory.path(), &small).unwrap());
+    let longest = longest_wal_under_readers(&storage, 200);
+    assert!(longest < 4 << 20, "{longest} bytes, of 13 MiB that were written");
+}
+
+#[test]
+fn a_reader_elsewhere_holds_nobody_up() {
+    let directory = TempDir::new().unwrap();
+    let small = SqliteOptions { readers: 2, checkpoint_pages: 32, wal_limit: 1 << 20, ..SqliteOptions::default() };
+    let storage = Arc::new(SqliteStorage::open(directory.path(), &small).unwrap());
+    let other = open_for_reading(&directory.path().join(DATABASE), &small).unwrap();
+    other.execute_batch("BEGIN; SELECT count(*) FROM log").unwrap();
+    // As a backup does: the log grows meanwhile, and what is written and read goes on.
+    assert!(longest_wal_under_readers(&storage, 100) > 4 << 20);
+    other.execute_batch("COMMIT").unwrap();
 }

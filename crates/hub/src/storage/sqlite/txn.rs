@@ -513,8 +513,7 @@ impl WriteTxn for Txn<'_> {
             places.push(place);
         }
         self.unstage()?;
-        let was_pending = self.any_pending(life)?
-            && self.execute("DELETE FROM pending WHERE log = ?1 AND id = ?2", (life.0, trn.id.as_bytes()))? > 0;
+        let was_pending = self.any_pending(life)? && self.unpend(life, trn.id, &came)?;
         if self.open.get_mut().as_ref().is_none_or(|run| run.life != life) {
             let base = self.with_end(life, |end| Ok(end.tip.chain))?;
             *self.open.get_mut() = Some(OpenRun::new(life, trn.seq, base));

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::time::Instant;
 
+use super::checkpoint::Checkpoints;
 use super::txn::Txn;
 use super::{SqliteOptions, failed};
 use crate::metrics::StorageMetrics;
@@ -35,13 +36,18 @@ struct Running {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, options: &SqliteOptions, metrics: StorageMetrics) -> io::Result<Self> {
+    pub(super) fn start(
+        connection: Connection,
+        options: &SqliteOptions,
+        metrics: StorageMetrics,
+        mut checkpoints: Checkpoints,
+    ) -> io::Result<Self> {
         let (queue, jobs) = sync_channel(options.queue.max(1));
         let batch = options.batch.max(1);
         let counted = metrics.clone();
         let thread = thread::Builder::new()
             .name("hub-writer".to_owned())
-            .spawn(move || write(&connection, &jobs, batch, &counted))?;
+            .spawn(move || write(&connection, &jobs, batch, &counted, &mut checkpoints))?;
         Ok(Self { running: Mutex::new(Some(Running { queue, thread })), metrics })
     }
 
@@ -69,6 +75,16 @@ impl Writer {
         }
     }
 
+    /// How long it has worked on what it does now; for ever, where its thread has ended on its own.
+    pub(super) fn working_for(&self) -> Duration {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        match running.as_ref() {
+            Some(running) if running.thread.is_finished() => Duration::MAX,
+            Some(_) => self.metrics.pulse.working_for(),
+            None => Duration::ZERO,
+        }
+    }
+
     pub(super) fn close(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Running { queue, thread }) = running {
@@ -91,7 +107,13 @@ impl Drop for Writer {
 }
 
 /// Runs jobs until nobody can send any more.
-fn write(connection: &Connection, jobs: &Receiver<Box<dyn WriteJob>>, max: usize, metrics: &StorageMetrics) {
+fn write(
+    connection: &Connection,
+    jobs: &Receiver<Box<dyn WriteJob>>,
+    max: usize,
+    metrics: &StorageMetrics,
+    checkpoints: &mut Checkpoints,
+) {
     let mut batch = Vec::with_capacity(max.min(1024));
     let mut last = 1;
     while let Ok(job) = jobs.recv() {
@@ -101,6 +123,8 @@ fn write(connection: &Connection, jobs: &Receiver<Box<dyn WriteJob>>, max: usize
         last = batch.len();
         metrics.queue.dec_by(i64::try_from(batch.len()).unwrap_or(i64::MAX));
         run(connection, &mut batch, metrics);
+        checkpoints.keep_short(connection);
+        metrics.pulse.rests();
     }
     // What is not moved now is moved when the file is next opened.
     if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
@@ -143,6 +167,7 @@ fn commit(
     jobs: &mut [Box<dyn WriteJob>],
     metrics: &StorageMetrics,
 ) -> Result<(), StorageError> {
+    metrics.pulse.works();
     let begun = Instant::now();
     let execute = |sql| connection.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(failed);
     execute("BEGIN IMMEDIATE")?;

@@ -8,9 +8,20 @@ pub(super) type Chunk = u8;
 /// A transaction: its id, and its chunks.
 pub(super) type Entry = (Trn, Vec<Chunk>);
 
+/// What a snapshot holds: so often this byte.
+pub(super) type Blob = (u8, u64);
+
+/// What a log may hold.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) bytes: u64,
+    pub(super) transactions: u64,
+}
+
 /// A log.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Log {
+    pub(super) limits: Option<Limits>,
     /// How many lives it had, this one too.
     pub(super) lives: u64,
     pub(super) alive: bool,
@@ -20,6 +31,8 @@ pub(super) struct Log {
     pub(super) pending: BTreeMap<Trn, (Trn, Vec<Chunk>)>,
     /// Each chunk has one byte.
     pub(super) chunks: BTreeMap<Chunk, u8>,
+    /// By place in the chain, from 1: the last two.
+    pub(super) snapshots: BTreeMap<usize, Blob>,
 }
 
 /// A push: what the client believes is there, and what it adds.
@@ -31,7 +44,36 @@ pub(super) struct Push {
     pub(super) sent: BTreeMap<Chunk, u8>,
 }
 
+/// What a transaction weighs: its chunks' names have 7 characters.
+fn weight(chunks: &[Chunk]) -> u64 {
+    100 + 7 * chunks.len() as u64
+}
+
+impl Push {
+    /// What the log would hold more, if nothing of it were there.
+    fn weight(&self) -> u64 {
+        self.added.iter().map(|(_, chunks)| weight(chunks)).sum::<u64>() + self.sent.len() as u64
+    }
+}
+
 impl Log {
+    /// What it holds, as its quota counts.
+    pub(super) fn bytes(&self) -> u64 {
+        let pending = self.pending.values().map(|(_, chunks)| weight(chunks));
+        let chain = self.chain.iter().map(|(_, chunks)| weight(chunks));
+        let taken = |chunk: &Chunk| self.chain.iter().any(|(_, chunks)| chunks.contains(chunk));
+        let chunks = self.chunks.keys().map(|chunk| if taken(chunk) { 1 } else { 101 });
+        pending.chain(chain).chain(chunks).chain(self.snapshots.values().map(|(_, len)| *len)).sum()
+    }
+
+    /// Whether it may not hold so much more.
+    fn is_over(&self, bytes: u64, transactions: usize) -> bool {
+        let count = (self.chain.len() + transactions) as u64;
+        self.limits.is_some_and(|limits| {
+            transactions > 0 && count > limits.transactions || self.bytes() + bytes > limits.bytes
+        })
+    }
+
     pub(super) fn head(&self) -> Trn {
         self.chain.last().map_or(0, |(id, _)| *id)
     }
@@ -58,6 +100,7 @@ impl Log {
             () if self.takes(push) => "id taken",
             () if push.base != self.chain => "chain mismatch",
             () if push.added.is_empty() => "nothing",
+            () if self.is_over(push.weight(), push.added.len()) => "quota",
             () => {
                 self.begin();
                 push.sent.iter().for_each(|(id, byte)| _ = self.chunks.entry(*id).or_insert(*byte));
@@ -87,6 +130,7 @@ impl Log {
         match self.chunks.get(&id) {
             Some(here) if *here != byte => "conflict",
             Some(_) => "again",
+            None if self.is_over(101, 0) => "quota",
             None => {
                 self.begin();
                 self.chunks.insert(id, byte);
@@ -102,8 +146,11 @@ impl Log {
             Some(_) => "conflict",
             None if id == 0 => "conflict",
             None if !chunks.iter().all(|chunk| self.chunks.contains_key(chunk)) => "unknown chunk",
-            None if self.branch(parent).is_none() => "conflict",
             None => {
+                let Some(branch) = self.branch(parent) else { return "conflict" };
+                if self.is_over(weight(chunks), branch.len() + 1) {
+                    return "quota";
+                }
                 self.begin();
                 self.pending.insert(id, new);
                 "done"
@@ -145,8 +192,30 @@ impl Log {
 
     pub(super) fn delete(&mut self) -> &'static str {
         let done = if self.alive { "done" } else { "nothing" };
-        *self = Self { lives: self.lives, ..Self::default() };
+        *self = Self { lives: self.lives, limits: self.limits, ..Self::default() };
         done
+    }
+
+    pub(super) fn put_snapshot(&mut self, id: Trn, blob: Blob) -> &'static str {
+        let Some(place) = self.chain.iter().position(|(here, _)| *here == id).map(|at| at + 1) else {
+            return "unknown transaction";
+        };
+        if self.snapshots.get(&place) == Some(&blob) {
+            return "again";
+        }
+        let mut after = self.clone();
+        after.snapshots.insert(place, blob);
+        while after.snapshots.len() > 2 {
+            after.snapshots.pop_first();
+        }
+        match () {
+            () if !after.snapshots.contains_key(&place) => "late",
+            () if after.is_over(0, 0) => "quota",
+            () => {
+                *self = after;
+                "done"
+            }
+        }
     }
 
     /// How much of the chain lies below the first of these that is in it.

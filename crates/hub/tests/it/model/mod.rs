@@ -10,18 +10,23 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use tempfile::TempDir;
 use tolstoy_hub::SqliteOptions;
-use tolstoy_hub::service::{HeadOutcome, ListOutcome, PushOutcome, PutOutcome, Service, Upload};
+use tolstoy_hub::service::{
+    HeadOutcome, ListOutcome, Policy, PushOutcome, PutOutcome, Service, SnapshotOutcome, SnapshotUpload, Upload,
+};
 use tolstoy_hub::storage::{MemoryStorage, SqliteStorage, Storage};
 use tolstoy_proto::v0::NewTransaction;
 use tolstoy_proto::{
-    ChainDigest, Chunk as ChunkFrame, ChunkId, End, Frame, Generation, LogState, Seq, Start, Transaction, TrnId,
+    BlobDigest, ChainDigest, Chunk as ChunkFrame, ChunkId, End, Frame, Generation, LogState, Seq, Start, Transaction,
+    TrnId,
 };
 
 use crate::common::{Pushing, env, hold, log as log_id, long};
-use log::{Chunk, Entry, Log, Push, Trn};
+use log::{Blob, Chunk, Entry, Limits, Log, Push, Trn};
 
 const LOGS: usize = 3;
 const CLIENTS: usize = 4;
+/// What a log may hold, in the stories that are told with limits.
+const LIMITS: Limits = Limits { bytes: 1_600, transactions: 5 };
 /// A number that no life reaches.
 const NO_LIFE: u64 = 1_000_000;
 
@@ -52,6 +57,7 @@ enum Op {
     PutTransaction(usize, Trn, Which, Vec<Chunk>),
     PutHead(usize, Which),
     Delete(usize),
+    PutSnapshot(usize, Which, Blob),
 }
 
 /// A transaction, by its id or by what it is when it is asked for.
@@ -60,6 +66,8 @@ enum Which {
     Head,
     /// One of those that are pending.
     Pending(usize),
+    /// One of those that are committed.
+    Committed(usize),
     Any(Trn),
 }
 
@@ -101,9 +109,22 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What is asked for at the same time, again and again.
-fn story() -> impl Strategy<Value = Vec<Vec<Op>>> {
-    proptest::collection::vec(proptest::collection::vec(op(), 1..5), 1..30)
+fn snapshot() -> impl Strategy<Value = Op> {
+    let which =
+        prop_oneof![1 => Just(Which::Head), 6 => (0..9usize).prop_map(Which::Committed), 1 => Just(Which::Any(8))];
+    let log = prop_oneof![5 => Just(0), 2 => Just(1), 1 => Just(2usize)];
+    let blob = (0..2u8, prop_oneof![Just(1u64), Just(300), Just(1_200)]);
+    (log, which, blob).prop_map(|(log, which, blob)| Op::PutSnapshot(log, which, blob))
+}
+
+/// Whether logs have limits; and what is asked for at the same time, again and again. A snapshot takes several jobs, and is
+/// asked for by itself; mostly others follow.
+fn story() -> impl Strategy<Value = (bool, Vec<Vec<Op>>)> {
+    let steps = prop_oneof![
+        4 => proptest::collection::vec(op(), 1..5).prop_map(|ops| vec![ops]),
+        1 => proptest::collection::vec(snapshot(), 1..6).prop_map(|ops| ops.into_iter().map(|op| vec![op]).collect()),
+    ];
+    (any::<bool>(), proptest::collection::vec(steps, 1..30).prop_map(|steps| steps.concat()))
 }
 
 fn trn_id(n: Trn) -> TrnId {
@@ -145,14 +166,22 @@ struct Bench {
 type Asked = Box<dyn FnOnce() -> &'static str>;
 
 impl Bench {
-    fn new() -> Self {
+    fn new(limited: bool) -> Self {
+        let limits = limited.then_some(LIMITS);
+        let policy = Policy {
+            quota_bytes: limits.map(|limits| limits.bytes),
+            quota_transactions: limits.map(|limits| limits.transactions),
+            ..Policy::default()
+        };
         let directory = TempDir::new().unwrap();
         let options = SqliteOptions { readers: 1, ..SqliteOptions::default() };
         let sqlite: Arc<dyn Storage> = Arc::new(SqliteStorage::open(directory.path(), &options).unwrap());
         let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
         Self {
-            logs: vec![Log::default(); LOGS],
-            services: [memory, sqlite].map(|storage| (Service::new(storage.clone(), env()), storage)).to_vec(),
+            logs: vec![Log { limits, ..Log::default() }; LOGS],
+            services: [memory, sqlite]
+                .map(|storage| (Service::new(storage.clone(), env()).with_policy(policy), storage))
+                .to_vec(),
             lives: BTreeMap::new(),
             seen: vec![vec![Seen::default(); LOGS]; CLIENTS],
             pushed: vec![None; CLIENTS],
@@ -229,6 +258,7 @@ impl Bench {
             }
             Op::PutHead(log, id) => Plan::PutHead(*log, self.find(*log, *id)),
             Op::Delete(log) => Plan::Delete(*log),
+            Op::PutSnapshot(log, id, blob) => Plan::PutSnapshot(*log, self.find(*log, *id), *blob),
         }
     }
 
@@ -237,6 +267,7 @@ impl Bench {
         match which {
             Which::Head => log.head(),
             Which::Pending(n) => log.pending.keys().copied().nth(n % log.pending.len().max(1)).unwrap_or(1),
+            Which::Committed(n) => log.chain.get(n % log.chain.len().max(1)).map_or(1, |(id, _)| *id),
             Which::Any(id) => id,
         }
     }
@@ -295,7 +326,28 @@ impl Bench {
                     assert_eq!(bytes.map(|bytes| bytes[0]), model.chunks.get(&id).copied());
                 }
             }
+            self.check_keeping(n);
             self.pull(n, &[], counts);
+        }
+    }
+
+    /// What a log weighs, and its snapshots.
+    fn check_keeping(&self, n: usize) {
+        let (model, log) = (&self.logs[n], log_id(n as u64));
+        for (service, _) in &self.services {
+            let usage = service.usage(log).unwrap();
+            assert_eq!(usage.map(|usage| usage.bytes), model.alive.then(|| model.bytes()));
+            let told = service.snapshots(log).unwrap();
+            assert_eq!(told.state, self.state(n));
+            let told: Vec<_> = told.snapshots.iter().map(|kept| (kept.seq.0, kept.id, kept.digest)).collect();
+            let kept = model.snapshots.iter().rev();
+            let kept =
+                kept.map(|(at, blob)| (*at as u64, trn_id(model.chain[at - 1].0), BlobDigest::of(&bytes(*blob))));
+            assert_eq!(told, kept.collect::<Vec<_>>());
+            for (at, blob) in &model.snapshots {
+                let (_, found) = service.snapshot(log, trn_id(model.chain[at - 1].0)).unwrap();
+                assert_eq!(service.piece(found.unwrap().0, 0).unwrap().unwrap(), bytes(*blob));
+            }
         }
     }
 
@@ -347,13 +399,18 @@ enum Plan {
     PutTransaction(usize, Trn, Trn, Vec<Chunk>),
     PutHead(usize, Trn),
     Delete(usize),
+    PutSnapshot(usize, Trn, Blob),
     Nothing,
+}
+
+fn bytes((byte, len): Blob) -> Vec<u8> {
+    vec![byte; usize::try_from(len).unwrap()]
 }
 
 /// What the services say where the model knows more.
 fn plain(said: &'static str) -> &'static str {
     match said {
-        "again" | "repeated" | "nothing" => "done",
+        "again" | "repeated" | "nothing" | "late" => "done",
         other => other,
     }
 }
@@ -366,6 +423,7 @@ impl Plan {
             Self::PutTransaction(..) => "transaction",
             Self::PutHead(..) => "head",
             Self::Delete(_) => "delete",
+            Self::PutSnapshot(..) => "snapshot",
             Self::Nothing => "none",
         }
     }
@@ -377,6 +435,7 @@ impl Plan {
             Self::PutTransaction(log, id, parent, chunks) => logs[*log].put_transaction(*id, *parent, chunks),
             Self::PutHead(log, id) => logs[*log].put_head(*id),
             Self::Delete(log) => logs[*log].delete(),
+            Self::PutSnapshot(log, id, blob) => logs[*log].put_snapshot(*id, *blob),
             Self::Nothing => "done",
         }
     }
@@ -406,6 +465,18 @@ impl Plan {
                 Box::new(move || {
                     answer.wait().unwrap();
                     "done"
+                })
+            }
+            Self::PutSnapshot(log, trn, blob) => {
+                let (service, id, trn, bytes) = (service.clone(), id(log), trn_id(*trn), bytes(*blob));
+                Box::new(move || {
+                    let mut upload = SnapshotUpload::new(None).unwrap();
+                    upload.take(&bytes).unwrap();
+                    match service.keep_snapshot(id, trn, upload).unwrap() {
+                        SnapshotOutcome::Done(_) => "done",
+                        SnapshotOutcome::UnknownTransaction(_) => "unknown transaction",
+                        SnapshotOutcome::Quota(..) => "quota",
+                    }
                 })
             }
             Self::Nothing => Box::new(|| "done"),
@@ -464,8 +535,8 @@ fn the_service_does_what_the_model_says() {
         rng,
     );
     let counts = std::cell::RefCell::new(BTreeMap::new());
-    let ran = runner.run(&story(), |steps| {
-        let mut bench = Bench::new();
+    let ran = runner.run(&story(), |(limited, steps)| {
+        let mut bench = Bench::new(limited);
         for ops in steps {
             for op in &ops {
                 if let Op::Pull { client, log, from } = op {
@@ -486,11 +557,21 @@ fn the_service_does_what_the_model_says() {
     for (what, outcomes) in [
         (
             "push",
-            &["done", "repeated", "nothing", "conflict", "generation", "missing chunks", "id taken", "chain mismatch"]
-                as &[_],
+            &[
+                "done",
+                "repeated",
+                "nothing",
+                "conflict",
+                "generation",
+                "missing chunks",
+                "id taken",
+                "chain mismatch",
+                "quota",
+            ] as &[_],
         ),
-        ("chunk", &["done", "again", "conflict"]),
-        ("transaction", &["done", "again", "conflict", "unknown chunk"]),
+        ("chunk", &["done", "again", "conflict", "quota"]),
+        ("transaction", &["done", "again", "conflict", "unknown chunk", "quota"]),
+        ("snapshot", &["done", "again", "late", "unknown transaction", "quota"]),
         ("head", &["done", "again", "conflict"]),
         ("delete", &["done", "nothing"]),
         ("pull", &["all", "a part", "nothing"]),

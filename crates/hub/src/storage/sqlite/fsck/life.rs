@@ -7,11 +7,15 @@ use tolstoy_proto::{ChainDigest, ChunkId, LogId, Seq, TrnId};
 
 use super::super::end::End;
 use super::super::failed;
-use super::super::pack::{At, Unpack, chunk_key, chunk_of, trn_key};
+use super::super::garbage::left;
+use super::super::pack::{At, Unpack, chunk_key, chunk_of, damaged, trn_key};
 use super::super::run::Parts;
 use super::super::txn::{sql_int, tip};
 use super::{Check, Finding, blob};
 use crate::storage::{Life, PIECE, ReadTxn, StorageError, Tip, weight};
+
+/// What is said of bytes that are not where they must be.
+const LOST: &str = "its bytes are lost";
 
 /// What is known of the log that is checked.
 struct Log {
@@ -225,13 +229,14 @@ impl Check<'_> {
                 log.bytes += bytes.len() as u64;
             }
             for (index, id) in trn.chunks.iter().enumerate() {
-                let lost = match part.elsewhere(index) {
-                    None => !came.contains_key(id),
-                    Some(At::Trn(with)) => self.txn.came_with(Life(log.nr), with, id)?.is_none(),
-                    Some(At::Chunk(row)) => !self.is_chunk_of(log.nr, row)?,
+                let lost = |is_lost: bool| is_lost.then(|| LOST.to_owned());
+                let what = match part.elsewhere(index) {
+                    None => lost(!came.contains_key(id)),
+                    Some(At::Trn(with)) => lost(self.txn.came_with(Life(log.nr), with, id)?.is_none()),
+                    Some(At::Chunk(row)) => self.misleads(log.nr, id, row)?,
                 };
-                if lost {
-                    self.found(Finding { chunk: Some(*id), ..wrong("its bytes are lost".to_owned()) });
+                if let Some(what) = what {
+                    self.found(Finding { chunk: Some(*id), ..wrong(what) });
                 }
             }
             if named {
@@ -249,8 +254,16 @@ impl Check<'_> {
         self.checked.bytes += bytes as u64;
     }
 
-    fn is_chunk_of(&self, life: i64, row: i64) -> Result<bool, StorageError> {
-        Ok(self.txn.row("SELECT 1 FROM chunk WHERE nr = ?1 AND log = ?2", (row, life), |_| Ok(()))?.is_some())
+    /// What is wrong with a place that leads to a row of `chunk`, where something is. The chunk's name leads there as
+    /// well, which is what says whose row it is; whether its bytes are the right ones is seen when names are gone through.
+    fn misleads(&self, life: i64, id: &ChunkId, row: i64) -> Result<Option<String>, StorageError> {
+        let here = self.txn.row("SELECT 1 FROM chunk WHERE nr = ?1 AND log = ?2", (row, life), |_| Ok(()))?;
+        if here.is_none() {
+            return Ok(Some(LOST.to_owned()));
+        }
+        let named = self.name(life, &chunk_key(id))?;
+        let leads = named == Some(At::Chunk(row).code());
+        Ok((!leads).then(|| format!("it is said to be in row {row} of chunk, and its name does not lead there")))
     }
 
     fn name(&self, life: i64, key: &[u8]) -> Result<Option<i64>, StorageError> {
@@ -342,14 +355,15 @@ impl Check<'_> {
                 self.found(Finding { chunk: chunk_of(&key), row: Some(("chunk", nr)), ..log.finding(what) });
             }
             loose.insert(nr, (key, named, 0));
+            log.bytes += self.loose_weight;
         }
         let mut last = TrnId::ROOT;
         loop {
-            let sql = "SELECT id, base, chunks FROM pending WHERE log = ?1 AND id > ?2 ORDER BY id LIMIT 1";
-            let read = |row: &rusqlite::Row<'_>| {
-                Ok((TrnId::from_bytes(row.get(0)?), row.get::<_, i64>(1)?, row.get::<_, Vec<u8>>(2)?))
-            };
-            let Some((id, base, chunks)) = self.txn.row(sql, (log.nr, last.as_bytes()), read)? else { break };
+            let sql = "SELECT chunks, coalesce(done, 0), id, base FROM pending LEFT JOIN dying USING (log, id)
+                       WHERE log = ?1 AND id > ?2 ORDER BY id LIMIT 1";
+            let read =
+                |row: &rusqlite::Row<'_>| Ok((TrnId::from_bytes(row.get(2)?), row.get::<_, i64>(3)?, left(row)?));
+            let Some((id, base, (chunks, done))) = self.txn.row(sql, (log.nr, last.as_bytes()), read)? else { break };
             last = id;
             self.checked.pending += 1;
             let here = Finding { transaction: Some(id), ..log.finding("") };
@@ -362,7 +376,8 @@ impl Check<'_> {
             if self.txn.is_committed(Life(log.nr), id)? {
                 self.found(Finding { what: "it is committed too".to_owned(), ..here.clone() });
             }
-            let chunks = match Unpack(&chunks).chunks() {
+            // Of one that is being removed, what is left.
+            let chunks = match chunks.get(done..).ok_or_else(damaged).and_then(|chunks| Unpack(chunks).chunks()) {
                 Ok(chunks) => chunks,
                 Err(error) => {
                     self.found(Finding { what: format!("its chunks cannot be read: {}", why(&error)), ..here });
@@ -370,22 +385,26 @@ impl Check<'_> {
                 }
             };
             for (chunk, at) in &chunks {
-                let lost = match at {
-                    At::Trn(with) => self.txn.came_with(Life(log.nr), *with, chunk)?.is_none(),
+                let wrong = match at {
+                    At::Trn(with) => self.txn.came_with(Life(log.nr), *with, chunk)?.is_none().then(|| LOST.to_owned()),
                     At::Chunk(nr) => {
                         if let Some((_, _, counted)) = loose.get_mut(nr) {
                             *counted += 1;
                         }
-                        !self.is_chunk_of(log.nr, *nr)?
+                        self.misleads(log.nr, chunk, *nr)?
                     }
                 };
-                if lost {
-                    let what = "its bytes are lost".to_owned();
+                if let Some(what) = wrong {
                     self.found(Finding { chunk: Some(*chunk), what, ..here.clone() });
                 }
             }
             let ids: Vec<ChunkId> = chunks.into_iter().map(|(id, _)| id).collect();
             log.bytes += weight(&ids);
+        }
+        let strays = "SELECT id FROM dying WHERE log = ?1 AND id NOT IN (SELECT id FROM pending WHERE log = ?1)";
+        for id in self.txn.rows(strays, [log.nr], |row| Ok(TrnId::from_bytes(row.get(0)?)))? {
+            let what = "it is said to be removed step by step, and is not there";
+            self.found(Finding { transaction: Some(id), ..log.finding(what) });
         }
         for (nr, (key, noted, counted)) in loose {
             if noted != counted {

@@ -14,6 +14,7 @@ use super::pack::{At, Unpack};
 use super::snapshots::piece_row;
 use super::txn::Txn;
 use super::{DATABASE, OpenError, failed, open_existing};
+use crate::storage::figures::LOOSE_WEIGHT;
 use crate::storage::{Life, StorageError};
 use bits::Bits;
 
@@ -90,7 +91,7 @@ pub fn fsck(path: &Path, listener: &mut dyn Listener) -> Result<Checked, OpenErr
         return Err(OpenError::NoHub { path: path.to_owned() });
     }
     let file = if path.is_dir() { path.join(DATABASE) } else { path.to_owned() };
-    let connection = open_existing(&file)?;
+    let (connection, format) = open_existing(&file)?;
     let begun = connection.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema");
     begun.map_err(|error| OpenError::of(&file, error))?;
     let mut check = Check {
@@ -101,6 +102,7 @@ pub fn fsck(path: &Path, listener: &mut dyn Listener) -> Result<Checked, OpenErr
         runs: Bits::default(),
         chunks: Bits::default(),
         unread: BTreeSet::new(),
+        loose_weight: if format == 1 { 0 } else { LOOSE_WEIGHT },
     };
     let ended = check.all();
     if let Err(error) = ended {
@@ -119,6 +121,8 @@ struct Check<'a> {
     chunks: Bits,
     /// Lives that could not be gone through: what leads to nothing of theirs was told already.
     unread: BTreeSet<i64>,
+    /// What a chunk that no committed transaction took weighs beside its bytes.
+    loose_weight: u64,
 }
 
 impl Check<'_> {
@@ -210,6 +214,7 @@ impl Check<'_> {
             ("block", "SELECT log FROM block WHERE log > ?1 ORDER BY log LIMIT 1"),
             ("name", "SELECT log FROM name WHERE log > ?1 ORDER BY log LIMIT 1"),
             ("pending", "SELECT log FROM pending WHERE log > ?1 ORDER BY log LIMIT 1"),
+            ("dying", "SELECT log FROM dying WHERE log > ?1 ORDER BY log LIMIT 1"),
             ("loose", "SELECT log FROM loose WHERE log > ?1 ORDER BY log LIMIT 1"),
             ("snapshot", "SELECT log FROM snapshot WHERE log > ?1 AND state <> 2 ORDER BY log LIMIT 1"),
         ] {

@@ -165,6 +165,10 @@ fn each_damage_is_told_with_its_place() {
         ),
         ("a place", "UPDATE run SET frames = CAST(replace(frames, x'a373657103', x'a373657104') AS BLOB) WHERE nr = 5"),
         ("a lost chunk", "DELETE FROM chunk WHERE nr = 21"),
+        (
+            "a place in another chunk's row",
+            "UPDATE run SET places = CAST(replace(places, x'2c', x'2e') AS BLOB) WHERE nr = 42",
+        ),
         ("HEAD", "UPDATE log SET head = zeroblob(16) WHERE id = x'01010101010101010101010101010101'"),
         ("the chain digest", "UPDATE log SET chain = zeroblob(32) WHERE id = x'01010101010101010101010101010101'"),
         ("the tail", "UPDATE log SET tail = substr(tail, 1, 10) WHERE id = x'01010101010101010101010101010101'"),
@@ -183,10 +187,14 @@ fn each_damage_is_told_with_its_place() {
         ("a wrong name of a chunk", "UPDATE name SET at = 8 WHERE log = 1 AND at = 6"),
         ("a name too many", "INSERT INTO name VALUES (1, x'0177777777777777777777777777777777', 3)"),
         ("a pending transaction's chunk", "UPDATE pending SET chunks = x'05706c61696e7f'"),
+        ("a pending transaction's place", "UPDATE pending SET chunks = x'05706c61696e2b'"),
         ("a pending transaction's base", "UPDATE pending SET base = 99"),
         ("a pending transaction that cannot be read", "UPDATE pending SET chunks = x'ff'"),
         ("a loose chunk's count", "UPDATE loose SET named = 3"),
         ("a loose chunk's row", "UPDATE loose SET chunk = 1"),
+        ("a removal of nothing", "INSERT INTO dying VALUES (1, zeroblob(16), 1)"),
+        ("a removal past the end", "INSERT INTO dying SELECT log, id, 99 FROM pending"),
+        ("a removal that took nothing back", "INSERT INTO dying SELECT log, id, length(chunks) FROM pending"),
         ("a snapshot's bytes", "UPDATE piece SET bytes = CAST(x'ff' || substr(bytes, 2) AS BLOB) WHERE at & 1"),
         ("a snapshot's piece", "DELETE FROM piece WHERE at & 1"),
         ("a snapshot's transaction", "UPDATE snapshot SET trn = zeroblob(16)"),
@@ -256,7 +264,9 @@ fn each_damage_is_told_with_its_place() {
       log ONE, transaction 21 (15151515-1515-1515-1515-151515151515), chunk 44819c.., row 41 of run: its bytes are lost
       log ONE, transaction 22 (16161616-1616-1616-1616-161616161616), chunk 44819c.., row 42 of run: its bytes are lost
       log ONE, chunk 44819c.., row 21 of chunk: the row is lost
-      log ONE: its row says that it holds 324515 bytes, and it holds 304515
+      log ONE: its row says that it holds 324615 bytes, and it holds 304615
+    a place in another chunk's row
+      log ONE, transaction 22 (16161616-1616-1616-1616-161616161616), chunk 44819c.., row 42 of run: it is said to be in row 22 of chunk, and its name does not lead there
     HEAD
       log ONE: HEAD is said to be 00000000-0000-0000-0000-000000000000 at 22 with chain digest 5df372.., and the chain ends with 16161616-1616-1616-1616-161616161616 at 22 with 5df372..
     the chain digest
@@ -264,7 +274,7 @@ fn each_damage_is_told_with_its_place() {
     the tail
       log ONE: its tail cannot be read: a column of the database is damaged; nothing else of it is checked
     the figures
-      log ONE: its row says that it holds 324516 bytes, and it holds 324515
+      log ONE: its row says that it holds 324616 bytes, and it holds 324615
     a lost block
       log ONE, row 42 of run: it says that it begins with transaction 22, and must with 1
       log ONE, transaction 1, row 42 of run: the chain digest before it is 000000.., and it says 901c2f..
@@ -292,17 +302,29 @@ fn each_damage_is_told_with_its_place() {
     a pending transaction's chunk
       log ONE, pending transaction 1e1e1e1e-1e1e-1e1e-1e1e-1e1e1e1e1e1e, chunk plain: its bytes are lost
       log ONE, chunk plain, row 22 of chunk: it is noted that pending transactions name it 1 times, and they do 0 times
+    a pending transaction's place
+      log ONE, pending transaction 1e1e1e1e-1e1e-1e1e-1e1e-1e1e1e1e1e1e, chunk plain: it is said to be in row 21 of chunk, and its name does not lead there
+      log ONE, chunk plain, row 22 of chunk: it is noted that pending transactions name it 1 times, and they do 0 times
     a pending transaction's base
       log ONE, pending transaction 1e1e1e1e-1e1e-1e1e-1e1e-1e1e1e1e1e1e: it says that it grows from transaction 99, which is not there
     a pending transaction that cannot be read
       log ONE, pending transaction 1e1e1e1e-1e1e-1e1e-1e1e-1e1e1e1e1e1e: its chunks cannot be read: a column of the database is damaged
       log ONE, chunk plain, row 22 of chunk: it is noted that pending transactions name it 1 times, and they do 0 times
-      log ONE: its row says that it holds 324515 bytes, and it holds 324410
+      log ONE: its row says that it holds 324615 bytes, and it holds 324510
     a loose chunk's count
       log ONE, chunk plain, row 22 of chunk: it is noted that pending transactions name it 3 times, and they do 1 times
     a loose chunk's row
       log ONE, chunk plain, row 1 of chunk: it is noted as uploaded, and its name leads elsewhere
       log ONE, chunk plain, row 1 of chunk: it is noted that pending transactions name it 1 times, and they do 0 times
+    a removal of nothing
+      log ONE, pending transaction 00000000-0000-0000-0000-000000000000: it is said to be removed step by step, and is not there
+    a removal past the end
+      log ONE, pending transaction 1e1e1e1e-1e1e-1e1e-1e1e-1e1e1e1e1e1e: its chunks cannot be read: a column of the database is damaged
+      log ONE, chunk plain, row 22 of chunk: it is noted that pending transactions name it 1 times, and they do 0 times
+      log ONE: its row says that it holds 324615 bytes, and it holds 324510
+    a removal that took nothing back
+      log ONE, chunk plain, row 22 of chunk: it is noted that pending transactions name it 1 times, and they do 0 times
+      log ONE: its row says that it holds 324615 bytes, and it holds 324610
     a snapshot's bytes
       log ONE, row 1 of snapshot: its bytes have another SHA-256
     a snapshot's piece

@@ -1,0 +1,12 @@
+//! Any bytes as a log in the original client's format: a line is a chunk, an empty line ends a transaction.
+#![no_main]
+#![allow(dead_code, reason = "each target uses its own part of what is included")]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../crates/sync/tests/it/fuzzed.rs"]
+mod fuzzed;
+
+fuzz_target!(|bytes: &[u8]| {
+    fuzzed::check_original(bytes);
+});
