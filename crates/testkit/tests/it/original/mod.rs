@@ -14,7 +14,7 @@ use tolstoy_hub::service::{HeadOutcome, PutOutcome};
 use tolstoy_proto::v0::NewTransaction;
 use tolstoy_proto::{ChunkId, LogId, TrnId};
 use tolstoy_store::Entid;
-use tolstoy_testkit::world::Hub;
+use crate::lab::Hub;
 
 use crate::lab::{LOG, Lab};
 

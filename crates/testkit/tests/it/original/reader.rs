@@ -8,7 +8,7 @@ use tolstoy_edn::Instant;
 use tolstoy_hub::service::{ListOutcome, Service};
 use tolstoy_proto::{LogId, TrnId};
 use tolstoy_store::{Store, Value};
-use tolstoy_testkit::world::Hub;
+use crate::lab::Hub;
 
 /// `(e, a, value, tx)`, the value as text with its tag.
 pub(crate) type Fact = (i64, i64, String, i64);
