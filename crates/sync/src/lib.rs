@@ -10,14 +10,16 @@ mod format;
 mod outgoing;
 mod remote;
 mod report;
+mod snapshot;
 mod spool;
 pub mod transport;
 
 pub use carry_out::{Options, Progress, Sleep, Told, sync};
 pub use error::{Error, ErrorKind, Result};
 pub use remote::{BadUrl, Remote, normalize_url};
-pub use report::{Outcome, PassReport, SyncReport};
+pub use report::{Offered, Outcome, PassReport, SyncReport};
+pub use snapshot::Blob;
 pub use transport::{
-    Access, Answer, BadToken, BearerToken, Body, HttpTransport, MemoryTransport, NoCertificates, Transport,
+    Access, Answer, BadToken, BearerToken, Begin, Body, HttpTransport, MemoryTransport, NoCertificates, Transport,
     TransportError, Trust,
 };

@@ -8,7 +8,9 @@ use serde_json::{Value as Json, json};
 use tolstoy_env::Env;
 use tolstoy_proto::LogId;
 use tolstoy_store::{Rebased, Schema};
-use tolstoy_sync::{Access, HttpTransport, Options, Outcome, PassReport, Progress as Step, Remote, SyncReport};
+use tolstoy_sync::{
+    Access, HttpTransport, Offered, Options, Outcome, PassReport, Progress as Step, Remote, SyncReport,
+};
 use uuid::Uuid;
 
 use crate::access::Remembered;
@@ -152,6 +154,8 @@ fn carry_out(db: &mut Db, remote: &Remote, access: &Access, env: &Env, ui: &Ui) 
     let bar = progress.clone();
     options.told = Some(Arc::new(move |step| match step {
         Step::Received(n) => bar.tell("receiving transactions", n, None),
+        Step::Snapshot { received, of } => bar.tell("receiving a snapshot, bytes", received, Some(of)),
+        Step::Packed { done, of } => bar.tell("making a snapshot, transactions", done, Some(of)),
         Step::Applied { done, of } => bar.tell("applying transactions", done, Some(of)),
         Step::Sent { done, of } => bar.tell("sending transactions", done, Some(of)),
     }));
@@ -181,10 +185,41 @@ fn show(schema: &Schema, remote: &Remote, report: &SyncReport, ui: &mut Ui) -> R
             ui.line(format!("{} {what}", facts::count(n, "transaction")))?;
         }
     }
+    if let Some(why) = &report.snapshot_unusable {
+        let text =
+            ui.paint(WARN, format!("all of the log was read, since its snapshot was of no use: {}", visible(why)));
+        ui.line(text)?;
+    }
+    match &report.snapshot_offered {
+        Some(Offered::Kept { transactions, bytes }) => {
+            ui.line(format!(
+                "made a snapshot of {} for new devices, {bytes} bytes",
+                facts::count(*transactions, "transaction")
+            ))?;
+        }
+        Some(Offered::Failed(why)) => {
+            let why = visible(why);
+            let text = format!("the hub asked for a snapshot for new devices, and did not get one: {why}");
+            let text = ui.paint(WARN, text);
+            ui.line(text)?;
+        }
+        None => {}
+    }
     let size = report.bytes_sent + report.bytes_received;
     let trips = facts::count(u64::from(report.round_trips), "round trip");
     let text = ui.paint(DIM, format!("log {} at {}, {trips}, {size} bytes", remote.log, remote.url));
     ui.line(text)
+}
+
+/// What came from the log, and how.
+fn came(pass: &PassReport) -> String {
+    let count = |n| facts::count(n, "transaction");
+    match pass.from_snapshot {
+        0 => format!("{} came from the log", count(pass.received)),
+        some => {
+            format!("from a snapshot of {}, and {} more", count(some), pass.received.saturating_sub(some))
+        }
+    }
 }
 
 /// A pass: its name, and what it did.
@@ -192,10 +227,10 @@ fn in_words(pass: &PassReport) -> (&'static str, String) {
     let count = |n| facts::count(n, "transaction");
     match pass.outcome {
         Outcome::NoChanges => ("no changes", "this store and the log were the same already".to_owned()),
-        Outcome::LocalFastForward => ("local fast-forward", format!("{} came from the log", count(pass.received))),
+        Outcome::LocalFastForward => ("local fast-forward", came(pass)),
         Outcome::RemoteFastForward => ("remote fast-forward", format!("{} went to the log", count(pass.sent))),
         Outcome::Merge { .. } => {
-            let mut text = format!("{} came from the log", count(pass.received));
+            let mut text = came(pass);
             if let Some(rebased) = &pass.rebased {
                 let displaced = rebased.displaced.len() as u64;
                 let parts = [
@@ -240,6 +275,8 @@ struct Report<'r> {
     bytes_received: u64,
     resupplied: u64,
     acknowledged: u64,
+    snapshot_unusable: Option<&'r str>,
+    snapshot_offered: Option<Json>,
 }
 
 impl<'r> Report<'r> {
@@ -253,6 +290,11 @@ impl<'r> Report<'r> {
             bytes_received: report.bytes_received,
             resupplied: report.resupplied,
             acknowledged: report.acknowledged,
+            snapshot_unusable: report.snapshot_unusable.as_deref(),
+            snapshot_offered: report.snapshot_offered.as_ref().map(|offered| match offered {
+                Offered::Kept { transactions, bytes } => json!({"transactions": transactions, "bytes": bytes}),
+                Offered::Failed(why) => json!({"failed": why}),
+            }),
         }
     }
 }
@@ -268,6 +310,7 @@ fn pass(schema: &Schema, pass: &PassReport) -> Json {
         "outcome": outcome,
         "follow_up": follow_up,
         "received": pass.received,
+        "from_snapshot": pass.from_snapshot,
         "sent": pass.sent,
         "rebased": pass.rebased.as_ref().map(|r| self::rebased(schema, r)),
     })

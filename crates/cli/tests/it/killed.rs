@@ -8,8 +8,8 @@ use bytes::Bytes;
 use tokio::sync::{Barrier, mpsc};
 use tokio::task::JoinSet;
 use tolstoy_proto::{
-    Chunk, ChunkId, End, Form, Frame, FrameDecoder, LogId, LogState, Push, Start, Transaction, TrnId, derive_trn,
-    encode_frame,
+    Chunk, ChunkId, End, Form, Frame, FrameDecoder, LogId, LogState, Push, Pushed, Start, Transaction, TrnId,
+    derive_trn, encode_frame,
 };
 use tolstoy_sync::{Answer, Body, HttpTransport, Remote, Transport};
 use uuid::Uuid;
@@ -107,8 +107,8 @@ impl Racer {
             let content = format!("{} {} {}", self.log, self.writer, self.pushes).into_bytes();
             let (body, after) = push_body(&known, vec![(vec![ChunkId::of(&content)], Some(content))]);
             match transport.push(body).await {
-                Ok(Answer::Accepted(state)) => {
-                    known = state;
+                Ok(Answer::Accepted(pushed)) => {
+                    known = pushed.state;
                     self.won.push(after.head);
                     told.send(()).unwrap();
                 }
@@ -181,7 +181,7 @@ impl Log {
         let (body, after) = push_body(&self.known, transactions);
         self.sent = after;
         match transport.push(body).await {
-            Ok(Answer::Accepted(state)) => {
+            Ok(Answer::Accepted(Pushed { state, .. })) => {
                 assert_eq!((state.head, state.seq, state.chain), (after.head, after.seq, after.chain));
                 self.known = state;
                 true

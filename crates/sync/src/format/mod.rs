@@ -55,12 +55,20 @@ impl Format {
     /// # Errors
     /// Where the format cannot say it.
     pub(crate) fn mint(&self, parent: &Place, transaction: &log::Transaction) -> Result<Minted> {
+        self.mint_payload(parent, transaction.tx, transaction.origin.id, &log::codec::encode(transaction))
+    }
+
+    /// Writes the transaction that follows `parent` in the log, whose payload is this.
+    ///
+    /// # Errors
+    /// Where the format cannot say it.
+    pub(crate) fn mint_payload(&self, parent: &Place, tx: Entid, origin: Uuid, payload: &[u8]) -> Result<Minted> {
         let chunks = match self {
-            Self::Native => native::cut(transaction.origin.id, &log::codec::encode(transaction))?,
+            Self::Native => native::cut(origin, payload)?,
         };
         let ids: Vec<ChunkId> = chunks.iter().map(|(id, _)| *id).collect();
         let id = derive_trn(parent.id, &ids);
-        let place = Place { tx: transaction.tx, id, chain: parent.chain.extend(id, &ids) };
+        let place = Place { tx, id, chain: parent.chain.extend(id, &ids) };
         Ok(Minted { place, chunks })
     }
 

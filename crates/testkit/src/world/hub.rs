@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tolstoy_env::Env;
-use tolstoy_hub::service::{PushOutcome, Service, Upload};
+use tolstoy_hub::service::{self, Policy, PushOutcome, Service, SnapshotOutcome, SnapshotUpload, Threshold, Upload};
 use tolstoy_hub::storage::{Committed, LogRow, MemoryStorage, Storage, StorageError, WriteJob, WriteTxn};
 use tolstoy_proto::{
-    ChunkId, ErrorBody, ErrorKind, Form, Frame, FrameDecoder, FrameEncoder, Generation, LogId, LogState, Seq, TrnId,
+    ChunkId, ErrorBody, ErrorKind, Form, Frame, FrameDecoder, FrameEncoder, Generation, LogId, LogState, Pushed, Seq,
+    TrnId,
 };
 use tolstoy_sync::transport::{MemoryBody, Request};
-use tolstoy_sync::{Answer, TransportError};
+use tolstoy_sync::{Answer, Begin, Blob, TransportError};
 
 /// A hub that serves one log, and answers at once.
 pub struct Hub {
@@ -23,11 +24,17 @@ pub struct Hub {
 /// Chunk bytes in one piece of an answer.
 const PAGE: usize = 2_000;
 
+/// A hub that wants a snapshot after some transactions, and badly after some more: short logs have snapshots too.
+fn policy() -> Policy {
+    let after = |transactions| Threshold { bytes: u64::MAX, transactions };
+    Policy { snapshot_low: after(10), snapshot_high: after(20), ..Policy::default() }
+}
+
 impl Hub {
     /// A hub without logs.
     pub fn new(env: Env, log: LogId) -> Self {
         let storage = Arc::new(MemoryStorage::new());
-        let service = Service::new(storage.clone(), env.clone());
+        let service = Service::new(storage.clone(), env.clone()).with_policy(policy());
         Self { storage, service, env, log }
     }
 
@@ -53,14 +60,19 @@ impl Hub {
     /// `Broken` where the storage failed.
     pub fn serve(&self, request: Request) -> Result<Answer<MemoryBody>, TransportError> {
         match request {
-            Request::Pull(from) => Ok(Answer::Stream(self.stream(&from)?)),
+            Request::Pull { from, begin } => Ok(Answer::Stream(self.stream(&from, begin)?)),
+            Request::PutSnapshot(id, snapshot) => self.put_snapshot(id, &snapshot),
             Request::Push(body) => self.push(&body),
             Request::PutChunk(id, bytes) => self.put_chunk(id, bytes),
         }
     }
 
-    fn stream(&self, from: &[TrnId]) -> Result<MemoryBody, TransportError> {
-        let mut pull = self.service.pull(self.log, from).map_err(failed)?;
+    fn stream(&self, from: &[TrnId], begin: Begin) -> Result<MemoryBody, TransportError> {
+        let begin = match begin {
+            Begin::Transactions => service::Begin::Transactions,
+            Begin::Snapshot => service::Begin::Snapshot,
+        };
+        let mut pull = self.service.pull_with(self.log, from, begin).map_err(failed)?;
         let mut encoder = FrameEncoder::new(Form::MessagePack);
         let mut pieces = Vec::new();
         loop {
@@ -94,8 +106,8 @@ impl Hub {
             Err(e) => return refuse(ErrorKind::BadRequest, e.to_string()),
         };
         match self.service.push(self.log, upload).wait().map_err(failed)? {
-            PushOutcome::Done(state, _) => Ok(Answer::Accepted(state)),
-            PushOutcome::Conflict => Ok(Answer::Conflict(self.stream(&expect)?)),
+            PushOutcome::Done(state, snapshot) => Ok(Answer::Accepted(Pushed { state, snapshot })),
+            PushOutcome::Conflict => Ok(Answer::Conflict(self.stream(&expect, Begin::Transactions)?)),
             PushOutcome::Generation(state) => Ok(Answer::Generation(state)),
             PushOutcome::MissingChunks(chunks) => Ok(Answer::Missing(chunks)),
             PushOutcome::IdTaken(what) => refuse(ErrorKind::IdTaken, what),
@@ -108,6 +120,23 @@ impl Hub {
         match self.service.v0_put_chunk(self.log, id, bytes).wait().map_err(failed)? {
             tolstoy_hub::service::PutOutcome::Done => Ok(Answer::Stored),
             other => Ok(Answer::Refused(ErrorBody::new(ErrorKind::IdTaken, format!("{other:?}")))),
+        }
+    }
+
+    fn put_snapshot(&self, id: TrnId, snapshot: &Blob) -> Result<Answer<MemoryBody>, TransportError> {
+        let mut upload = SnapshotUpload::new(None).map_err(failed)?;
+        let mut at = 0;
+        loop {
+            let piece = snapshot.piece(at).map_err(failed)?;
+            if piece.is_empty() {
+                break;
+            }
+            at += piece.len() as u64;
+            upload.take(&piece).map_err(failed)?;
+        }
+        match self.service.keep_snapshot(self.log, id, upload).map_err(failed)? {
+            SnapshotOutcome::Done(_) => Ok(Answer::Stored),
+            other => Ok(Answer::Refused(ErrorBody::new(ErrorKind::NotFound, format!("{other:?}")))),
         }
     }
 
@@ -136,7 +165,7 @@ impl Hub {
         let Some((generation, rows)) = kept else { return Ok(()) };
         let storage = Arc::new(MemoryStorage::new());
         storage.write(Box::new(Refill { log: self.log, generation, rows }));
-        self.service = Service::new(storage.clone(), self.env.clone());
+        self.service = Service::new(storage.clone(), self.env.clone()).with_policy(policy());
         self.storage = storage;
         Ok(())
     }
