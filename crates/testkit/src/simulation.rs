@@ -183,7 +183,19 @@ impl World {
             }
         }
         self.rest()?;
+        self.join()?;
         self.agree()
+    }
+
+    /// A new device joins, over a link as bad as the others' first, and begins with a snapshot where the hub has one.
+    fn join(&mut self) -> Result<(), String> {
+        let mut device = Device::new(&self.book.plan, self.devices.len() + 1, None)?;
+        self.book.say(format!("device {} joins", device.number));
+        device.sync(&self.net, &mut self.book, self.book.plan.faults, &mut |_| {})?;
+        let report = device.sync(&self.net, &mut self.book, Faults::NONE, &mut |_| {})?;
+        report.ok_or("a sync over a good link failed")?;
+        self.devices.push(device);
+        Ok(())
     }
 
     /// Notes which attributes all devices have from the log, and so may be altered. Where backups are restored none may:
@@ -457,7 +469,14 @@ fn summary(report: &SyncReport) -> String {
                     r.renamed.iter().map(|(from, to)| (from.get(), to.get())).collect::<Vec<_>>()
                 )
             });
-            format!("{:?} received {} sent {}{}", p.outcome, p.received, p.sent, rebased.unwrap_or_default())
+            format!(
+                "{:?} received {} ({} in a snapshot) sent {}{}",
+                p.outcome,
+                p.received,
+                p.from_snapshot,
+                p.sent,
+                rebased.unwrap_or_default()
+            )
         })
         .collect();
     format!("{}; acknowledged {}, resupplied {}", passes.join("; "), report.acknowledged, report.resupplied)

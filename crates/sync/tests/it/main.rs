@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod corpus;
+mod fuzzed;
 mod http;
 mod later;
 mod snapshots;
+mod snapshots_http;
 
 use std::future::Future;
 use std::pin::pin;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use tolstoy_sync::{Outcome, SyncReport};
+use tolstoy_sync::{Offered, Outcome, SyncReport};
 
 use crate::oracle::Verdict;
 use crate::world::LinkCounts;
@@ -17,6 +17,8 @@ pub struct Coverage {
     pub(super) restores: u64,
     pub(super) races: u64,
     pub(super) failed_syncs: u64,
+    cold_starts: u64,
+    snapshots_made: u64,
     merges: u64,
     contended_merges: u64,
     reapplied: u64,
@@ -33,13 +35,15 @@ pub struct Coverage {
 impl Coverage {
     /// Adds what another simulation covered.
     pub fn add(&mut self, other: &Self) {
-        let sums: [(&mut u64, u64); 15] = [
+        let sums: [(&mut u64, u64); 17] = [
             (&mut self.transactions, other.transactions),
             (&mut self.refused, other.refused),
             (&mut self.crashes, other.crashes),
             (&mut self.restores, other.restores),
             (&mut self.races, other.races),
             (&mut self.failed_syncs, other.failed_syncs),
+            (&mut self.cold_starts, other.cold_starts),
+            (&mut self.snapshots_made, other.snapshots_made),
             (&mut self.merges, other.merges),
             (&mut self.contended_merges, other.contended_merges),
             (&mut self.reapplied, other.reapplied),
@@ -69,6 +73,8 @@ impl Coverage {
     pub(super) fn synced(&mut self, report: &SyncReport) {
         self.acknowledged += report.acknowledged;
         self.resupplied += report.resupplied;
+        self.cold_starts += report.passes.iter().filter(|p| p.from_snapshot > 0).count() as u64;
+        self.snapshots_made += u64::from(matches!(report.snapshot_offered, Some(Offered::Kept { .. })));
         let merges = report.passes.iter().filter(|p| matches!(p.outcome, Outcome::Merge { .. })).count() as u64;
         self.merges += merges;
         self.contended_merges += merges.saturating_sub(1);
@@ -105,6 +111,8 @@ impl Coverage {
             ("hub restores", self.restores),
             ("races for HEAD", self.races),
             ("failed syncs", self.failed_syncs),
+            ("cold starts", self.cold_starts),
+            ("snapshots made", self.snapshots_made),
             ("merges", self.merges),
             ("merges after a lost race", self.contended_merges),
             ("changes re-applied", self.reapplied),
