@@ -9,7 +9,7 @@ use tolstoy_env::Env;
 use uuid::Uuid;
 
 use crate::core::sqlite::{self, Found};
-use crate::core::{Basis, Failure, Working};
+use crate::core::{Basis, Failure, Working, migrate};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::read::Timeline;
 use crate::log::{Transaction, codec, read};
@@ -24,16 +24,39 @@ pub struct Store {
     schema: Arc<Schema>,
     basis: Basis,
     device: Uuid,
+    /// The format of the file when it was last looked at.
+    format: i64,
     /// SQLite's counter of changes made by others, as of `schema` and `basis`.
     version: i64,
 }
 
 impl Store {
-    /// Opens the store in a file.
+    /// Opens the store in a file. One of an older format is brought to the newest.
     ///
     /// # Errors
     /// `Storage` where the file is missing or cannot be read, `NotAStore`, `NewerFormat`.
     pub fn open(path: &Path, env: Env) -> Result<Self> {
+        Self::open_as_it_is(path, env)?.in_newest_format()
+    }
+
+    /// Opens the store in a file to read it. Where the file or its directory cannot be written, what another process writes
+    /// meanwhile is not noticed. A file of an older format stays in it.
+    ///
+    /// # Errors
+    /// As for [`Store::open`].
+    pub fn open_to_read(path: &Path, env: Env) -> Result<Self> {
+        let error = match Self::open_as_it_is(path, env.clone()) {
+            Err(error) if error.kind() == ErrorKind::Storage && sqlite::is_whole(path) => error,
+            result => return result,
+        };
+        let Ok(sql) = sqlite::connect_unchanging(path) else { return Err(error) };
+        match sqlite::inspect(&sql, &path.display().to_string()) {
+            Ok(Found::Store) => Self::load(sql, env),
+            _ => Err(error),
+        }
+    }
+
+    fn open_as_it_is(path: &Path, env: Env) -> Result<Self> {
         if path.try_exists().is_ok_and(|exists| !exists) {
             return Err(Error::new(ErrorKind::Storage, format!("{}: there is no such file", path.display())));
         }
@@ -45,23 +68,6 @@ impl Store {
         }
     }
 
-    /// Opens the store in a file as [`Store::open`] does or, where it or its directory cannot be written, to read only:
-    /// each write fails, and what another process writes meanwhile is not noticed.
-    ///
-    /// # Errors
-    /// As for [`Store::open`].
-    pub fn open_to_read(path: &Path, env: Env) -> Result<Self> {
-        let error = match Self::open(path, env.clone()) {
-            Err(error) if error.kind() == ErrorKind::Storage && sqlite::is_whole(path) => error,
-            result => return result,
-        };
-        let Ok(sql) = sqlite::connect_unchanging(path) else { return Err(error) };
-        match sqlite::inspect(&sql, &path.display().to_string()) {
-            Ok(Found::Store) => Self::load(sql, env),
-            _ => Err(error),
-        }
-    }
-
     /// Opens the store in a file, which is made where it is missing or empty.
     ///
     /// # Errors
@@ -69,7 +75,7 @@ impl Store {
     pub fn open_or_create(path: &Path, env: Env) -> Result<Self> {
         let sql = sqlite::connect(path, true)?;
         match sqlite::inspect(&sql, &path.display().to_string())? {
-            Found::Store => Self::to_write(sql, env),
+            Found::Store => Self::to_write(sql, env)?.in_newest_format(),
             Found::Empty => Self::fill(sql, env),
         }
     }
@@ -102,24 +108,31 @@ impl Store {
         Self::load(sql, env)
     }
 
+    fn in_newest_format(mut self) -> Result<Self> {
+        if self.format < sqlite::FORMAT {
+            self.write(|_, _, _| Ok::<_, Error>(()))?;
+        }
+        Ok(self)
+    }
+
     fn load(sql: Connection, env: Env) -> Result<Self> {
         // Before the load: what others write in between is noticed by the next look at the counter.
         let version = data_version(&sql)?;
-        let (schema, basis) = {
+        let (schema, basis, format) = {
             let snapshot = sql.unchecked_transaction()?;
             let working = Working::load(&snapshot)?;
-            (working.schema, working.basis)
+            (working.schema, working.basis, sqlite::format(&snapshot)?)
         };
         let device = sql
             .query_row("SELECT value FROM meta WHERE key = 'device'", [], |r| r.get::<_, Vec<u8>>(0))
             .ok()
             .and_then(|bytes| Uuid::from_slice(&bytes).ok())
             .ok_or_else(|| Error::damaged("the store does not know its device id"))?;
-        Ok(Self { sql, env, schema, basis, device, version })
+        Ok(Self { sql, env, schema, basis, device, format, version })
     }
 
     /// Runs `write` inside one SQLite transaction. What it did is kept, durably, when it succeeds; when it fails, the
-    /// file and this store are as before.
+    /// file and this store are as before. A file of an older format is brought to the newest in the same transaction.
     pub(crate) fn write<T, E>(
         &mut self,
         write: impl FnOnce(&mut Working<'_>, &Env, Uuid) -> Result<T, E>,
@@ -129,7 +142,10 @@ impl Store {
     {
         let sql = self.sql.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|e| E::from(e.into()))?;
         let version = data_version(&sql).map_err(E::from)?;
-        let mut working = if version == self.version {
+        if self.format < sqlite::FORMAT {
+            migrate::migrate(&sql).map_err(|f| E::from(f.into()))?;
+        }
+        let mut working = if version == self.version && self.format == sqlite::FORMAT {
             Working { sql: &sql, schema: Arc::clone(&self.schema), basis: self.basis }
         } else {
             Working::load(&sql).map_err(E::from)?
@@ -137,7 +153,7 @@ impl Store {
         let result = write(&mut working, &self.env, self.device)?;
         let Working { schema, basis, .. } = working;
         sql.commit().map_err(|e| E::from(e.into()))?;
-        (self.schema, self.basis, self.version) = (schema, basis, version);
+        (self.schema, self.basis, self.version, self.format) = (schema, basis, version, sqlite::FORMAT);
         Ok(result)
     }
 

@@ -196,7 +196,7 @@ pub(crate) fn make(
         }
         for transaction in &batch {
             let payload = log::codec::encode(transaction);
-            at = format.mint_payload(&at, transaction.tx, transaction.origin.id, &payload)?.place;
+            at = format.mint_payload(&at, transaction, &payload)?.place;
             out.transaction(&payload)?;
             count += 1;
         }
@@ -293,7 +293,7 @@ impl Arrived {
             if transaction.tx != at.tx.plus(1) {
                 return Err(damaged("a transaction does not follow the one before"));
             }
-            at = format.mint_payload(&at, transaction.tx, transaction.origin.id, &payload)?.place;
+            at = format.mint_payload(&at, &transaction, &payload)?.place;
             count += 1;
             Ok(Some((transaction, at.position())))
         };

@@ -19,8 +19,8 @@ use crate::transport::{Begin, Body, TransportError};
 /// What is kept in memory before a file is used.
 const IN_MEMORY: usize = 4 << 20;
 
-/// The transactions of one stream, in order: each one's id, the chain digest at it, its origin and its payload; before
-/// them the snapshot that the stream began with, if it did.
+/// The transactions of one stream, in order: each one's id, the chain digest at it, and what its chunks hold; before them the
+/// snapshot that the stream began with, if it did.
 pub(crate) struct Spool {
     dir: Option<PathBuf>,
     file: SpooledTempFile,
@@ -38,9 +38,7 @@ pub(crate) struct Spool {
 pub(crate) struct Spooled {
     pub(crate) id: TrnId,
     pub(crate) digest: ChainDigest,
-    /// The origin that its chunks name.
-    pub(crate) origin: Uuid,
-    pub(crate) payload: Vec<u8>,
+    pub(crate) chunks: Joined,
 }
 
 /// How a stream came to its end.
@@ -257,11 +255,12 @@ impl Spool {
     fn keep(&mut self, whole: &Partial) -> Result<()> {
         let Partial { transaction, chunks } = whole;
         let format = self.format.as_ref().ok_or_else(|| protocol("a transaction without chunks"))?;
-        let Joined { origin, payload } = format.join(transaction, chunks)?;
+        let Joined { version, origin, payload } = format.join(transaction, chunks)?;
         let digest = self.at.2.extend(transaction.id, &transaction.chunks);
         let len = u32::try_from(payload.len()).map_err(|_| Error::from(BadChunk::TooLong))?;
         self.file.write_all(transaction.id.as_bytes())?;
         self.file.write_all(&digest.0)?;
+        self.file.write_all(&[version])?;
         self.file.write_all(origin.as_bytes())?;
         self.file.write_all(&len.to_be_bytes())?;
         self.file.write_all(&payload)?;
@@ -279,14 +278,16 @@ impl Spool {
 }
 
 fn read_one(from: &mut impl Read) -> io::Result<Spooled> {
-    let (mut id, mut digest, mut origin, mut len) = ([0; 16], [0; 32], [0; 16], [0; 4]);
+    let (mut id, mut digest, mut version, mut origin, mut len) = ([0; 16], [0; 32], [0; 1], [0; 16], [0; 4]);
     from.read_exact(&mut id)?;
     from.read_exact(&mut digest)?;
+    from.read_exact(&mut version)?;
     from.read_exact(&mut origin)?;
     from.read_exact(&mut len)?;
     let mut payload = vec![0; u32::from_be_bytes(len) as usize];
     from.read_exact(&mut payload)?;
-    Ok(Spooled { id: TrnId::from_bytes(id), digest: ChainDigest(digest), origin: Uuid::from_bytes(origin), payload })
+    let chunks = Joined { version: u8::from_be_bytes(version), origin: Uuid::from_bytes(origin), payload };
+    Ok(Spooled { id: TrnId::from_bytes(id), digest: ChainDigest(digest), chunks })
 }
 
 fn protocol(what: &str) -> Error {

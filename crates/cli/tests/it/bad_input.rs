@@ -247,11 +247,11 @@ fn files_that_are_no_stores() {
     hint: name a file in it, such as directory.db/people.db
     exit 1
 
-    error: newer.db: the store has format 77, this version knows formats up to 1; update Tolstoy
+    error: newer.db: the store has format 77, this version knows formats up to 2; update Tolstoy
     hint: this is tolstoy 0.1.0; get a newer one
     exit 1
 
-    error: newer.db: the store has format 77, this version knows formats up to 1; update Tolstoy
+    error: newer.db: the store has format 77, this version knows formats up to 2; update Tolstoy
     hint: this is tolstoy 0.1.0; get a newer one
     exit 1
 

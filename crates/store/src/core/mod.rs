@@ -3,6 +3,7 @@
 //! Everything that alters facts goes through [`Working`]: the transactor, what comes in from a log, a rebase. So the
 //! rules of uniqueness, cardinality, types and schema are written once.
 
+pub(crate) mod migrate;
 pub(crate) mod plan;
 pub(crate) mod refusal;
 pub(crate) mod sqlite;

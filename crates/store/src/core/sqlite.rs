@@ -9,21 +9,20 @@ use rusqlite::{Connection, OpenFlags, ToSql};
 use tolstoy_edn::{Instant, Keyword};
 use uuid::Uuid;
 
+use crate::bootstrap;
 use crate::error::{Error, ErrorKind, Result};
 use crate::types::{Double, Entid, Value, ValueType};
 
 /// "TOLS".
 const APPLICATION_ID: i64 = 0x544F_4C53;
-const FORMAT: i64 = 1;
+/// The newest `user_version` that this code knows, and the one it writes.
+pub(crate) const FORMAT: i64 = bootstrap::VERSION as i64;
 
 const TABLES: &str = "
 CREATE TABLE datoms (
   e INTEGER NOT NULL, a INTEGER NOT NULL, v NOT NULL, vt INTEGER NOT NULL,
   tx INTEGER NOT NULL, avet INTEGER, uniq INTEGER,
   PRIMARY KEY (e, a, v)) WITHOUT ROWID;
-CREATE INDEX aevt ON datoms (a, e, v, vt, tx, avet) WHERE avet IS NULL;
-CREATE INDEX avet ON datoms (a, v, e, vt, tx, avet) WHERE avet = 1;
-CREATE INDEX vaet ON datoms (v, a, e, vt, tx) WHERE vt = 23;
 CREATE UNIQUE INDEX uniq ON datoms (a, v) WHERE uniq = 1;
 CREATE TABLE transactions (
   timeline INTEGER NOT NULL, tx INTEGER NOT NULL, instant INTEGER NOT NULL,
@@ -39,6 +38,14 @@ CREATE TABLE chain (tx INTEGER PRIMARY KEY, id BLOB NOT NULL, digest BLOB NOT NU
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 ";
 
+/// The indexes that lead to facts by attribute, value and ref. Nothing is decided by them that could not be decided, slowly,
+/// without.
+const LISTS: &str = "
+CREATE INDEX aevt ON datoms (a, e, v, vt, tx, avet) WHERE avet IS NULL;
+CREATE INDEX avet ON datoms (a, v, e, vt, tx, avet) WHERE avet = 1;
+CREATE INDEX vaet ON datoms (v, a, e, vt, tx) WHERE vt = 23;
+";
+
 /// The term that leads SQLite to the one index that lists an attribute's facts.
 pub(crate) const fn listed_in(indexed: bool) -> &'static str {
     if indexed { "avet = 1" } else { "avet IS NULL" }
@@ -46,7 +53,7 @@ pub(crate) const fn listed_in(indexed: bool) -> &'static str {
 
 /// What a file turned out to be.
 pub(crate) enum Found {
-    /// A store of this format.
+    /// A store of this format, or of an older one.
     Store,
     /// An empty database, to be filled.
     Empty,
@@ -91,6 +98,11 @@ pub(crate) fn connect(path: &Path, create: bool) -> Result<Connection> {
     })
 }
 
+/// The format of the file, its `user_version`.
+pub(crate) fn format(sql: &Connection) -> rusqlite::Result<i64> {
+    sql.query_row("PRAGMA user_version", [], |r| r.get(0))
+}
+
 /// Sets a connection up and checks what it is connected to. `name` is for messages.
 pub(crate) fn inspect(sql: &Connection, name: &str) -> Result<Found> {
     sql.busy_timeout(Duration::from_secs(10))?;
@@ -99,11 +111,11 @@ pub(crate) fn inspect(sql: &Connection, name: &str) -> Result<Found> {
         Error::new(error.kind(), format!("{name}: {error}"))
     };
     let application: i64 = sql.query_row("PRAGMA application_id", [], |r| r.get(0)).map_err(named)?;
-    let format: i64 = sql.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(named)?;
+    let format = format(sql).map_err(named)?;
     let tables: i64 = sql.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).map_err(named)?;
     let found = match (application, format) {
         (0, 0) if tables == 0 => Found::Empty,
-        (APPLICATION_ID, FORMAT) => Found::Store,
+        (APPLICATION_ID, 1..=FORMAT) => Found::Store,
         (APPLICATION_ID, newer) if newer > FORMAT => {
             return Err(Error::new(
                 ErrorKind::NewerFormat,
@@ -132,8 +144,25 @@ pub(crate) fn prepare_for_writing(sql: &Connection) -> Result<()> {
 /// Makes the tables, inside the caller's transaction.
 pub(crate) fn create_tables(sql: &Connection) -> Result<()> {
     sql.execute_batch(TABLES)?;
-    sql.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};"))?;
+    create_lists(sql)?;
+    sql.pragma_update(None, "application_id", APPLICATION_ID)?;
+    mark_format(sql)
+}
+
+/// Says that the file has the newest format, inside the caller's transaction.
+pub(crate) fn mark_format(sql: &Connection) -> Result<()> {
+    sql.pragma_update(None, "user_version", FORMAT)?;
     Ok(())
+}
+
+/// Takes the lists of facts away, inside the caller's transaction, in which they come back.
+pub(crate) fn drop_lists(sql: &Connection) -> Result<()> {
+    Ok(sql.execute_batch("DROP INDEX aevt; DROP INDEX avet; DROP INDEX vaet;")?)
+}
+
+/// Makes the lists of facts, inside the caller's transaction.
+pub(crate) fn create_lists(sql: &Connection) -> Result<()> {
+    Ok(sql.execute_batch(LISTS)?)
 }
 
 impl ToSql for Entid {

@@ -6,7 +6,7 @@ use rusqlite::OptionalExtension;
 use tolstoy_edn::Instant;
 
 use crate::core::sqlite::listed_in;
-use crate::core::{Failure, Plan, Refusal, Working};
+use crate::core::{Effect, Failure, Plan, Refusal, Working};
 use crate::log::codec::{self, Extra};
 use crate::schema::{Attribute, Schema};
 use crate::types::{Change, Entid, Origin, Value};
@@ -38,13 +38,13 @@ impl Working<'_> {
             return Err(Refusal::Instant { why }.into());
         }
         self.delete_retracted(&plan)?;
-        if let Some(schema) = &plan.schema {
-            let before = std::mem::replace(&mut self.schema, Arc::clone(schema));
-            self.reflag(&before)?;
+        let before = plan.schema.as_ref().map(|schema| std::mem::replace(&mut self.schema, Arc::clone(schema)));
+        if let Some(before) = &before {
+            self.reflag(before)?;
         }
-        self.insert_asserted(tx, &plan)?;
-        if let Some(schema) = &plan.schema {
-            self.check_cardinalities(&plan, schema)?;
+        self.insert_asserted(tx, &plan.effects)?;
+        if let Some(before) = &before {
+            self.check_cardinalities(&plan, before)?;
         }
         self.note_mentions(&plan);
         self.append_to_log(tx, header, &plan)?;
@@ -61,11 +61,11 @@ impl Working<'_> {
         Ok(())
     }
 
-    fn insert_asserted(&self, tx: Entid, plan: &Plan) -> Result<(), Failure> {
+    pub(crate) fn insert_asserted(&self, tx: Entid, effects: &[Effect]) -> Result<(), Failure> {
         let mut insert = self
             .sql
             .prepare_cached("INSERT INTO datoms (e, a, v, vt, tx, avet, uniq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
-        for effect in plan.effects.iter().filter(|x| x.change.added) {
+        for effect in effects.iter().filter(|x| x.change.added) {
             let change = &effect.change;
             let (avet, uniq) = flags(&self.schema, change.a);
             let row = (change.e, change.a, &change.v, change.v.value_type().entid(), tx, avet, uniq);
@@ -90,9 +90,11 @@ impl Working<'_> {
 
     /// Brings the index flags of existing facts in line with the schema, where it differs from the one before.
     pub(crate) fn reflag(&self, before: &Schema) -> Result<(), Failure> {
-        let wants = |d: Option<&Attribute>| d.map(|d| (d.indexed(), d.unique().is_some())).unwrap_or_default();
+        let wants = |d: Option<&Attribute>| d.map(|d| (d.indexed(), d.unique().is_some()));
         for (a, attribute) in self.schema.attributes() {
-            if wants(Some(attribute)) == wants(before.attribute(a)) {
+            // What was no attribute has no facts.
+            let was = before.attribute(a);
+            if was.is_none() || wants(Some(attribute)) == wants(was) {
                 continue;
             }
             let (avet, uniq) = flags(&self.schema, a);
@@ -125,11 +127,13 @@ impl Working<'_> {
         }
     }
 
-    /// An attribute whose cardinality became one must have one value at most everywhere.
-    fn check_cardinalities(&self, plan: &Plan, schema: &Schema) -> Result<(), Failure> {
+    /// An attribute whose cardinality became one must have one value at most everywhere. The plan saw to that where it was no
+    /// attribute before.
+    fn check_cardinalities(&self, plan: &Plan, before: &Schema) -> Result<(), Failure> {
         let redefined =
             plan.effects.iter().filter(|x| x.change.added && x.change.a == crate::bootstrap::entids::CARDINALITY);
-        for a in redefined.map(|x| x.change.e) {
+        let schema = &self.schema;
+        for a in redefined.map(|x| x.change.e).filter(|a| before.attribute(*a).is_some()) {
             let Some(attribute) = schema.attribute(a).filter(|d| d.is_one()) else { continue };
             let listed = listed_in(attribute.indexed());
             let twice =
@@ -169,10 +173,15 @@ impl Working<'_> {
             self.basis.next,
             codec::encode_extra(&header.extra),
         ))?;
+        self.log_effects(tx, 0, &plan.effects)
+    }
+
+    /// Writes the log's rows of a main transaction from its `n`-th on.
+    pub(crate) fn log_effects(&self, tx: Entid, n: i64, effects: &[Effect]) -> Result<(), Failure> {
         let mut insert = self.sql.prepare_cached(
             "INSERT INTO log (timeline, tx, n, e, a, v, vt, added, was) VALUES (0, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?;
-        for (n, effect) in (0_i64..).zip(&plan.effects) {
+        for (n, effect) in (n..).zip(effects) {
             let change = &effect.change;
             let vt = change.v.value_type().entid();
             insert.execute((tx, n, change.e, change.a, &change.v, vt, change.added, effect.was))?;

@@ -4,7 +4,7 @@ use rmp::encode as to;
 use tolstoy_edn::{Instant, Keyword};
 use uuid::Uuid;
 
-use crate::bootstrap::entids::TX_INSTANT;
+use crate::bootstrap::{self, entids::TX_INSTANT};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Displaced, EntidRun, Overwrite, Reason, Transaction, Unbound};
 use crate::types::{Change, Double, Entid, Origin, Value, ValueType};
@@ -36,6 +36,12 @@ pub(crate) fn size_bound<'c>(changes: impl Iterator<Item = &'c Change>) -> usize
         _ => 0,
     };
     changes.map(|c| FIXED + bytes(&c.v)).sum()
+}
+
+/// The version of the native chunks that hold the transaction: the least that can say it, so that older programs read
+/// whatever they can understand.
+pub fn version(transaction: &Transaction) -> u8 {
+    transaction.mentions().map(bootstrap::version_of).max().unwrap_or(1)
 }
 
 /// The transaction's payload.

@@ -132,6 +132,18 @@ impl Transaction {
         self.said.as_deref().unwrap_or(&self.changes).iter().filter(|c| !self.is_own_instant(c))
     }
 
+    /// Every entity that it names, in whatever position, the entities it allocated left out.
+    pub(crate) fn mentions(&self) -> impl Iterator<Item = Entid> + '_ {
+        let displaced = self.displaced.iter().flat_map(|d| &d.changes);
+        let stated = self.changes.iter().chain(self.said.iter().flatten()).chain(displaced);
+        let values = |o: &'_ Overwrite| {
+            [o.base.as_ref(), o.incoming.as_ref(), Some(&o.local)].map(|v| v.and_then(Value::as_ref_entid))
+        };
+        let overwritten =
+            self.overwritten.iter().flat_map(move |o| [Some(o.e), Some(o.a)].into_iter().chain(values(o)));
+        stated.flat_map(|c| [Some(c.e), Some(c.a), c.v.as_ref_entid()]).chain(overwritten).flatten()
+    }
+
     fn is_own_instant(&self, change: &Change) -> bool {
         change.e == self.tx && change.a == crate::bootstrap::entids::TX_INSTANT
     }

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::bootstrap::entids::TX_INSTANT;
-use crate::core::{Failure, Header, LAST_INSTANT, Plan, Working};
-use crate::error::{Error, Result};
+use crate::bootstrap::{self, entids::TX_INSTANT};
+use crate::core::{Failure, Header, LAST_INSTANT, Plan, Working, sqlite};
+use crate::error::{Error, ErrorKind, Result};
 use crate::log::codec::Extra;
 use crate::log::{EntidRun, Transaction, read};
-use crate::types::{Entid, Value};
+use crate::schema::Schema;
+use crate::types::{Change, Entid, Value};
 
 /// What the incoming transactions of a merge did that the re-applied local ones must know.
 #[derive(Debug, Default)]
@@ -30,6 +31,47 @@ impl Seen {
                 self.changed.entry((change.e, change.a)).or_insert_with(|| (!change.added).then(|| change.v.clone()));
             }
         }
+    }
+}
+
+/// Datoms that are listed at once: to sort them takes about 64 MiB.
+const AT_ONCE: usize = 1_000_000;
+
+/// An empty store that takes a whole log in lists its facts by attribute, value and ref when they are all there, which
+/// writes each page of the lists once.
+pub(super) struct Unlisted {
+    /// Whether the lists are away.
+    away: bool,
+    datoms: usize,
+}
+
+impl Unlisted {
+    /// Takes the lists away where the store is empty.
+    pub(super) fn begin(working: &Working<'_>) -> Result<Self> {
+        let away = working.basis.tx == Entid::TX0;
+        if away {
+            sqlite::drop_lists(working.sql)?;
+        }
+        Ok(Self { away, datoms: 0 })
+    }
+
+    /// Before a transaction that alters what attributes are, the lists come back: whatever asks for an attribute's facts
+    /// asks them. So they do when there is enough to sort.
+    pub(super) fn before(&mut self, working: &Working<'_>, transaction: &Transaction) -> Result<()> {
+        let alters = |c: &Change| Schema::concerns(c.a) && working.schema.attribute(c.e).is_some();
+        self.datoms += transaction.changes.len();
+        if self.away && (self.datoms > AT_ONCE || transaction.changes.iter().any(alters)) {
+            self.end(working)?;
+        }
+        Ok(())
+    }
+
+    /// Brings the lists back.
+    pub(super) fn end(&mut self, working: &Working<'_>) -> Result<()> {
+        if std::mem::take(&mut self.away) {
+            sqlite::create_lists(working.sql)?;
+        }
+        Ok(())
     }
 }
 
@@ -59,6 +101,7 @@ impl Working<'_> {
         if transaction.instant != self.instant_for(transaction.origin.authored) {
             return Err(damaged("its instant is neither when it was authored nor right after the one before"));
         }
+        check_built_ins(transaction)?;
         self.check_numbers(transaction).map_err(damaged)?;
         let explain = |working: &Self, failure: Failure| match failure {
             Failure::Refused(refusal) => damaged(&refusal.explain(&working.schema)),
@@ -118,4 +161,22 @@ impl Working<'_> {
     fn has(&self, e: Entid) -> bool {
         if e.is_tx() { e <= self.basis.tx } else { e.get() >= 0 && e < self.basis.next }
     }
+}
+
+/// What belongs to the schema's own partition must be known, or a newer version has to say what it means.
+fn check_built_ins(transaction: &Transaction) -> Result<()> {
+    let own = |e: &Entid| (0..Entid::USER0.get()).contains(&e.get());
+    let Some(unknown) = transaction.mentions().filter(own).find(|e| !bootstrap::is_built_in(*e)) else { return Ok(()) };
+    let (tx, version) = (transaction.tx, bootstrap::version_of(unknown));
+    if version <= bootstrap::VERSION {
+        return Err(Error::damaged(format!(
+            "the log's transaction {tx} mentions {unknown}, which is no part of the schema"
+        )));
+    }
+    let message = format!(
+        "the log's transaction {tx} uses {unknown} of the schema, which format {version} brought; this version knows formats up to {}; \
+         update Tolstoy",
+        bootstrap::VERSION
+    );
+    Err(Error::new(ErrorKind::NewerFormat, message))
 }

@@ -193,13 +193,16 @@ impl Pass<'_, '_> {
         let root_next = self.working.next_entid_at(root).map_err(E::from)?;
         rebased.side = self.working.rewind(root).map_err(|f| E::from(f.into()))?;
         let mut seen = incoming::Seen::default();
+        let mut unlisted = incoming::Unlisted::begin(self.working).map_err(E::from)?;
         for item in incoming {
             let (transaction, position) = item?;
+            unlisted.before(self.working, &transaction).map_err(E::from)?;
             let tx = self.working.apply_incoming(&transaction, rebased.side.is_some(), &mut seen).map_err(E::from)?;
             self.set_position(tx, position).map_err(E::from)?;
             rebased.applied += 1;
             rebased.applied_datoms += transaction.changes.len() as u64;
         }
+        unlisted.end(self.working).map_err(E::from)?;
         if let Some(timeline) = rebased.side {
             let side = Side { timeline, root, root_next, schema: &local_schema };
             reapply::reapply(self.working, side, seen, &mut rebased).map_err(E::from)?;

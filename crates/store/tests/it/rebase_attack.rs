@@ -481,6 +481,44 @@ fn an_incoming_number_below_zero_is_refused() {
 }
 
 #[test]
+fn what_a_newer_version_brought_is_named_with_the_version() {
+    let e = Entid::new(65_536);
+    let refusal = |change: Change, carried: bool| {
+        let (mut log, _, mut two) = with_schema();
+        let mut forged = forged(&log.0, if carried { &[] } else { std::slice::from_ref(&change) }, 77);
+        if carried {
+            let (reason, detail) = (tolstoy_store::Reason::Schema, String::new());
+            forged.displaced = Some(Displaced { reason, detail, unbound: Vec::new(), changes: vec![change] });
+        }
+        log.0.push(forged);
+        let error = log.try_sync(&mut two).unwrap_err();
+        (error.kind(), error.to_string())
+    };
+    let newer = [
+        Change::add(e, Entid::new(3000), Value::Long(1)),
+        Change::add(e, Entid::new(37), Value::Ref(Entid::new(3000))),
+        Change::add(Entid::new(3000), Entid::new(37), Value::String("doc".into())),
+    ];
+    for change in newer {
+        for carried in [false, true] {
+            assert_eq!(
+                refusal(change.clone(), carried),
+                (
+                    ErrorKind::NewerFormat,
+                    "the log's transaction 268435458 uses 3000 of the schema, which format 3 brought; this version knows \
+                     formats up to 2; update Tolstoy"
+                        .to_owned()
+                )
+            );
+        }
+    }
+    for number in [0, 41, 1000, 1999, 2012, 2999] {
+        let (kind, _) = refusal(Change::add(e, Entid::new(number), Value::Long(1)), false);
+        assert_eq!(kind, ErrorKind::Damaged, "{number}");
+    }
+}
+
+#[test]
 fn an_incoming_ref_to_a_transaction_that_is_not_there_is_refused() {
     let (mut log, _, mut two) = with_schema();
     let facts = [Change::add(Entid::new(65_536), Entid::new(4), Value::Ref(Entid::TX0.plus(1_000_000)))];
@@ -636,7 +674,7 @@ fn a_failed_merge_leaves_no_trace() {
     must(&mut one, &format!(r#"[{{:name "Anna" :ssn 3}} {}]"#, FRIEND.replace(":friend", ":foe")));
     log.sync(&mut one);
     let good = log.0.clone();
-    let damaged = forged(&log.0, &[Change::add(Entid::new(70_000), Entid::new(60_000), Value::Long(1))], 5);
+    let damaged = forged(&log.0, &[Change::add(Entid::new(70_000), Entid::new(70_001), Value::Long(1))], 5);
     log.0.push(damaged);
     must(&mut two, r#"[{:name "Boris" :ssn 3}]"#);
     let (digest, main, schema) = (two.facts_digest().unwrap(), main_of(&two), two.schema().clone());

@@ -26,7 +26,10 @@ pub(crate) enum Format {
 }
 
 /// The chunks of one transaction, joined.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Joined {
+    /// The version of the format that they have.
+    pub(crate) version: u8,
     /// The change that it is, as its chunks say.
     pub(crate) origin: Uuid,
     /// What [`Format::decode`] takes.
@@ -55,20 +58,25 @@ impl Format {
     /// # Errors
     /// Where the format cannot say it.
     pub(crate) fn mint(&self, parent: &Place, transaction: &log::Transaction) -> Result<Minted> {
-        self.mint_payload(parent, transaction.tx, transaction.origin.id, &log::codec::encode(transaction))
+        self.mint_payload(parent, transaction, &log::codec::encode(transaction))
     }
 
-    /// Writes the transaction that follows `parent` in the log, whose payload is this.
+    /// The same, where the payload is encoded already.
     ///
     /// # Errors
     /// Where the format cannot say it.
-    pub(crate) fn mint_payload(&self, parent: &Place, tx: Entid, origin: Uuid, payload: &[u8]) -> Result<Minted> {
+    pub(crate) fn mint_payload(
+        &self,
+        parent: &Place,
+        transaction: &log::Transaction,
+        payload: &[u8],
+    ) -> Result<Minted> {
         let chunks = match self {
-            Self::Native => native::cut(origin, payload)?,
+            Self::Native => native::cut(log::codec::version(transaction), transaction.origin.id, payload)?,
         };
         let ids: Vec<ChunkId> = chunks.iter().map(|(id, _)| *id).collect();
         let id = derive_trn(parent.id, &ids);
-        let place = Place { tx, id, chain: parent.chain.extend(id, &ids) };
+        let place = Place { tx: transaction.tx, id, chain: parent.chain.extend(id, &ids) };
         Ok(Minted { place, chunks })
     }
 
@@ -113,10 +121,7 @@ impl Format {
     /// Where they do not fit together.
     pub(crate) fn join(&self, _: &Transaction, chunks: &[Bytes]) -> Result<Joined> {
         match self {
-            Self::Native => {
-                let (origin, payload) = native::join(chunks)?;
-                Ok(Joined { origin, payload })
-            }
+            Self::Native => Ok(native::join(chunks)?),
         }
     }
 
@@ -125,10 +130,18 @@ impl Format {
     /// # Errors
     /// Where it says nothing that is a transaction.
     pub(crate) fn decode(&self, spooled: &Spooled) -> Result<(log::Transaction, Position)> {
-        let transaction = match self {
-            Self::Native => log::codec::decode(&spooled.payload)?,
+        let Joined { version, origin, payload } = &spooled.chunks;
+        let (transaction, needs) = match self {
+            Self::Native => {
+                let transaction = log::codec::decode(payload)?;
+                let needs = log::codec::version(&transaction);
+                (transaction, needs)
+            }
         };
-        if transaction.origin.id != spooled.origin {
+        if needs != *version {
+            return Err(Error::Damaged("the chunks of a transaction have another version than it needs".to_owned()));
+        }
+        if transaction.origin.id != *origin {
             return Err(Error::Damaged("the chunks of a transaction name another change".to_owned()));
         }
         Ok((transaction, Position { id: spooled.id.0, digest: spooled.digest.0 }))

@@ -4,10 +4,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 use tolstoy_proto::ChunkId;
 use uuid::Uuid;
 
+use crate::format::Joined;
+
 /// What every native chunk begins with.
 pub(crate) const MAGIC: [u8; 4] = *b"TLST";
-/// The version of the chunk's format.
-pub(crate) const VERSION: u8 = 1;
+/// The newest version of the chunk's format that this code knows.
+pub(crate) const VERSION: u8 = tolstoy_store::bootstrap::VERSION;
 /// Bytes of the header.
 pub(crate) const HEADER: usize = 26;
 /// Bytes of payload in a full chunk, which then has 1 MiB.
@@ -25,7 +27,9 @@ pub(crate) enum BadChunk {
     #[error("the log is not in Tolstoy's own format")]
     Foreign,
     /// Their version or flags are of a newer format.
-    #[error("the log holds chunks of format {version} (flags {flags}), this version knows format 1; update Tolstoy")]
+    #[error(
+        "the log holds chunks of format {version} (flags {flags}), this version knows formats up to {VERSION}; update Tolstoy"
+    )]
     Newer {
         /// The version found.
         version: u8,
@@ -40,12 +44,12 @@ pub(crate) enum BadChunk {
     TooLong,
 }
 
-/// Cuts a payload into chunks. Each names the change that it belongs to, so that no two transactions of a log have a chunk
-/// in common, even where they hold the same long text.
+/// Cuts the payload of a transaction that needs this version into chunks. Each names the change that it belongs to, so
+/// that no two transactions of a log have a chunk in common, even where they hold the same long text.
 ///
 /// # Errors
 /// [`BadChunk::TooLong`].
-pub(crate) fn cut(origin: Uuid, payload: &[u8]) -> Result<Vec<(ChunkId, Bytes)>, BadChunk> {
+pub(crate) fn cut(version: u8, origin: Uuid, payload: &[u8]) -> Result<Vec<(ChunkId, Bytes)>, BadChunk> {
     if payload.len() > MAX_PAYLOAD {
         return Err(BadChunk::TooLong);
     }
@@ -54,7 +58,7 @@ pub(crate) fn cut(origin: Uuid, payload: &[u8]) -> Result<Vec<(ChunkId, Bytes)>,
     let chunk = |(index, piece): (u16, &[u8])| {
         let mut bytes = BytesMut::with_capacity(HEADER + piece.len());
         bytes.put_slice(&MAGIC);
-        bytes.put_u8(VERSION);
+        bytes.put_u8(version);
         bytes.put_u8(0);
         bytes.put_u16(index);
         bytes.put_u16(count);
@@ -66,36 +70,46 @@ pub(crate) fn cut(origin: Uuid, payload: &[u8]) -> Result<Vec<(ChunkId, Bytes)>,
     Ok((0..count).zip(pieces).map(chunk).collect())
 }
 
-/// Joins the chunks of one transaction to the origin that they name and its payload.
+/// Joins the chunks of one transaction.
 ///
 /// # Errors
 /// Where they are not the chunks of one payload.
-pub(crate) fn join(chunks: &[Bytes]) -> Result<(Uuid, Vec<u8>), BadChunk> {
+pub(crate) fn join(chunks: &[Bytes]) -> Result<Joined, BadChunk> {
     let mut payload = Vec::with_capacity(chunks.iter().map(Bytes::len).sum());
-    let mut origin = None;
+    let mut first = None;
     for (at, chunk) in chunks.iter().enumerate() {
-        let (of, piece) = piece(chunk, at, chunks.len())?;
-        if *origin.get_or_insert(of) != of {
-            return Err(BadChunk::Pieces("one is of another change"));
+        let Piece { version, origin, bytes } = piece(chunk, at, chunks.len())?;
+        match *first.get_or_insert((version, origin)) {
+            (_, of) if of != origin => return Err(BadChunk::Pieces("one is of another change")),
+            (of, _) if of != version => return Err(BadChunk::Pieces("one is of another version")),
+            _ => {}
         }
-        if payload.len() + piece.len() > MAX_PAYLOAD {
+        if payload.len() + bytes.len() > MAX_PAYLOAD {
             return Err(BadChunk::TooLong);
         }
-        payload.extend_from_slice(piece);
+        payload.extend_from_slice(bytes);
     }
-    Ok((origin.ok_or(BadChunk::Foreign)?, payload))
+    let (version, origin) = first.ok_or(BadChunk::Foreign)?;
+    Ok(Joined { version, origin, payload })
 }
 
-/// The origin and the piece of payload in chunk `at` of `count`.
+/// One chunk, taken apart.
+pub(crate) struct Piece<'c> {
+    version: u8,
+    origin: Uuid,
+    bytes: &'c [u8],
+}
+
+/// Takes apart chunk `at` of `count`.
 ///
 /// # Errors
 /// Where it is not such a chunk.
-pub(crate) fn piece(chunk: &[u8], at: usize, count: usize) -> Result<(Uuid, &[u8]), BadChunk> {
+pub(crate) fn piece(chunk: &[u8], at: usize, count: usize) -> Result<Piece<'_>, BadChunk> {
     let foreign = || BadChunk::Foreign;
-    let (header, piece) =
+    let (header, bytes) =
         chunk.split_first_chunk::<HEADER>().filter(|(h, _)| h.starts_with(&MAGIC)).ok_or_else(foreign)?;
     let &[_, _, _, _, version, flags, i1, i0, n1, n0, ref origin @ ..] = header;
-    if version != VERSION || flags != 0 {
+    if !(1..=VERSION).contains(&version) || flags != 0 {
         return Err(BadChunk::Newer { version, flags });
     }
     if usize::from(u16::from_be_bytes([i1, i0])) != at {
@@ -105,10 +119,10 @@ pub(crate) fn piece(chunk: &[u8], at: usize, count: usize) -> Result<(Uuid, &[u8
         return Err(BadChunk::Pieces("one is missing or too many"));
     }
     let last = at + 1 == count;
-    if piece.len() > PIECE || (!last && piece.len() < PIECE) || (last && at > 0 && piece.is_empty()) {
+    if bytes.len() > PIECE || (!last && bytes.len() < PIECE) || (last && at > 0 && bytes.is_empty()) {
         return Err(BadChunk::Pieces("one has the wrong length"));
     }
-    Ok((Uuid::from_bytes(*origin), piece))
+    Ok(Piece { version, origin: Uuid::from_bytes(*origin), bytes })
 }
 
 #[cfg(test)]
@@ -121,6 +135,10 @@ mod tests {
         chunks.into_iter().map(|(_, bytes)| bytes).collect()
     }
 
+    fn joined(version: u8, payload: &[u8]) -> Joined {
+        Joined { version, origin: ORIGIN, payload: payload.to_vec() }
+    }
+
     /// A chunk with this version, index and count.
     fn chunk(version: u8, index: u8, count: u8, piece: &[u8]) -> Bytes {
         [&b"TLST"[..], &[version, 0, 0, index, 0, count], ORIGIN.as_bytes(), piece].concat().into()
@@ -128,36 +146,37 @@ mod tests {
 
     #[test]
     fn a_small_payload_is_one_chunk() {
-        let chunks = cut(ORIGIN, b"hello").unwrap();
+        let chunks = cut(1, ORIGIN, b"hello").unwrap();
         assert_eq!(chunks.len(), 1);
         let golden = b"TLST\x01\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x07hello";
         assert_eq!(&chunks[0].1[..], golden);
         assert_eq!(chunks[0].0, ChunkId::of(golden));
-        assert_eq!(join(&[chunks[0].1.clone()]).unwrap(), (ORIGIN, b"hello".to_vec()));
+        assert_eq!(join(&[chunks[0].1.clone()]).unwrap(), joined(1, b"hello"));
+        assert_eq!(cut(2, ORIGIN, b"hello").unwrap()[0].1[..5], *b"TLST\x02");
     }
 
     #[test]
     fn a_long_payload_is_cut_and_joined() {
         for len in [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 2 * PIECE + 7] {
             let payload: Vec<u8> = (0..len).map(|n| (n % 251) as u8).collect();
-            let chunks = bytes(cut(ORIGIN, &payload).unwrap());
+            let chunks = bytes(cut(1, ORIGIN, &payload).unwrap());
             assert_eq!(chunks.len(), len.div_ceil(PIECE).max(1));
             assert!(chunks.iter().all(|c| c.len() <= 1 << 20));
-            assert_eq!(join(&chunks).unwrap(), (ORIGIN, payload));
+            assert_eq!(join(&chunks).unwrap(), joined(1, &payload));
         }
     }
 
     #[test]
     fn the_same_text_in_two_changes_has_other_chunks() {
         let text = vec![b'x'; 3 * PIECE];
-        let (one, two) = (cut(ORIGIN, &text).unwrap(), cut(Uuid::from_u128(8), &text).unwrap());
+        let (one, two) = (cut(1, ORIGIN, &text).unwrap(), cut(1, Uuid::from_u128(8), &text).unwrap());
         assert!(one.iter().all(|(id, _)| two.iter().all(|(other, _)| id != other)));
     }
 
     #[test]
     fn pieces_that_do_not_fit_are_refused() {
-        let chunks = bytes(cut(ORIGIN, &vec![7; PIECE + 5]).unwrap());
-        let others = bytes(cut(Uuid::from_u128(8), &vec![7; PIECE + 5]).unwrap());
+        let chunks = bytes(cut(1, ORIGIN, &vec![7; PIECE + 5]).unwrap());
+        let others = bytes(cut(1, Uuid::from_u128(8), &vec![7; PIECE + 5]).unwrap());
         assert_eq!(join(&[]), Err(BadChunk::Foreign));
         assert_eq!(join(&[Bytes::from_static(b"{\"e\":1}")]), Err(BadChunk::Foreign));
         assert_eq!(join(&[chunk(1, 0, 1, b"").slice(..25)]), Err(BadChunk::Foreign));
@@ -165,6 +184,11 @@ mod tests {
         assert_eq!(join(&chunks[..1]), Err(BadChunk::Pieces("one is missing or too many")));
         assert_eq!(join(&[chunks[0].clone(), others[1].clone()]), Err(BadChunk::Pieces("one is of another change")));
         assert_eq!(join(&[chunk(1, 0, 2, b"x"), chunks[1].clone()]), Err(BadChunk::Pieces("one has the wrong length")));
-        assert_eq!(join(&[chunk(2, 0, 1, b"x")]), Err(BadChunk::Newer { version: 2, flags: 0 }));
+        let newer = bytes(cut(2, ORIGIN, &vec![7; PIECE + 5]).unwrap());
+        assert_eq!(join(&[chunks[0].clone(), newer[1].clone()]), Err(BadChunk::Pieces("one is of another version")));
+        for version in [0, 3, 255] {
+            assert_eq!(join(&[chunk(version, 0, 1, b"x")]), Err(BadChunk::Newer { version, flags: 0 }));
+        }
+        assert_eq!(join(&[chunk(2, 0, 1, b"x")]), Ok(joined(2, b"x")));
     }
 }

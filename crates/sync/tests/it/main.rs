@@ -334,6 +334,70 @@ fn an_accepted_push_with_another_head_changes_nothing_and_heals() {
     same(&one, &two);
 }
 
+// Versions of chunks
+
+/// A log of one transaction whose chunks say that they have this version.
+fn log_of_version(version: u8) -> MemoryBody {
+    let mut one = device(1);
+    must(&mut one, SCHEMA);
+    let only = one.transaction(Entid::TX0.plus(1)).unwrap().unwrap();
+    let payload = tolstoy_store::log::codec::encode(&only);
+    let header = [b"TLST".as_slice(), &[version, 0, 0, 0, 0, 1], only.origin.id.as_bytes()].concat();
+    let bytes = Bytes::from([header, payload].concat());
+    let ids = vec![ChunkId::of(&bytes)];
+    let id = tolstoy_proto::derive_trn(TrnId::ROOT, &ids);
+    let chain = ChainDigest::ZERO.extend(id, &ids);
+    stream(&[
+        Frame::Transaction(Transaction { id, seq: Seq(1), parent: TrnId::ROOT, chunks: ids.clone() }),
+        Frame::Chunk(Chunk { id: ids[0], bytes }),
+        Frame::End(tolstoy_proto::End { count: 1, chain }),
+    ])
+}
+
+#[test]
+fn chunks_have_the_version_that_their_transaction_needs() {
+    let sync = |version| sync_over(&mut device(2), move |_| Ok(Answer::Stream(log_of_version(version))));
+    assert_eq!(sync(1).unwrap().passes.len(), 1);
+    let error = sync(2).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+    let error = sync(3).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Format);
+    assert_eq!(
+        error.to_string(),
+        "the log holds chunks of format 3 (flags 0), this version knows formats up to 2; update Tolstoy"
+    );
+}
+
+#[test]
+fn a_log_without_new_things_has_chunks_of_version_1() {
+    let (hub, mut one, mut two) = two();
+    let chunks = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let noted = chunks.clone();
+    let push = |one: &mut Store| {
+        let sent = sync_over(one, |request| {
+            if let Request::Push(body) = &request {
+                let mut decoder = FrameDecoder::new(Form::MessagePack);
+                decoder.feed(body);
+                while let Some(frame) = decoder.next_frame().unwrap() {
+                    if let Frame::Chunk(chunk) = frame {
+                        noted.lock().unwrap().push(chunk.bytes[4]);
+                    }
+                }
+            }
+            hub.answer(request)
+        });
+        sent.unwrap();
+    };
+    must(&mut one, r#"[{:name "Anna" :text "t"}]"#);
+    push(&mut one);
+    must(&mut one, r#"[[:db/add :text :db/doc "text"]]"#);
+    must(&mut one, "[[:db/add (transaction-tx) :db.journal/settles #uuid \"f81d4fae-7dec-11d0-a765-00a0c91e6bf6\"]]");
+    push(&mut one);
+    assert_eq!(*chunks.lock().unwrap(), [1, 1, 2]);
+    sync(&mut two, &hub);
+    same(&one, &two);
+}
+
 // Others at the same file, and cut streams
 
 #[test]

@@ -161,6 +161,38 @@ fn what_is_not_canonical_is_refused() {
 }
 
 #[test]
+fn the_version_is_the_least_that_can_say_it() {
+    let plain = whole();
+    assert_eq!(version(&plain), 1);
+    let merge = Entid::new(2000);
+    type Alter = fn(&mut Transaction, Change);
+    let mention = |alter: Alter, change: Change| {
+        let mut transaction = whole();
+        alter(&mut transaction, change);
+        version(&transaction)
+    };
+    let e = Entid::new(65536);
+    let stated = Change::add(e, merge, Value::Long(1));
+    let places: [(&str, Alter); 5] = [
+        ("datoms", |t, c| t.changes.push(c)),
+        ("said", |t, c| t.said = Some(vec![c])),
+        ("displaced", |t, c| t.displaced.as_mut().unwrap().changes.push(c)),
+        ("overwritten", |t, c| t.overwritten[0].a = c.a),
+        ("an overwritten ref", |t, c| t.overwritten[0].base = Some(Value::Ref(c.a))),
+    ];
+    for (what, alter) in places {
+        assert_eq!(mention(alter, stated.clone()), 2, "{what}");
+    }
+    let [(_, push), ..] = places;
+    assert_eq!(mention(push, Change::add(merge, Entid::new(37), Value::Long(1))), 2);
+    assert_eq!(mention(push, Change::add(e, Entid::new(37), Value::Ref(merge))), 2);
+    // A number is not an entity, and what a version brings stays its own.
+    assert_eq!(mention(push, Change::add(e, Entid::new(37), Value::Long(2000))), 1);
+    assert_eq!(mention(push, Change::add(e, Entid::new(1999), Value::Long(1))), 1);
+    assert_eq!(mention(push, Change::add(e, Entid::new(7001), Value::Long(1))), 7);
+}
+
+#[test]
 fn operations_need_a_newer_version() {
     let error = with("ce001e8480 c3 90 92", "ce001e8480 c3 91c0 92").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NewerFormat);
