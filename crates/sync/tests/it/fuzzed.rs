@@ -22,15 +22,15 @@ pub(crate) const GOOD: &[u8] = include_bytes!("../fixtures/snapshot-v1");
 /// What a hub says of it.
 pub(crate) fn told() -> Snapshot {
     Snapshot {
-        id: "@ID".parse().unwrap_or(TrnId::ROOT),
+        id: "3505764c-00bb-84cc-bbbc-4b1c59aadb0d".parse().unwrap_or(TrnId::ROOT),
         seq: Seq(3),
-        chain: "@CHAIN".parse().unwrap_or(ChainDigest::ZERO),
+        chain: "d9a0766aedf57bdea50b853f3a6553b8f0fa01d4103bad2332649d09e006872b".parse().unwrap_or(ChainDigest::ZERO),
         digest: BlobDigest::of(GOOD),
         bytes: GOOD.len() as u64,
     }
 }
 /// The facts that it leads to.
-pub(crate) const FACTS: &str = "@FACTS";
+pub(crate) const FACTS: &str = "219e981758e7ac2ce040f4319a23ea15d91c58815454f33ed68c5a7b6c3e8b4d";
 
 struct Fixed;
 

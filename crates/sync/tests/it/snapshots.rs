@@ -511,37 +511,3 @@ fn bogus() -> Bytes {
     chunk.extend_from_slice(b"no transaction");
     chunk.into()
 }
-
-#[test]
-fn zz_write_fixture() {
-    let (hub, _) = short();
-    let bytes = snapshot_of(&hub);
-    let told = frames_of(hub.stream(&[], Begin::Snapshot))
-        .into_iter()
-        .find_map(|f| if let Frame::Snapshot(s) = f { Some(s) } else { None })
-        .unwrap();
-    std::fs::write("/tmp/cs_snapshot-v1", &bytes).unwrap();
-    std::fs::write("/tmp/cs_records", records_of(&bytes)).unwrap();
-    let mut cold = device(80);
-    let body = instead(&hub, &bytes, |s| s);
-    let _ = body;
-    let frames = frames_of(hub.stream(&[], Begin::Snapshot));
-    let mut out = Vec::new();
-    for f in frames {
-        if matches!(f, Frame::Transaction(_)) {
-            break;
-        }
-        encode_frame(&f, &mut out);
-    }
-    encode_frame(&Frame::End(tolstoy_proto::End { count: 0, chain: told.chain }), &mut out);
-    let mut n = 0;
-    let _ = sync_over(&mut cold, |_| {
-        n += 1;
-        Ok(Answer::Stream(MemoryBody::new([Ok(out.clone().into())])))
-    });
-    std::fs::write(
-        "/tmp/cs_told",
-        format!("{} {} {} {:?}", told.id, told.chain, BlobDigest(cold.facts_digest().unwrap()), told.seq),
-    )
-    .unwrap();
-}

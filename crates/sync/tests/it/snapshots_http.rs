@@ -11,6 +11,7 @@ use tolstoy_sync::{HttpTransport, Offered, Options, Outcome, Remote, SyncReport}
 use uuid::Uuid;
 
 const PEOPLE: u64 = 60;
+const LETTERS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 /// A hub in a folder that wants a snapshot after so many transactions.
 async fn hub(dir: &std::path::Path, transactions: u64, limit: u64) -> HubHandle {
@@ -36,7 +37,7 @@ fn people() -> Store {
     for n in 1..PEOPLE {
         let text: String = std::iter::repeat_with(|| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            char::from(b' ' + 2 + ((state >> 33) % 57) as u8)
+            char::from(LETTERS[(state >> 33) as usize % LETTERS.len()])
         })
         .take(200_000)
         .collect();
