@@ -200,7 +200,7 @@ pub(crate) fn changes() -> Vec<Change> {
 }
 
 /// The 94 assertions of version 1, which are the original client's.
-fn core() -> Vec<Change> {
+pub(crate) fn core() -> Vec<Change> {
     let mut changes: Vec<Change> = idents(1, &IDENTS).collect();
     for (attribute, value_type, cardinality, unique, index) in ATTRIBUTES {
         changes.push(refer(SCHEMA_CORE, SCHEMA_ATTRIBUTE, attribute));

@@ -6,6 +6,7 @@
 pub mod bootstrap;
 mod core;
 mod error;
+mod functions;
 pub mod log;
 mod query;
 mod rebase;
@@ -16,11 +17,12 @@ mod transact;
 mod types;
 
 pub use error::{Error, ErrorKind, Result};
+pub use functions::{Facts, Function, FunctionError, Parameter, Statement};
 pub use log::read::Timeline;
-pub use log::{Displaced, EntidRun, Overwrite, Reason, Transaction, Unbound};
+pub use log::{Displaced, EntidRun, Field, Operation, Overwrite, Reason, Transaction, Unbound, Update};
 pub use query::{Query, QueryResult, Shape};
-pub use rebase::{DisplacedChange, Pass, Position, Rebased};
+pub use rebase::{DisplacedChange, Foreign, Incoming, Pass, Position, Rebased};
 pub use schema::{Attribute, Cardinality, Schema, Unique};
-pub use store::Store;
+pub use store::{Store, StoreOptions};
 pub use transact::TxReport;
 pub use types::{Change, Datom, Double, Entid, Origin, Value, ValueType};

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::core::sqlite::{self, Found};
 use crate::core::{Basis, Failure, Working, migrate};
 use crate::error::{Error, ErrorKind, Result};
+use crate::functions::Functions;
 use crate::log::read::Timeline;
 use crate::log::{Transaction, codec, read};
 use crate::schema::Schema;
@@ -21,6 +22,7 @@ use crate::types::{Datom, Entid};
 pub struct Store {
     pub(crate) sql: Connection,
     pub(crate) env: Env,
+    pub(crate) functions: Functions,
     schema: Arc<Schema>,
     basis: Basis,
     device: Uuid,
@@ -28,6 +30,15 @@ pub struct Store {
     format: i64,
     /// SQLite's counter of changes made by others, as of `schema` and `basis`.
     version: i64,
+}
+
+/// How a store's file is opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// Whether a store is made where the file is missing or empty.
+    pub create: bool,
+    /// The SQLite VFS that holds the file, by its registered name; none: SQLite's own. For tests, whose disks fail.
+    pub vfs: Option<String>,
 }
 
 impl Store {
@@ -60,10 +71,23 @@ impl Store {
         if path.try_exists().is_ok_and(|exists| !exists) {
             return Err(Error::new(ErrorKind::Storage, format!("{}: there is no such file", path.display())));
         }
-        let sql = sqlite::connect(path, false)?;
+        Self::connect(path, env, &StoreOptions::default())
+    }
+
+    /// Opens the store in a file in this way. One of an older format is brought to the newest.
+    ///
+    /// # Errors
+    /// As for [`Store::open`]; `Storage` where the file cannot be made.
+    pub fn open_with(path: &Path, env: Env, options: &StoreOptions) -> Result<Self> {
+        Self::connect(path, env, options)?.in_newest_format()
+    }
+
+    fn connect(path: &Path, env: Env, options: &StoreOptions) -> Result<Self> {
+        let sql = sqlite::connect(path, options)?;
         let name = path.display().to_string();
         match sqlite::inspect(&sql, &name)? {
             Found::Store => Self::to_write(sql, env),
+            Found::Empty if options.create => Self::fill(sql, env),
             Found::Empty => Err(Error::new(ErrorKind::NotAStore, format!("{name}: the file is empty, not a store"))),
         }
     }
@@ -73,11 +97,7 @@ impl Store {
     /// # Errors
     /// As for [`Store::open`]; `Storage` where the file cannot be made.
     pub fn open_or_create(path: &Path, env: Env) -> Result<Self> {
-        let sql = sqlite::connect(path, true)?;
-        match sqlite::inspect(&sql, &path.display().to_string())? {
-            Found::Store => Self::to_write(sql, env)?.in_newest_format(),
-            Found::Empty => Self::fill(sql, env),
-        }
+        Self::open_with(path, env, &StoreOptions { create: true, ..StoreOptions::default() })
     }
 
     /// A new store in memory.
@@ -96,8 +116,7 @@ impl Store {
         let transaction = sql.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Another process may have filled it since it was looked at.
         if let Found::Empty = sqlite::inspect(&transaction, "the new store")? {
-            Working::create(&transaction)?;
-            transaction.execute("INSERT INTO meta (key, value) VALUES ('device', ?1)", [device.as_bytes()])?;
+            Working::create(&transaction, device)?;
         }
         transaction.commit()?;
         Self::load(sql, env)
@@ -118,17 +137,12 @@ impl Store {
     fn load(sql: Connection, env: Env) -> Result<Self> {
         // Before the load: what others write in between is noticed by the next look at the counter.
         let version = data_version(&sql)?;
-        let (schema, basis, format) = {
+        let (schema, basis, device, format) = {
             let snapshot = sql.unchecked_transaction()?;
-            let working = Working::load(&snapshot)?;
-            (working.schema, working.basis, sqlite::format(&snapshot)?)
+            let Working { schema, basis, device, .. } = Working::load(&snapshot)?;
+            (schema, basis, device, sqlite::format(&snapshot)?)
         };
-        let device = sql
-            .query_row("SELECT value FROM meta WHERE key = 'device'", [], |r| r.get::<_, Vec<u8>>(0))
-            .ok()
-            .and_then(|bytes| Uuid::from_slice(&bytes).ok())
-            .ok_or_else(|| Error::damaged("the store does not know its device id"))?;
-        Ok(Self { sql, env, schema, basis, device, format, version })
+        Ok(Self { sql, env, functions: Functions::default(), schema, basis, device, format, version })
     }
 
     /// Runs `write` inside one SQLite transaction. What it did is kept, durably, when it succeeds; when it fails, the
@@ -146,14 +160,16 @@ impl Store {
             migrate::migrate(&sql).map_err(|f| E::from(f.into()))?;
         }
         let mut working = if version == self.version && self.format == sqlite::FORMAT {
-            Working { sql: &sql, schema: Arc::clone(&self.schema), basis: self.basis }
+            Working { sql: &sql, schema: Arc::clone(&self.schema), basis: self.basis, device: self.device }
         } else {
             Working::load(&sql).map_err(E::from)?
         };
-        let result = write(&mut working, &self.env, self.device)?;
-        let Working { schema, basis, .. } = working;
+        let device = working.device;
+        let result = write(&mut working, &self.env, device)?;
+        let Working { schema, basis, device, .. } = working;
         sql.commit().map_err(|e| E::from(e.into()))?;
-        (self.schema, self.basis, self.version, self.format) = (schema, basis, version, sqlite::FORMAT);
+        (self.schema, self.basis, self.device) = (schema, basis, device);
+        (self.version, self.format) = (version, sqlite::FORMAT);
         Ok(result)
     }
 
@@ -177,9 +193,9 @@ impl Store {
         let version = data_version(&self.sql)?;
         if version != self.version {
             let sql = self.sql.transaction()?;
-            let Working { schema, basis, .. } = Working::load(&sql)?;
+            let Working { schema, basis, device, .. } = Working::load(&sql)?;
             drop(sql);
-            (self.schema, self.basis, self.version) = (schema, basis, version);
+            (self.schema, self.basis, self.device, self.version) = (schema, basis, device, version);
         }
         Ok(())
     }
@@ -214,6 +230,24 @@ impl Store {
     /// Where the file cannot be read.
     pub fn transactions(&self, timeline: Timeline, after: Entid, limit: usize) -> Result<Vec<Transaction>> {
         read::transactions(&self.sql, timeline, after, limit)
+    }
+
+    /// How many transactions main has up to this one, the bootstrap among them. Counts them.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn count_up_to(&self, tx: Entid) -> Result<u64> {
+        let mut count = self.sql.prepare_cached("SELECT count(*) FROM transactions WHERE timeline = 0 AND tx <= ?1")?;
+        Ok(count.query_row([tx], |r| r.get::<_, i64>(0))?.unsigned_abs())
+    }
+
+    /// The next free entid of the user partition right after a main transaction: one past the highest that main
+    /// mentioned until then.
+    ///
+    /// # Errors
+    /// Where main has no such transaction, or the file cannot be read.
+    pub fn next_entid_at(&self, tx: Entid) -> Result<Entid> {
+        read::next_entid_at(&self.sql, tx)
     }
 
     /// The main transaction that the change with this origin became.

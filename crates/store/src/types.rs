@@ -130,6 +130,16 @@ impl ValueType {
         Entid(self as i64)
     }
 
+    /// Whether its values can be added up.
+    pub const fn is_number(self) -> bool {
+        matches!(self, Self::Long | Self::Double)
+    }
+
+    /// Whether of two values of it one is the larger, in a sense that people agree on.
+    pub const fn is_measure(self) -> bool {
+        matches!(self, Self::Long | Self::Double | Self::Instant)
+    }
+
     /// The type's name without namespace, such as `long`.
     pub const fn name(self) -> &'static str {
         match self {

@@ -191,7 +191,8 @@ impl World {
     fn join(&mut self) -> Result<(), String> {
         let mut device = Device::new(&self.book.plan, self.devices.len() + 1, None)?;
         self.book.say(format!("device {} joins", device.number));
-        device.sync(&self.net, &mut self.book, self.book.plan.faults, &mut |_| {})?;
+        let faults = self.book.plan.faults;
+        device.sync(&self.net, &mut self.book, faults, &mut |_| {})?;
         let report = device.sync(&self.net, &mut self.book, Faults::NONE, &mut |_| {})?;
         report.ok_or("a sync over a good link failed")?;
         self.devices.push(device);

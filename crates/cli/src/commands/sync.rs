@@ -280,7 +280,7 @@ struct Report<'r> {
 }
 
 impl<'r> Report<'r> {
-    fn new(schema: &Schema, remote: &'r Remote, report: &SyncReport) -> Self {
+    fn new(schema: &Schema, remote: &'r Remote, report: &'r SyncReport) -> Self {
         Self {
             url: &remote.url,
             log: remote.log.to_string(),

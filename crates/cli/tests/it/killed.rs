@@ -11,7 +11,7 @@ use tolstoy_proto::{
     Chunk, ChunkId, End, Form, Frame, FrameDecoder, LogId, LogState, Push, Pushed, Start, Transaction, TrnId,
     derive_trn, encode_frame,
 };
-use tolstoy_sync::{Answer, Body, HttpTransport, Remote, Transport};
+use tolstoy_sync::{Answer, Begin, Body, HttpTransport, Remote, Transport};
 use uuid::Uuid;
 
 use crate::room::Room;
@@ -231,7 +231,7 @@ fn push_body(known: &LogState, transactions: Vec<Named>) -> (Bytes, LogState) {
 
 /// Pulls a stream and checks that it is whole; gives its beginning, and its transactions.
 async fn pull(transport: &mut HttpTransport, from: &[TrnId]) -> (Start, HashSet<TrnId>) {
-    let Answer::Stream(body) = transport.pull(from).await.unwrap() else { panic!("no stream") };
+    let Answer::Stream(body) = transport.pull(from, Begin::Transactions).await.unwrap() else { panic!("no stream") };
     read(body).await.expect("the stream was cut")
 }
 

@@ -4,6 +4,7 @@
 //! rules of uniqueness, cardinality, types and schema are written once.
 
 pub(crate) mod migrate;
+pub(crate) mod operate;
 pub(crate) mod plan;
 pub(crate) mod refusal;
 pub(crate) mod sqlite;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
 use tolstoy_edn::Instant;
+use uuid::Uuid;
 
 use crate::bootstrap;
 use crate::error::{Error, ErrorKind, Result};
@@ -44,25 +46,28 @@ pub(crate) struct Working<'c> {
     pub(crate) sql: &'c Connection,
     pub(crate) schema: Arc<Schema>,
     pub(crate) basis: Basis,
+    /// The file's id as a device.
+    pub(crate) device: Uuid,
 }
 
 impl<'c> Working<'c> {
     /// The state that the file holds.
     pub(crate) fn load(sql: &'c Connection) -> Result<Self> {
         let basis = read_basis(sql)?.ok_or_else(|| Error::damaged("the store has no transactions"))?;
-        Ok(Self { sql, schema: Arc::new(read_schema(sql)?), basis })
+        Ok(Self { sql, schema: Arc::new(read_schema(sql)?), basis, device: read_device(sql)? })
     }
 
     /// Makes a new store's tables and its bootstrap transaction.
-    pub(crate) fn create(sql: &'c Connection) -> Result<Self> {
+    pub(crate) fn create(sql: &'c Connection, device: Uuid) -> Result<Self> {
         sqlite::create_tables(sql)?;
+        sql.execute("INSERT INTO meta (key, value) VALUES ('device', ?1)", [device.as_bytes()])?;
         let mut schema = Schema::default();
         let changes = bootstrap::changes();
         for change in &changes {
             schema.apply(change);
         }
         let before = Basis { tx: Entid::TX0.plus(-1), instant: Instant::from_micros(i64::MIN), next: Entid::USER0 };
-        let mut working = Self { sql, schema: Arc::new(schema), basis: before };
+        let mut working = Self { sql, schema: Arc::new(schema), basis: before, device };
         let effects = changes.into_iter().map(|change| Effect { change, was: None }).collect();
         let header = Header::new(bootstrap::INSTANT, bootstrap::ORIGIN);
         working.write(&header, Plan { effects, schema: None })?;
@@ -148,6 +153,13 @@ pub(crate) fn read_basis(sql: &Connection) -> Result<Option<Basis>> {
     let row = statement
         .query_row([], |r| Ok(Basis { tx: r.get(0)?, instant: Instant::from_micros(r.get(1)?), next: r.get(2)? }));
     Ok(row.optional()?)
+}
+
+fn read_device(sql: &Connection) -> Result<Uuid> {
+    let mut statement = sql.prepare_cached("SELECT value FROM meta WHERE key = 'device'")?;
+    let bytes: Option<Vec<u8>> = statement.query_row([], |r| r.get(0)).optional()?;
+    let device = bytes.and_then(|bytes| Uuid::from_slice(&bytes).ok());
+    device.ok_or_else(|| Error::damaged("the store does not know its device id"))
 }
 
 fn read_schema(sql: &Connection) -> Result<Schema> {

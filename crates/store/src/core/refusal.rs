@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use tolstoy_edn::Keyword;
+
 use crate::error::{Error, ErrorKind};
 use crate::schema::Schema;
 use crate::types::{Entid, Value, ValueType};
@@ -48,6 +50,50 @@ pub(crate) enum Refusal {
     NoSuchTransaction {
         e: Entid,
     },
+    NoSuchEntity {
+        e: Entid,
+    },
+    /// The value is not the one that `:db/cas` was to replace.
+    Cas {
+        e: Entid,
+        a: Entid,
+        expected: Option<Value>,
+        found: Option<Value>,
+    },
+    Overflow {
+        e: Entid,
+        a: Entid,
+    },
+    /// Two operations, or one and a statement, that leave different values; `None` is no value.
+    Disagree {
+        e: Entid,
+        a: Entid,
+        first: Option<Value>,
+        second: Option<Value>,
+    },
+    SeveralValues {
+        a: Entid,
+    },
+    NotForType {
+        a: Entid,
+        operation: String,
+        value_type: ValueType,
+    },
+    NotByOperation {
+        a: Entid,
+    },
+    UnknownOperation {
+        name: String,
+    },
+    /// A function refused, for a reason that it gave or that its call gives.
+    Function {
+        name: Keyword,
+        why: String,
+    },
+    /// An entity that was made for operations, about which they state nothing.
+    Idle {
+        e: Entid,
+    },
 }
 
 impl Refusal {
@@ -84,7 +130,49 @@ impl Refusal {
             Self::Core { e } => format!("{} belongs to the core schema, which cannot be changed", name(e)),
             Self::Definition { why, .. } | Self::Instant { why } => why.clone(),
             Self::NoSuchTransaction { e } => format!("there is no transaction {e}"),
+            Self::NoSuchEntity { e } => format!("entity {e} does not exist"),
+            Self::Cas { e, a, expected, found } => {
+                let [expected, found] = [expected, found].map(|v| v.as_ref().map_or("nil".to_owned(), brief));
+                format!("{} of {} is {found}, not {expected} as :db/cas expects", name(a), name(e))
+            }
+            Self::Overflow { e, a } => format!("{} of {} would be beyond what its type can hold", name(a), name(e)),
+            Self::Disagree { e, a, first, second } => {
+                let [first, second] = [first, second].map(|v| v.as_ref().map_or("nil".to_owned(), brief));
+                format!("{} of {} would be both {first} and {second}", name(a), name(e))
+            }
+            Self::SeveralValues { a } => {
+                format!("operations are for attributes of cardinality one, and {} can have several values", name(a))
+            }
+            Self::NotForType { a, operation, value_type } => {
+                let types = if operation == ":db/inc" { "longs and doubles" } else { "longs, doubles and instants" };
+                format!("{operation} is for {types}; {} takes values of type {value_type}", name(a))
+            }
+            Self::NotByOperation { a } => {
+                format!("{} is part of the schema or of the log: it is stated, not left to an operation", name(a))
+            }
+            Self::UnknownOperation { name } => format!("this program knows no operation {name}"),
+            Self::Function { name, why } => format!("{name} refused: {why}"),
+            Self::Idle { e } => format!("nothing is stated about the new entity {e}"),
         }
+    }
+}
+
+impl Refusal {
+    /// Whether an operation is what cannot be, rather than what it came to.
+    pub(crate) const fn is_of_operation(&self) -> bool {
+        matches!(
+            self,
+            Self::NoSuchEntity { .. }
+                | Self::Cas { .. }
+                | Self::Overflow { .. }
+                | Self::Disagree { .. }
+                | Self::SeveralValues { .. }
+                | Self::NotForType { .. }
+                | Self::NotByOperation { .. }
+                | Self::UnknownOperation { .. }
+                | Self::Function { .. }
+                | Self::Idle { .. }
+        )
     }
 }
 

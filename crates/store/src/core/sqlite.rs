@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::bootstrap;
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::StoreOptions;
 use crate::types::{Double, Entid, Value, ValueType};
 
 /// "TOLS".
@@ -23,6 +24,9 @@ CREATE TABLE datoms (
   e INTEGER NOT NULL, a INTEGER NOT NULL, v NOT NULL, vt INTEGER NOT NULL,
   tx INTEGER NOT NULL, avet INTEGER, uniq INTEGER,
   PRIMARY KEY (e, a, v)) WITHOUT ROWID;
+CREATE INDEX aevt ON datoms (a, e, v, vt, tx, avet) WHERE avet IS NULL;
+CREATE INDEX avet ON datoms (a, v, e, vt, tx, avet) WHERE avet = 1;
+CREATE INDEX vaet ON datoms (v, a, e, vt, tx) WHERE vt = 23;
 CREATE UNIQUE INDEX uniq ON datoms (a, v) WHERE uniq = 1;
 CREATE TABLE transactions (
   timeline INTEGER NOT NULL, tx INTEGER NOT NULL, instant INTEGER NOT NULL,
@@ -36,14 +40,6 @@ CREATE TABLE log (
   PRIMARY KEY (timeline, tx, n)) WITHOUT ROWID;
 CREATE TABLE chain (tx INTEGER PRIMARY KEY, id BLOB NOT NULL, digest BLOB NOT NULL);
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
-";
-
-/// The indexes that lead to facts by attribute, value and ref. Nothing is decided by them that could not be decided, slowly,
-/// without.
-const LISTS: &str = "
-CREATE INDEX aevt ON datoms (a, e, v, vt, tx, avet) WHERE avet IS NULL;
-CREATE INDEX avet ON datoms (a, v, e, vt, tx, avet) WHERE avet = 1;
-CREATE INDEX vaet ON datoms (v, a, e, vt, tx) WHERE vt = 23;
 ";
 
 /// The term that leads SQLite to the one index that lists an attribute's facts.
@@ -86,13 +82,17 @@ pub(crate) fn is_whole(path: &Path) -> bool {
     }
 }
 
-/// Opens a connection to the file, which is created where `create` says so and it is missing.
-pub(crate) fn connect(path: &Path, create: bool) -> Result<Connection> {
+/// Opens a connection to the file.
+pub(crate) fn connect(path: &Path, options: &StoreOptions) -> Result<Connection> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    if create {
+    if options.create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
     }
-    Connection::open_with_flags(path, flags).map_err(|e| {
+    let opened = match &options.vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs.as_str()),
+        None => Connection::open_with_flags(path, flags),
+    };
+    opened.map_err(|e| {
         let error = Error::from(e);
         Error::new(error.kind(), format!("{}: {error}", path.display()))
     })
@@ -144,7 +144,6 @@ pub(crate) fn prepare_for_writing(sql: &Connection) -> Result<()> {
 /// Makes the tables, inside the caller's transaction.
 pub(crate) fn create_tables(sql: &Connection) -> Result<()> {
     sql.execute_batch(TABLES)?;
-    create_lists(sql)?;
     sql.pragma_update(None, "application_id", APPLICATION_ID)?;
     mark_format(sql)
 }
@@ -153,16 +152,6 @@ pub(crate) fn create_tables(sql: &Connection) -> Result<()> {
 pub(crate) fn mark_format(sql: &Connection) -> Result<()> {
     sql.pragma_update(None, "user_version", FORMAT)?;
     Ok(())
-}
-
-/// Takes the lists of facts away, inside the caller's transaction, in which they come back.
-pub(crate) fn drop_lists(sql: &Connection) -> Result<()> {
-    Ok(sql.execute_batch("DROP INDEX aevt; DROP INDEX avet; DROP INDEX vaet;")?)
-}
-
-/// Makes the lists of facts, inside the caller's transaction.
-pub(crate) fn create_lists(sql: &Connection) -> Result<()> {
-    Ok(sql.execute_batch(LISTS)?)
 }
 
 impl ToSql for Entid {

@@ -38,13 +38,13 @@ impl Working<'_> {
             return Err(Refusal::Instant { why }.into());
         }
         self.delete_retracted(&plan)?;
-        let before = plan.schema.as_ref().map(|schema| std::mem::replace(&mut self.schema, Arc::clone(schema)));
-        if let Some(before) = &before {
-            self.reflag(before)?;
+        if let Some(schema) = &plan.schema {
+            let before = std::mem::replace(&mut self.schema, Arc::clone(schema));
+            self.reflag(&before)?;
         }
         self.insert_asserted(tx, &plan.effects)?;
-        if let Some(before) = &before {
-            self.check_cardinalities(&plan, before)?;
+        if let Some(schema) = &plan.schema {
+            self.check_cardinalities(&plan, schema)?;
         }
         self.note_mentions(&plan);
         self.append_to_log(tx, header, &plan)?;
@@ -90,11 +90,9 @@ impl Working<'_> {
 
     /// Brings the index flags of existing facts in line with the schema, where it differs from the one before.
     pub(crate) fn reflag(&self, before: &Schema) -> Result<(), Failure> {
-        let wants = |d: Option<&Attribute>| d.map(|d| (d.indexed(), d.unique().is_some()));
+        let wants = |d: Option<&Attribute>| d.map(|d| (d.indexed(), d.unique().is_some())).unwrap_or_default();
         for (a, attribute) in self.schema.attributes() {
-            // What was no attribute has no facts.
-            let was = before.attribute(a);
-            if was.is_none() || wants(Some(attribute)) == wants(was) {
+            if wants(Some(attribute)) == wants(before.attribute(a)) {
                 continue;
             }
             let (avet, uniq) = flags(&self.schema, a);
@@ -127,13 +125,11 @@ impl Working<'_> {
         }
     }
 
-    /// An attribute whose cardinality became one must have one value at most everywhere. The plan saw to that where it was no
-    /// attribute before.
-    fn check_cardinalities(&self, plan: &Plan, before: &Schema) -> Result<(), Failure> {
+    /// An attribute whose cardinality became one must have one value at most everywhere.
+    fn check_cardinalities(&self, plan: &Plan, schema: &Schema) -> Result<(), Failure> {
         let redefined =
             plan.effects.iter().filter(|x| x.change.added && x.change.a == crate::bootstrap::entids::CARDINALITY);
-        let schema = &self.schema;
-        for a in redefined.map(|x| x.change.e).filter(|a| before.attribute(*a).is_some()) {
+        for a in redefined.map(|x| x.change.e) {
             let Some(attribute) = schema.attribute(a).filter(|d| d.is_one()) else { continue };
             let listed = listed_in(attribute.indexed());
             let twice =

@@ -5,14 +5,17 @@ use tolstoy_edn::{Instant, Keyword};
 use uuid::Uuid;
 
 use crate::bootstrap::{self, entids::TX_INSTANT};
-use crate::error::{Error, ErrorKind, Result};
-use crate::log::{Displaced, EntidRun, Overwrite, Reason, Transaction, Unbound};
+use crate::error::{Error, Result};
+use crate::log::{Displaced, EntidRun, Operation, Overwrite, Reason, Transaction, Unbound};
 use crate::types::{Change, Double, Entid, Origin, Value, ValueType};
+
+mod operations;
 
 /// What a transaction has beside its header and datoms.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Extra {
     pub(crate) entids: Vec<EntidRun>,
+    pub(crate) operations: Vec<Operation>,
     pub(crate) overwritten: Vec<Overwrite>,
     pub(crate) displaced: Option<Displaced>,
     pub(crate) said: Option<Vec<Change>>,
@@ -26,22 +29,35 @@ pub const MAX_PAYLOAD: usize = 256 << 20;
 
 /// No fewer bytes than these changes take in a payload.
 pub(crate) fn size_bound<'c>(changes: impl Iterator<Item = &'c Change>) -> usize {
-    // The array, two entids, the type, `added`, and the header of the value or its number.
-    const FIXED: usize = 1 + 9 + 9 + 1 + 1 + 9;
-    let bytes = |v: &Value| match v {
-        Value::Keyword(k) => k.as_str().len(),
-        Value::String(s) | Value::Uri(s) => s.len(),
-        Value::Bytes(b) => b.len(),
-        Value::Uuid(_) => 16,
-        _ => 0,
-    };
-    changes.map(|c| FIXED + bytes(&c.v)).sum()
+    // The array, two entids, `added`.
+    const FIXED: usize = 1 + 9 + 9 + 1;
+    changes.map(|c| FIXED + value_bound(&c.v)).sum()
+}
+
+/// No fewer bytes than these operations, and what is stated beside them, take in a payload.
+pub(crate) fn intent_bound<'c>(operations: &[Operation], said: impl Iterator<Item = &'c Change>) -> usize {
+    operations::size_bound(operations) + size_bound(said)
+}
+
+/// No fewer bytes than a value takes with its type.
+fn value_bound(v: &Value) -> usize {
+    // The type, and the header of the value or its number.
+    const FIXED: usize = 1 + 9;
+    FIXED
+        + match v {
+            Value::Keyword(k) => k.as_str().len(),
+            Value::String(s) | Value::Uri(s) => s.len(),
+            Value::Bytes(b) => b.len(),
+            Value::Uuid(_) => 16,
+            _ => 0,
+        }
 }
 
 /// The version of the native chunks that hold the transaction: the least that can say it, so that older programs read
 /// whatever they can understand.
 pub fn version(transaction: &Transaction) -> u8 {
-    transaction.mentions().map(bootstrap::version_of).max().unwrap_or(1)
+    let least = if transaction.operates() { 2 } else { 1 };
+    transaction.mentions().map(bootstrap::version_of).fold(least, u8::max)
 }
 
 /// The transaction's payload.
@@ -54,7 +70,7 @@ pub fn encode(transaction: &Transaction) -> Vec<u8> {
     out.entid(transaction.tx);
     out.runs(&transaction.entids);
     out.changes(&transaction.changes);
-    out.array(0);
+    out.operations(&transaction.operations);
     out.overwrites(&transaction.overwritten);
     out.displaced(transaction.displaced.as_ref());
     out.said(transaction.said.as_deref());
@@ -64,8 +80,7 @@ pub fn encode(transaction: &Transaction) -> Vec<u8> {
 /// The transaction that a payload holds.
 ///
 /// # Errors
-/// `Damaged` where the bytes are not the one payload of a transaction, `NewerFormat` where they hold operations, which
-/// this version does not know.
+/// `Damaged` where the bytes are not the one payload of a transaction.
 pub fn decode(payload: &[u8]) -> Result<Transaction> {
     let mut from = Reader(payload);
     from.array_of(10)?;
@@ -74,17 +89,20 @@ pub fn decode(payload: &[u8]) -> Result<Transaction> {
     let tx = Entid::new(from.int()?);
     let entids = from.runs()?;
     let changes = from.changes()?;
-    from.no_operations()?;
+    let operations = from.operations()?;
     let overwritten = from.overwrites()?;
     let displaced = from.displaced()?;
     let said = from.said()?;
     from.end()?;
     let instant = own_instant(tx, &changes)?;
-    let transaction = Transaction { tx, instant, origin, entids, overwritten, displaced, said, changes };
+    let transaction = Transaction { tx, instant, origin, entids, operations, overwritten, displaced, said, changes };
     let ordered = |changes: &[Change]| changes.is_sorted_by(|x, y| x < y);
     let ordered = ordered(&transaction.changes) && transaction.said.as_deref().is_none_or(ordered);
     if !ordered || encode(&transaction) != payload {
         return Err(Error::damaged("the transaction is not in its canonical form"));
+    }
+    if !transaction.operations.is_empty() && transaction.said.is_none() {
+        return Err(Error::damaged("the transaction has operations and does not tell what is stated beside them"));
     }
     Ok(transaction)
 }
@@ -104,7 +122,7 @@ pub(crate) fn encode_extra(extra: &Extra) -> Option<Vec<u8>> {
     let mut out = Writer(Vec::new());
     out.array(5);
     out.runs(&extra.entids);
-    out.array(0);
+    out.operations(&extra.operations);
     out.overwrites(&extra.overwritten);
     out.displaced(extra.displaced.as_ref());
     out.said(extra.said.as_deref());
@@ -115,9 +133,13 @@ pub(crate) fn decode_extra(bytes: Option<&[u8]>) -> Result<Extra> {
     let Some(bytes) = bytes else { return Ok(Extra::default()) };
     let mut from = Reader(bytes);
     from.array_of(5)?;
-    let entids = from.runs()?;
-    from.no_operations()?;
-    let extra = Extra { entids, overwritten: from.overwrites()?, displaced: from.displaced()?, said: from.said()? };
+    let extra = Extra {
+        entids: from.runs()?,
+        operations: from.operations()?,
+        overwritten: from.overwrites()?,
+        displaced: from.displaced()?,
+        said: from.said()?,
+    };
     from.end()?;
     Ok(extra)
 }
@@ -245,7 +267,7 @@ impl Writer {
             self.entid(unbound.authored);
         }
         self.changes(&displaced.changes);
-        self.array(0);
+        self.operations(&displaced.operations);
     }
 }
 
@@ -381,16 +403,6 @@ impl<'b> Reader<'b> {
         Ok(runs)
     }
 
-    fn no_operations(&mut self) -> Result<()> {
-        match self.array()? {
-            0 => Ok(()),
-            _ => Err(Error::new(
-                ErrorKind::NewerFormat,
-                "the transaction holds operations, which this version does not know; update Tolstoy",
-            )),
-        }
-    }
-
     fn overwrites(&mut self) -> Result<Vec<Overwrite>> {
         self.rows(5, |from| {
             let (e, a) = (from.entid()?, from.entid()?);
@@ -411,9 +423,8 @@ impl<'b> Reader<'b> {
         let detail = self.str()?.to_owned();
         let unbound =
             self.rows(3, |from| Ok(Unbound { entid: from.entid()?, origin: from.uuid()?, authored: from.entid()? }))?;
-        let changes = self.changes()?;
-        self.no_operations()?;
-        Ok(Some(Displaced { reason, detail, unbound, changes }))
+        let (changes, operations) = (self.changes()?, self.operations()?);
+        Ok(Some(Displaced { reason, detail, unbound, changes, operations }))
     }
 
     fn said(&mut self) -> Result<Option<Vec<Change>>> {

@@ -1,6 +1,7 @@
 //! The log: every transaction of main, and of the side timelines that rebases moved off main.
 
 pub mod codec;
+pub(crate) mod operation;
 pub(crate) mod read;
 pub(crate) mod rewind;
 
@@ -8,6 +9,8 @@ use tolstoy_edn::Instant;
 use uuid::Uuid;
 
 use crate::types::{Change, Datom, Entid, Origin, Value};
+
+pub use operation::{Field, Operation, Update};
 
 /// Entities that a change allocated, as a run: what they were when it was authored, what they are in this log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,17 +87,20 @@ pub struct Displaced {
     pub reason: Reason,
     /// Why, for people.
     pub detail: String,
-    /// The entities in `changes` that the log does not have.
+    /// The entities in `changes` and `operations` that the log does not have.
     pub unbound: Vec<Unbound>,
-    /// The change's own datoms.
+    /// The change's own datoms, those that its operations came to left out.
     pub changes: Vec<Change>,
+    /// The change's operations.
+    pub operations: Vec<Operation>,
 }
 
 /// One transaction of the log.
 ///
 /// What it *did* are its `changes`: the datoms that became or ceased to be true. What its change *says* is
 /// [`statement`](Self::statement): the same, unless the change was re-applied and found some of it true already, or had to
-/// replace what it did not know of. A carrier did nothing but take its place; what its change says is in `displaced`.
+/// replace what it did not know of, or has `operations`: what those came to is among its datoms, and not among what it says. A
+/// carrier did nothing but take its place; what its change says is in `displaced`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transaction {
     /// Its entity: 268435456 plus its place in the log.
@@ -105,12 +111,15 @@ pub struct Transaction {
     pub origin: Origin,
     /// The entities it allocated when it was authored.
     pub entids: Vec<EntidRun>,
+    /// What it means to do to the facts as it finds them.
+    pub operations: Vec<Operation>,
     /// Values that it set and that both sides of a merge had changed.
     pub overwritten: Vec<Overwrite>,
     /// Of a carrier, what it carries.
     pub displaced: Option<Displaced>,
     /// What its change says, in the log's order, where its datoms are something else: some of it was true already when it
-    /// was re-applied, or is not any more what it replaces. Another rebase re-applies all of it.
+    /// was re-applied, or is not any more what it replaces, or operations came to it. Another rebase re-applies all of it, and
+    /// runs the operations. Where there are operations there is always this.
     pub said: Option<Vec<Change>>,
     /// Its datoms, in the log's order, its own `:db/txInstant` among them.
     pub changes: Vec<Change>,
@@ -135,13 +144,20 @@ impl Transaction {
     /// Every entity that it names, in whatever position, the entities it allocated left out.
     pub(crate) fn mentions(&self) -> impl Iterator<Item = Entid> + '_ {
         let displaced = self.displaced.iter().flat_map(|d| &d.changes);
+        let operations = self.operations.iter().chain(self.displaced.iter().flat_map(|d| &d.operations));
         let stated = self.changes.iter().chain(self.said.iter().flatten()).chain(displaced);
         let values = |o: &'_ Overwrite| {
             [o.base.as_ref(), o.incoming.as_ref(), Some(&o.local)].map(|v| v.and_then(Value::as_ref_entid))
         };
         let overwritten =
             self.overwritten.iter().flat_map(move |o| [Some(o.e), Some(o.a)].into_iter().chain(values(o)));
-        stated.flat_map(|c| [Some(c.e), Some(c.a), c.v.as_ref_entid()]).chain(overwritten).flatten()
+        let stated = stated.flat_map(|c| [Some(c.e), Some(c.a), c.v.as_ref_entid()]);
+        stated.chain(overwritten).flatten().chain(operations.flat_map(Operation::mentions))
+    }
+
+    /// Whether it or what it carries has operations.
+    pub(crate) fn operates(&self) -> bool {
+        !self.operations.is_empty() || self.displaced.as_ref().is_some_and(|d| !d.operations.is_empty())
     }
 
     fn is_own_instant(&self, change: &Change) -> bool {

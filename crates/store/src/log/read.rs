@@ -5,7 +5,7 @@ use tolstoy_edn::Instant;
 use uuid::Uuid;
 
 use crate::core::sqlite::{read_uuid, read_value};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::log::{Transaction, codec};
 use crate::types::{Change, Entid, Origin};
 
@@ -52,6 +52,13 @@ pub(crate) fn by_origin(sql: &Connection, origin: Uuid) -> Result<Option<Entid>>
     Ok(statement.query_row([origin.as_bytes()], |r| r.get(0)).optional()?)
 }
 
+/// The high-water mark of the user partition right after a main transaction: entities below it existed then.
+pub(crate) fn next_entid_at(sql: &Connection, tx: Entid) -> Result<Entid> {
+    let mut statement = sql.prepare_cached("SELECT next_entid FROM transactions WHERE timeline = 0 AND tx = ?1")?;
+    let next = statement.query_row([tx], |r| r.get(0)).optional()?;
+    next.ok_or_else(|| Error::damaged(format!("main has no transaction {tx}")))
+}
+
 fn head(row: &Row<'_>) -> Result<Transaction> {
     let origin = Origin {
         id: read_uuid(row.get_ref(2)?)?,
@@ -64,6 +71,7 @@ fn head(row: &Row<'_>) -> Result<Transaction> {
         instant: Instant::from_micros(row.get(1)?),
         origin,
         entids: extra.entids,
+        operations: extra.operations,
         overwritten: extra.overwritten,
         displaced: extra.displaced,
         said: extra.said,

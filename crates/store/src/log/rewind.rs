@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use rusqlite::OptionalExtension;
-
 use crate::core::sqlite::read_value;
 use crate::core::write::flags;
 use crate::core::{Failure, Working, read_basis};
@@ -19,10 +17,13 @@ impl Working<'_> {
         if root >= self.basis.tx {
             return Ok(None);
         }
+        // Not number by number: in a log of the original client's, numbers may be left out.
+        let sql = self.sql;
+        let mut before = sql.prepare_cached("SELECT max(tx) FROM transactions WHERE timeline = 0 AND tx < ?1")?;
         let mut tx = self.basis.tx;
         while tx > root {
             self.undo(tx)?;
-            tx = tx.plus(-1);
+            tx = before.query_row([tx], |r| r.get(0))?;
         }
         let side: i64 =
             self.sql.query_row("SELECT coalesce(max(timeline), 0) + 1 FROM transactions", [], |r| r.get(0))?;
@@ -81,14 +82,6 @@ impl Working<'_> {
             }
         }
         self.reflag(&before)
-    }
-
-    /// The high-water mark of the user partition right after a main transaction: entities below it existed then.
-    pub(crate) fn next_entid_at(&self, tx: Entid) -> Result<Entid> {
-        let mut statement =
-            self.sql.prepare_cached("SELECT next_entid FROM transactions WHERE timeline = 0 AND tx = ?1")?;
-        let next = statement.query_row([tx], |r| r.get(0)).optional()?;
-        next.ok_or_else(|| Error::damaged(format!("main has no transaction {tx}")))
     }
 }
 

@@ -16,6 +16,7 @@ mod types;
 
 use tolstoy_edn::{Form, Limits, Value as Edn, read_one};
 
+use crate::core::Working;
 use crate::error::Result;
 use crate::schema::Schema;
 use crate::store::Store;
@@ -70,6 +71,13 @@ impl Store {
             Ok(lines.join("\n"))
         })
     }
+}
+
+/// Answers a query on the facts as they stand inside a SQLite transaction.
+pub(crate) fn answer_in(working: &Working<'_>, text: &str, inputs: &[Edn]) -> Result<QueryResult> {
+    let query = Query::parse(&read(text)?)?;
+    let statement = statement(&query, &working.schema, inputs)?;
+    Ok(QueryResult::new(&query, rows::run(working.sql, &statement)?))
 }
 
 fn statement(query: &Query, schema: &Schema, inputs: &[Edn]) -> Result<sql::Statement> {

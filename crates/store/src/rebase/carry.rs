@@ -1,8 +1,8 @@
-//! What a carrier holds: a change's own datoms, in entities of the new base where it has them.
+//! What a carrier holds: a change's own datoms and operations, in entities of the new base where it has them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::log::{Displaced, Reason, Transaction, Unbound};
+use crate::log::{Displaced, Operation, Reason, Transaction, Unbound};
 use crate::rebase::images::{Birth, Image, Images, own_birth};
 use crate::types::{Change, Entid, Value};
 
@@ -16,7 +16,7 @@ enum Who {
 pub(super) fn first(images: &Images, local: &Transaction, reason: Reason, detail: String) -> Displaced {
     let own = own_birth(local);
     let facts: Vec<&Change> = local.statement().collect();
-    payload(reason, detail, &facts, |e| {
+    payload(reason, detail, &facts, &local.operations, |e| {
         if e == local.tx {
             return Who::Unbound(own);
         }
@@ -34,7 +34,7 @@ pub(super) fn again(images: &Images, displaced: &Displaced) -> Displaced {
     let unbound: BTreeMap<Entid, Birth> =
         displaced.unbound.iter().map(|u| (u.entid, Birth { origin: u.origin, authored: u.authored })).collect();
     let facts: Vec<&Change> = displaced.changes.iter().collect();
-    payload(displaced.reason, displaced.detail.clone(), &facts, |e| match unbound.get(&e) {
+    payload(displaced.reason, displaced.detail.clone(), &facts, &displaced.operations, |e| match unbound.get(&e) {
         Some(birth) => Who::Unbound(*birth),
         None => known(images, e).unwrap_or(Who::Is(e)),
     })
@@ -47,9 +47,16 @@ fn known(images: &Images, e: Entid) -> Option<Who> {
     })
 }
 
-fn payload(reason: Reason, detail: String, facts: &[&Change], who: impl Fn(Entid) -> Who) -> Displaced {
+fn payload(
+    reason: Reason,
+    detail: String,
+    facts: &[&Change],
+    operations: &[Operation],
+    who: impl Fn(Entid) -> Who,
+) -> Displaced {
     let mentioned = facts.iter().flat_map(|c| [Some(c.e), Some(c.a), c.v.as_ref_entid()]).flatten();
     let births: BTreeSet<Birth> = mentioned
+        .chain(operations.iter().flat_map(Operation::mentions))
         .filter_map(|e| match who(e) {
             Who::Unbound(birth) => Some(birth),
             Who::Is(_) => None,
@@ -73,5 +80,6 @@ fn payload(reason: Reason, detail: String, facts: &[&Change], who: impl Fn(Entid
         .collect();
     changes.sort();
     let unbound = numbers.iter().map(|(b, n)| Unbound { entid: *n, origin: b.origin, authored: b.authored }).collect();
-    Displaced { reason, detail, unbound, changes }
+    let operations = operations.iter().map(|o| o.map(image)).collect();
+    Displaced { reason, detail, unbound, changes, operations }
 }

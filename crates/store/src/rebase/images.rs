@@ -22,6 +22,7 @@ use crate::core::Working;
 use crate::error::Result;
 use crate::log::read::{self, Timeline};
 use crate::log::{EntidRun, Transaction};
+use crate::rebase::operations;
 use crate::schema::{Schema, Unique};
 use crate::types::{Change, Entid, Value};
 
@@ -169,7 +170,7 @@ impl Images {
             None => None,
         };
         if local.displaced.is_none() {
-            for change in local.statement().filter(|c| names(c.a)) {
+            for change in operations::stated_or_produced(&local).filter(|c| names(c.a)) {
                 let identity = (change.a, change.v.clone());
                 if !change.added {
                     identities.freed.entry(identity).or_default().push((local.tx, change.e));

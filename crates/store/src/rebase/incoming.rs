@@ -3,11 +3,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::bootstrap::{self, entids::TX_INSTANT};
-use crate::core::{Failure, Header, LAST_INSTANT, Plan, Working, sqlite};
+use crate::core::{Failure, Header, LAST_INSTANT, Plan, Working};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::codec::Extra;
-use crate::log::{EntidRun, Transaction, read};
-use crate::schema::Schema;
+use crate::log::{EntidRun, Operation, Transaction, read};
 use crate::types::{Change, Entid, Value};
 
 /// What the incoming transactions of a merge did that the re-applied local ones must know.
@@ -20,7 +19,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    fn take_in(&mut self, working: &Working<'_>, plan: &Plan) {
+    pub(super) fn take_in(&mut self, working: &Working<'_>, plan: &Plan) {
         let schema = plan.schema.as_ref().unwrap_or(&working.schema);
         for change in plan.effects.iter().map(|x| &x.change).filter(|c| c.a != TX_INSTANT) {
             if !change.added {
@@ -31,47 +30,6 @@ impl Seen {
                 self.changed.entry((change.e, change.a)).or_insert_with(|| (!change.added).then(|| change.v.clone()));
             }
         }
-    }
-}
-
-/// Datoms that are listed at once: to sort them takes about 64 MiB.
-const AT_ONCE: usize = 1_000_000;
-
-/// An empty store that takes a whole log in lists its facts by attribute, value and ref when they are all there, which
-/// writes each page of the lists once.
-pub(super) struct Unlisted {
-    /// Whether the lists are away.
-    away: bool,
-    datoms: usize,
-}
-
-impl Unlisted {
-    /// Takes the lists away where the store is empty.
-    pub(super) fn begin(working: &Working<'_>) -> Result<Self> {
-        let away = working.basis.tx == Entid::TX0;
-        if away {
-            sqlite::drop_lists(working.sql)?;
-        }
-        Ok(Self { away, datoms: 0 })
-    }
-
-    /// Before a transaction that alters what attributes are, the lists come back: whatever asks for an attribute's facts
-    /// asks them. So they do when there is enough to sort.
-    pub(super) fn before(&mut self, working: &Working<'_>, transaction: &Transaction) -> Result<()> {
-        let alters = |c: &Change| Schema::concerns(c.a) && working.schema.attribute(c.e).is_some();
-        self.datoms += transaction.changes.len();
-        if self.away && (self.datoms > AT_ONCE || transaction.changes.iter().any(alters)) {
-            self.end(working)?;
-        }
-        Ok(())
-    }
-
-    /// Brings the lists back.
-    pub(super) fn end(&mut self, working: &Working<'_>) -> Result<()> {
-        if std::mem::take(&mut self.away) {
-            sqlite::create_lists(working.sql)?;
-        }
-        Ok(())
     }
 }
 
@@ -92,7 +50,8 @@ impl Working<'_> {
         if read::by_origin(self.sql, transaction.origin.id)?.is_some() {
             return Err(damaged("its change is in the log twice"));
         }
-        if transaction.displaced.is_some() && (transaction.facts().next().is_some() || transaction.said.is_some()) {
+        let states = transaction.facts().next().is_some() || transaction.said.is_some();
+        if transaction.displaced.is_some() && (states || !transaction.operations.is_empty()) {
             return Err(damaged("it is a carrier and states facts"));
         }
         if transaction.origin.authored > LAST_INSTANT {
@@ -101,6 +60,7 @@ impl Working<'_> {
         if transaction.instant != self.instant_for(transaction.origin.authored) {
             return Err(damaged("its instant is neither when it was authored nor right after the one before"));
         }
+        self.check_mentions(&transaction.changes, tx).map_err(damaged)?;
         check_built_ins(transaction)?;
         self.check_numbers(transaction).map_err(damaged)?;
         let explain = |working: &Self, failure: Failure| match failure {
@@ -116,6 +76,7 @@ impl Working<'_> {
         }
         let extra = Extra {
             entids: transaction.entids.clone(),
+            operations: transaction.operations.clone(),
             overwritten: transaction.overwritten.clone(),
             displaced: transaction.displaced.clone(),
             said: transaction.said.clone(),
@@ -123,23 +84,31 @@ impl Working<'_> {
         let header = Header { instant: transaction.instant, origin: transaction.origin, extra };
         self.write(&header, plan).map_err(|f| explain(self, f))?;
         let said = transaction.said.iter().flatten();
-        let mut mentioned = said.flat_map(|c| [Some(c.e), Some(c.a), c.v.as_ref_entid()]).flatten();
+        let stated = said.flat_map(|c| [Some(c.e), Some(c.a), c.v.as_ref_entid()]).flatten();
+        let mut mentioned = stated.chain(transaction.operations.iter().flat_map(Operation::mentions));
         if transaction.entids.iter().any(|run| !self.has_all(run)) || mentioned.any(|e| !self.has(e)) {
             return Err(damaged("it lists entities that are not there"));
         }
         Ok(tx)
     }
 
+    /// What transaction `tx` mentions can be an entity.
+    pub(super) fn check_mentions(&self, changes: &[Change], tx: Entid) -> Result<(), &'static str> {
+        for e in changes.iter().flat_map(|c| [Some(c.e), c.v.as_ref_entid()]).flatten() {
+            if e.get() < 0 {
+                return Err("it mentions an entity below zero");
+            }
+            if e > tx {
+                return Err("it mentions a transaction that is not there");
+            }
+        }
+        Ok(())
+    }
+
     /// Entities are allocated one after the other and mentioned at once, so what is new follows what is there.
     fn check_numbers(&self, transaction: &Transaction) -> Result<(), &'static str> {
         let mut fresh = BTreeSet::new();
         for e in transaction.changes.iter().flat_map(|c| [Some(c.e), c.v.as_ref_entid()]).flatten() {
-            if e.get() < 0 {
-                return Err("it mentions an entity below zero");
-            }
-            if e > self.next_tx() {
-                return Err("it mentions a transaction that is not there");
-            }
             if e.is_user() && e >= self.basis.next {
                 fresh.insert(e);
             }

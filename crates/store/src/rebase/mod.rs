@@ -5,21 +5,29 @@
 //! where all of it was true already, or a carrier where it cannot make sense any more. The rules are in `docs/sync.md`.
 
 mod carry;
+mod copies;
+mod foreign;
 mod images;
 mod incoming;
+mod operations;
 mod reapply;
 
 use rusqlite::{Connection, OptionalExtension};
+use tolstoy_env::Env;
 use uuid::Uuid;
 
 use crate::core::Working;
 use crate::core::sqlite::read_uuid;
 use crate::error::{Error, Result};
+use crate::functions::Functions;
 use crate::log::read::Timeline;
-use crate::log::{Overwrite, Reason, Transaction, read};
+use crate::log::{Overwrite, Reason, read};
 use crate::schema::Schema;
 use crate::store::Store;
 use crate::types::Entid;
+
+use copies::Copies;
+pub use foreign::{Foreign, Incoming};
 
 /// Where a main transaction stands in a synced log. The store keeps it and does not interpret it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +74,9 @@ pub struct Rebased {
     pub renamed: Vec<(Entid, Entid)>,
     /// Cardinality-one values that both sides had changed, and that the local ones now replace.
     pub overwritten: Vec<Overwrite>,
+    /// The id that this file has as a device from now on, where it turned out to be a copy of another file or to have been
+    /// put back from a backup: the log has changes of its device that it never wrote.
+    pub new_device: Option<Uuid>,
 }
 
 /// The local changes of a merge, moved off main.
@@ -82,6 +93,8 @@ struct Side<'s> {
 /// A store inside one pass of a synchroniser.
 pub struct Pass<'p, 'c> {
     working: &'p mut Working<'c>,
+    env: &'p Env,
+    functions: &'p Functions,
 }
 
 impl Store {
@@ -91,7 +104,8 @@ impl Store {
     /// # Errors
     /// What `pass` returns, and failures of the file.
     pub fn pass<T, E: From<Error>>(&mut self, pass: impl FnOnce(&mut Pass<'_, '_>) -> Result<T, E>) -> Result<T, E> {
-        self.write(|working, _, _| pass(&mut Pass { working }))
+        let functions = self.functions.clone();
+        self.write(|working, env, _| pass(&mut Pass { working, env, functions: &functions }))
     }
 
     /// Where a main transaction stands in the synced log, if it is known to be there.
@@ -100,6 +114,15 @@ impl Store {
     /// Where the file cannot be read.
     pub fn position(&self, tx: Entid) -> Result<Option<Position>> {
         position(&self.sql, tx)
+    }
+
+    /// Whether some main transaction is known to stand at this place in the synced log. Reads all places.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn has_position(&self, position: Position) -> Result<bool> {
+        let mut statement = self.sql.prepare_cached("SELECT 1 FROM chain WHERE id = ?1 AND digest = ?2")?;
+        Ok(statement.exists((position.id.as_bytes(), position.digest))?)
     }
 
     /// The newest main transaction that is known to be in the synced log.
@@ -178,35 +201,41 @@ impl Pass<'_, '_> {
     }
 
     /// Makes main the history up to `root`, then `incoming` exactly as sent, then the local changes above `root` again.
-    /// Without local changes nothing is moved and this is a fast-forward.
+    /// Without local changes nothing is moved and this is a fast-forward. The bootstrap always stays: a root below it
+    /// means that what comes in begins with a bootstrap.
     ///
     /// # Errors
     /// `Damaged` where an incoming transaction does not fit the ones before it; `Definitions` where both sides defined
     /// one attribute in ways that contradict; what `incoming` yields; failures of the file. The pass must fail then.
-    pub fn rebase<I, E>(&mut self, root: Entid, incoming: I) -> Result<Rebased, E>
+    pub fn rebase<I, T, E>(&mut self, root: Entid, incoming: I) -> Result<Rebased, E>
     where
-        I: IntoIterator<Item = Result<(Transaction, Position), E>>,
+        I: IntoIterator<Item = Result<(T, Position), E>>,
+        T: Into<Incoming>,
         E: From<Error>,
     {
+        let root = root.max(Entid::TX0);
         let mut rebased = Rebased::default();
         let local_schema = self.working.schema.clone();
-        let root_next = self.working.next_entid_at(root).map_err(E::from)?;
+        let root_next = read::next_entid_at(self.working.sql, root).map_err(E::from)?;
         rebased.side = self.working.rewind(root).map_err(|f| E::from(f.into()))?;
         let mut seen = incoming::Seen::default();
-        let mut unlisted = incoming::Unlisted::begin(self.working).map_err(E::from)?;
+        let mut copies = Copies::default();
         for item in incoming {
             let (transaction, position) = item?;
-            unlisted.before(self.working, &transaction).map_err(E::from)?;
-            let tx = self.working.apply_incoming(&transaction, rebased.side.is_some(), &mut seen).map_err(E::from)?;
+            let transaction = transaction.into();
+            if let Incoming::Own(transaction) = &transaction {
+                copies.look(self.working, transaction).map_err(E::from)?;
+            }
+            let tx = self.working.take_in(&transaction, rebased.side.is_some(), &mut seen).map_err(E::from)?;
             self.set_position(tx, position).map_err(E::from)?;
             rebased.applied += 1;
-            rebased.applied_datoms += transaction.changes.len() as u64;
+            rebased.applied_datoms += transaction.changes().len() as u64;
         }
-        unlisted.end(self.working).map_err(E::from)?;
         if let Some(timeline) = rebased.side {
             let side = Side { timeline, root, root_next, schema: &local_schema };
-            reapply::reapply(self.working, side, seen, &mut rebased).map_err(E::from)?;
+            reapply::reapply(self.working, self.functions, side, seen, &mut rebased).map_err(E::from)?;
         }
+        rebased.new_device = copies.settle(self.working, self.env).map_err(E::from)?;
         Ok(rebased)
     }
 }

@@ -4,13 +4,14 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::bootstrap::entids::TX_INSTANT;
-use crate::core::{Failure, Header, Plan, Refusal, Working};
+use crate::core::{Failure, Header, Plan, Working};
 use crate::error::{Error, ErrorKind, Result};
+use crate::functions::Functions;
 use crate::log::codec::Extra;
-use crate::log::{Displaced, Overwrite, Reason, Transaction, read};
+use crate::log::{Displaced, Operation, Overwrite, Reason, Transaction, read};
 use crate::rebase::images::{Batches, Birth, Image, Images, own_birth};
 use crate::rebase::incoming::Seen;
-use crate::rebase::{DisplacedChange, Rebased, Side, carry};
+use crate::rebase::{DisplacedChange, Rebased, Side, carry, operations};
 use crate::schema::{Schema, Unique};
 use crate::types::{Change, Entid, Value};
 
@@ -23,11 +24,14 @@ pub(super) struct Why {
 /// One merge in progress.
 struct Merge<'m, 'c> {
     working: &'m mut Working<'c>,
+    functions: &'m Functions,
     images: Images,
     /// Cardinality-one values that came in, with the value at the root.
     changed: HashMap<(Entid, Entid), Option<Value>>,
     /// Cardinality-one values that local changes have set by now.
     replaced: HashSet<(Entid, Entid)>,
+    /// Values that operations of local changes have updated by now, as the first of them found them.
+    operated: operations::Values,
     /// Entities that the incoming side deleted whole.
     deleted: HashSet<Entid>,
     rebased: &'m mut Rebased,
@@ -35,12 +39,18 @@ struct Merge<'m, 'c> {
 
 /// A local change in terms of the new base, or why it cannot be said in them.
 enum Rewritten {
-    Changes(Vec<Change>),
+    Change { says: Vec<Change>, operations: Vec<Operation> },
     Displaced(Why),
 }
 
 /// Re-applies the local changes of `side`, in order, on main as the incoming transactions left it.
-pub(super) fn reapply(working: &mut Working<'_>, side: Side<'_>, seen: Seen, rebased: &mut Rebased) -> Result<()> {
+pub(super) fn reapply(
+    working: &mut Working<'_>,
+    functions: &Functions,
+    side: Side<'_>,
+    seen: Seen,
+    rebased: &mut Rebased,
+) -> Result<()> {
     let mut images = Images::new(side.root, side.root_next);
     images.look_ahead(working, side.timeline, side.schema)?;
     check_definitions(working, &images, side.schema)?;
@@ -51,7 +61,16 @@ pub(super) fn reapply(working: &mut Working<'_>, side: Side<'_>, seen: Seen, reb
             deleted.insert(e);
         }
     }
-    let mut merge = Merge { working, images, changed, replaced: HashSet::new(), deleted, rebased };
+    let mut merge = Merge {
+        working,
+        functions,
+        images,
+        changed,
+        replaced: HashSet::new(),
+        operated: HashMap::new(),
+        deleted,
+        rebased,
+    };
     let mut batches = Batches::new(side.timeline, side.root);
     while let Some(batch) = batches.next(merge.working.sql)? {
         for local in &batch {
@@ -121,24 +140,40 @@ impl Merge<'_, '_> {
         let fresh = self.working.basis.next;
         self.images.set(local.tx, Image::Is(self.working.next_tx()));
         allocated.push(local.tx);
-        let mut changes = match self.rewrite(local, allocated)? {
-            Rewritten::Changes(changes) => changes,
+        let (mut changes, operations) = match self.rewrite(local, allocated)? {
+            Rewritten::Change { says, operations } => (says, operations),
             Rewritten::Displaced(why) => return Ok(Some(why)),
         };
-        if let Some(why) = self.touches_deleted(&changes)? {
+        if let Some(why) = self.touches_deleted(&changes, &operations)? {
             return Ok(Some(why));
         }
         changes.sort();
         changes.dedup();
         let said = changes.clone();
         self.leave_out_gone(&mut changes)?;
+        let produced = match operations::run(self.working, self.functions, &operations, &said)? {
+            Ok(produced) => produced,
+            Err(why) => return Ok(Some(why)),
+        };
+        changes.extend(produced.iter().map(|p| p.change.clone()));
+        if !produced.is_empty()
+            && let Some(why) = self.touches_deleted(&changes, &[])?
+        {
+            return Ok(Some(why));
+        }
         let instant = self.working.instant_for(local.origin.authored);
         changes.push(Change::add(self.working.next_tx(), TX_INSTANT, Value::Instant(instant)));
         let plan = match self.working.plan(changes, fresh) {
             Ok(plan) => plan,
             Err(failure) => return self.why(failure).map(Some),
         };
-        let (mut overwritten, replaced) = self.overwrites(&plan, &said);
+        if !operations.is_empty()
+            && let Some(idle) = operations::idle(fresh..self.working.basis.next, &plan)
+        {
+            return Ok(Some(operations::why(self.working, &idle)));
+        }
+        let operated = operations::found(&plan, &produced);
+        let (mut overwritten, replaced) = self.overwrites(&plan, &said, &operated);
         let mut all_overwritten = self.overwritten_before(local);
         // What an earlier merge recorded, and main has by now, is the same overwrite.
         let recorded =
@@ -148,14 +183,17 @@ impl Merge<'_, '_> {
         let facts = plan.effects.len() - 1;
         let own = (self.working.next_tx(), TX_INSTANT);
         let done = plan.effects.iter().map(|x| &x.change).filter(|c| (c.e, c.a) != own);
-        let said = if done.eq(&said) { None } else { Some(said) };
+        let said = if operations.is_empty() && done.eq(&said) { None } else { Some(said) };
         let entids = self.images.runs(local);
-        let extra = Extra { entids, overwritten: all_overwritten, displaced: None, said };
+        let extra = Extra { entids, operations, overwritten: all_overwritten, displaced: None, said };
         let header = Header { instant, origin: local.origin, extra };
         if let Err(failure) = self.working.write(&header, plan) {
             return self.why(failure).map(Some);
         }
         self.replaced.extend(replaced);
+        for (place, found) in operated {
+            self.operated.entry(place).or_insert(found);
+        }
         self.rebased.overwritten.extend(overwritten);
         if facts == 0 {
             self.rebased.empty += 1;
@@ -170,7 +208,8 @@ impl Merge<'_, '_> {
     fn rewrite(&mut self, local: &Transaction, allocated: &mut Vec<Entid>) -> Result<Rewritten> {
         let mentioned = |c: &Change| [Some(c.e), Some(c.a), c.v.as_ref_entid()].into_iter().flatten();
         let mut unknown = BTreeSet::new();
-        for e in local.statement().flat_map(mentioned) {
+        let operated = local.operations.iter().flat_map(Operation::mentions);
+        for e in local.statement().flat_map(mentioned).chain(operated) {
             match self.images.get(e) {
                 Some(Image::Is(_)) => {}
                 Some(Image::None(birth)) => {
@@ -197,7 +236,10 @@ impl Merge<'_, '_> {
             v: c.v.as_ref_entid().map_or_else(|| c.v.clone(), |to| Value::Ref(image(to))),
             added: c.added,
         };
-        Ok(Rewritten::Changes(local.statement().map(rewrite).collect()))
+        Ok(Rewritten::Change {
+            says: local.statement().map(rewrite).collect(),
+            operations: local.operations.iter().map(|o| o.map(image)).collect(),
+        })
     }
 
     /// A retraction of what is not true any more has no effect, whatever became of its attribute.
@@ -213,20 +255,21 @@ impl Merge<'_, '_> {
     }
 
     /// An assertion on, or a ref to, an entity that the other side deleted whole has no place, unless the change states
-    /// anew which entity it means.
-    fn touches_deleted(&self, changes: &[Change]) -> Result<Option<Why>> {
+    /// anew which entity it means; nor has an operation that mentions it.
+    fn touches_deleted(&self, changes: &[Change], operations: &[Operation]) -> Result<Option<Why>> {
         if self.deleted.is_empty() {
             return Ok(None);
         }
         let identity = |a| self.working.schema.attribute(a).is_some_and(|d| d.unique() == Some(Unique::Identity));
         let restated: HashSet<Entid> = changes.iter().filter(|c| c.added && identity(c.a)).map(|c| c.e).collect();
-        for change in changes.iter().filter(|c| c.added) {
-            for e in [Some(change.e), change.v.as_ref_entid()].into_iter().flatten() {
-                if self.deleted.contains(&e) && !restated.contains(&e) && !self.working.exists(e)? {
-                    let verb = if e == change.e { "edits" } else { "refers to" };
-                    let detail = format!("it {verb} entity {e}, which the other side deleted");
-                    return Ok(Some(Why { reason: Reason::Deleted, detail }));
-                }
+        let added = || changes.iter().filter(|c| c.added);
+        let edited = added().map(|c| (c.e, "edits"));
+        let referred = added().filter_map(|c| c.v.as_ref_entid()).map(|e| (e, "refers to"));
+        let operated = operations.iter().flat_map(Operation::mentions).map(|e| (e, "operates on"));
+        for (e, verb) in edited.chain(referred).chain(operated) {
+            if self.deleted.contains(&e) && !restated.contains(&e) && !self.working.exists(e)? {
+                let detail = format!("it {verb} entity {e}, which the other side deleted");
+                return Ok(Some(Why { reason: Reason::Deleted, detail }));
             }
         }
         Ok(None)
@@ -234,13 +277,22 @@ impl Merge<'_, '_> {
 
     /// Values that both sides changed and that this plan sets, and their places: what the plan retracts and the change
     /// did not say was set by the other side, or kept by it where a local change that retracted it was displaced.
-    fn overwrites(&self, plan: &Plan, said: &[Change]) -> (Vec<Overwrite>, Vec<(Entid, Entid)>) {
+    fn overwrites(
+        &self,
+        plan: &Plan,
+        said: &[Change],
+        operated: &operations::Values,
+    ) -> (Vec<Overwrite>, Vec<(Entid, Entid)>) {
         let schema = plan.schema.as_ref().unwrap_or(&self.working.schema);
         let mut overwritten = Vec::new();
         let mut replaced = Vec::new();
         for group in plan.effects.chunk_by(|x, y| (x.change.e, x.change.a) == (y.change.e, y.change.a)) {
             let Some(Change { e, a, v, .. }) = group.iter().map(|x| &x.change).find(|c| c.added) else { continue };
             if schema.attribute(*a).is_none_or(|d| !d.is_one()) || self.replaced.contains(&(*e, *a)) {
+                continue;
+            }
+            // An operation takes what it finds into account: it overwrites nothing.
+            if operated.contains_key(&(*e, *a)) {
                 continue;
             }
             // The local side took a joined entity for a new one, which has no value at the root.
@@ -250,7 +302,13 @@ impl Merge<'_, '_> {
                 overwritten.push(Overwrite { e: *e, a: *a, base, incoming, local: v.clone() });
             };
             for gone in retracted().filter(|c| said.binary_search(c).is_err()) {
-                entry(root.map_or_else(|| Some(gone.v.clone()), Clone::clone), Some(gone.v.clone()));
+                let incoming = match self.operated.get(&(*e, *a)) {
+                    // Only local operations made it another value than the change says.
+                    Some(_) if root.is_none() => continue,
+                    Some(found) => found.clone(),
+                    None => Some(gone.v.clone()),
+                };
+                entry(root.map_or_else(|| Some(gone.v.clone()), Clone::clone), incoming);
             }
             if let Some(Some(base)) = root
                 && retracted().next().is_none()
@@ -279,14 +337,7 @@ impl Merge<'_, '_> {
     fn why(&self, failure: Failure) -> Result<Why> {
         match failure {
             Failure::Error(error) => Err(error),
-            Failure::Refused(refusal) => {
-                let reason = match refusal {
-                    Refusal::Unique { .. } => Reason::Unique,
-                    Refusal::NoSuchTransaction { .. } => Reason::Depends,
-                    _ => Reason::Schema,
-                };
-                Ok(Why { reason, detail: refusal.explain(&self.working.schema) })
-            }
+            Failure::Refused(refusal) => Ok(operations::why(self.working, &refusal)),
         }
     }
 
@@ -312,8 +363,8 @@ impl Merge<'_, '_> {
         let instant = self.working.instant_for(local.origin.authored);
         let own = Change::add(self.working.next_tx(), TX_INSTANT, Value::Instant(instant));
         let plan = self.working.plan(vec![own], self.working.basis.next)?;
-        let extra =
-            Extra { entids: self.images.runs(local), overwritten: Vec::new(), displaced: Some(displaced), said: None };
+        let entids = self.images.runs(local);
+        let extra = Extra { entids, displaced: Some(displaced), ..Extra::default() };
         Ok(self.working.write(&Header { instant, origin: local.origin, extra }, plan)?)
     }
 }

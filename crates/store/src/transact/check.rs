@@ -6,10 +6,12 @@ use tolstoy_edn::{Form, FormKind, Keyword, Span};
 
 use super::names::{Names, value_of};
 use super::nodes::{Nodes, is_provisional};
+use super::operations::Asked;
 use super::scalar::scalar;
 use crate::bootstrap::entids;
 use crate::core::Working;
 use crate::error::{Error, ErrorKind, Result};
+use crate::functions::Functions;
 use crate::schema::{Attribute, Cardinality, Unique};
 use crate::types::{Change, Entid, Value, ValueType};
 
@@ -25,16 +27,18 @@ pub(super) struct Checked<'f> {
     pub(super) terms: Vec<Term>,
     /// The terms that assert a value of a unique identity, by their place in `terms`.
     pub(super) identities: Vec<usize>,
+    /// In the order of the text.
+    pub(super) operations: Vec<Asked>,
     pub(super) nodes: Nodes<'f>,
     pub(super) names: Names,
 }
 
 /// What the check needs to know of an attribute.
 #[derive(Clone, Copy)]
-struct Known {
-    a: Entid,
-    value_type: ValueType,
-    many: bool,
+pub(super) struct Known {
+    pub(super) a: Entid,
+    pub(super) value_type: ValueType,
+    pub(super) many: bool,
     unique: Option<Unique>,
 }
 
@@ -46,13 +50,13 @@ impl Known {
 
 /// An attribute as written: forwards, or backwards with an underscore.
 #[derive(Clone, Copy)]
-struct Written {
-    attribute: Known,
-    backwards: bool,
+pub(super) struct Written {
+    pub(super) attribute: Known,
+    pub(super) backwards: bool,
 }
 
 /// Turns the forms of a transaction into terms.
-pub(super) fn check<'f>(working: &Working<'_>, forms: &'f Form) -> Result<Checked<'f>> {
+pub(super) fn check<'f>(working: &Working<'_>, functions: &Functions, forms: &'f Form) -> Result<Checked<'f>> {
     let Some(forms) = forms.as_sequence() else {
         let what = forms.kind.describe();
         return Err(Error::input(forms.span, format!("a transaction is a vector of forms, not {what}")));
@@ -65,18 +69,19 @@ pub(super) fn check<'f>(working: &Working<'_>, forms: &'f Form) -> Result<Checke
     }
     let mut nodes = Nodes::default();
     let names = Names::collect(&working.schema, forms, &mut nodes)?;
-    let checked = Checked { terms: Vec::new(), identities: Vec::new(), nodes, names };
-    let mut checker = Checker { working, written: HashMap::new(), checked };
+    let checked = Checked { terms: Vec::new(), identities: Vec::new(), operations: Vec::new(), nodes, names };
+    let mut checker = Checker { working, functions, written: HashMap::new(), checked };
     for form in forms {
         checker.form(form)?;
     }
     Ok(checker.checked)
 }
 
-struct Checker<'f, 'w> {
+pub(super) struct Checker<'f, 'w> {
     working: &'w Working<'w>,
+    pub(super) functions: &'w Functions,
     written: HashMap<&'f str, Written>,
-    checked: Checked<'f>,
+    pub(super) checked: Checked<'f>,
 }
 
 impl<'f> Checker<'f, '_> {
@@ -89,10 +94,7 @@ impl<'f> Checker<'f, '_> {
             FormKind::Vector(parts) | FormKind::List(parts) => self.list(parts, form.span),
             other => Err(Error::input(
                 form.span,
-                format!(
-                    "a form is [:db/add e a v], [:db/retract e a v], [:db/retractEntity e] or a map, not {}",
-                    other.describe()
-                ),
+                format!("a form is [:db/add e a v] or another operation, or a map, not {}", other.describe()),
             )),
         }
     }
@@ -116,10 +118,7 @@ impl<'f> Checker<'f, '_> {
                 Err(Error::input(span, format!("{name} takes an entity, an attribute and a value: [{name} e a v]")))
             }
             ("db/retractEntity", _) => Err(Error::input(span, format!("{name} takes an entity: [{name} e]"))),
-            _ => Err(Error::input(
-                op.span,
-                format!("{name} is not an operation; there are :db/add, :db/retract and :db/retractEntity"),
-            )),
+            _ => self.operation(name, op.span, rest, span),
         }
     }
 
@@ -228,7 +227,7 @@ impl<'f> Checker<'f, '_> {
         self.checked.terms.push(Term { change, span });
     }
 
-    fn scalar(&self, attribute: Known, v: &Form) -> Result<Value> {
+    pub(super) fn scalar(&self, attribute: Known, v: &Form) -> Result<Value> {
         scalar(attribute.value_type, v).map_err(|reason| {
             let (name, wants) = (self.name(attribute.a), attribute.value_type);
             let message = match (reason.is_empty(), v.is_nil()) {
@@ -241,7 +240,7 @@ impl<'f> Checker<'f, '_> {
     }
 
     /// The entity that a form names, where an entity may stand.
-    fn entity(&mut self, form: &'f Form) -> Result<Entid> {
+    pub(super) fn entity(&mut self, form: &'f Form) -> Result<Entid> {
         match &form.kind {
             FormKind::Integer(n) => self.existing(*n, form.span),
             FormKind::Keyword(ident) => self.ident(ident, form.span),
@@ -275,14 +274,8 @@ impl<'f> Checker<'f, '_> {
 
     fn existing(&self, number: i64, span: Span) -> Result<Entid> {
         let e = Entid::new(number);
-        let basis = &self.working.basis;
-        let exists = if e.is_tx() {
-            e <= basis.tx
-        } else if e.is_user() {
-            e < basis.next
-        } else {
-            self.working.exists(e)?
-        };
+        // That a transaction means itself it says by `(transaction-tx)`.
+        let exists = e != self.working.next_tx() && self.working.is_entity(e)?;
         if exists { Ok(e) } else { Err(Error::input(span, format!("entity {number} does not exist"))) }
     }
 
@@ -324,7 +317,7 @@ impl<'f> Checker<'f, '_> {
         })
     }
 
-    fn attribute(&mut self, form: &'f Form) -> Result<Written> {
+    pub(super) fn attribute(&mut self, form: &'f Form) -> Result<Written> {
         match &form.kind {
             FormKind::Keyword(ident) => match self.written.get(ident.as_str()) {
                 Some(written) => Ok(*written),
@@ -381,7 +374,7 @@ impl<'f> Checker<'f, '_> {
         Ok(())
     }
 
-    fn name(&self, a: Entid) -> String {
+    pub(super) fn name(&self, a: Entid) -> String {
         self.checked.names.name(a)
     }
 }

@@ -6,6 +6,7 @@
 mod check;
 mod names;
 mod nodes;
+mod operations;
 mod place;
 mod resolve;
 mod retract;
@@ -20,6 +21,7 @@ use uuid::Uuid;
 use crate::bootstrap::entids;
 use crate::core::{Header, LAST_INSTANT, Working};
 use crate::error::{Error, ErrorKind, Result};
+use crate::functions::Functions;
 use crate::log::EntidRun;
 use crate::log::codec::{self, Extra, MAX_ENTIDS};
 use crate::store::Store;
@@ -59,12 +61,13 @@ impl Store {
     /// `Input` where a form is malformed or names what does not exist, `Refused` where the schema or the facts forbid
     /// it, both with the place of the form; `Busy`, `Storage`, `Full`.
     pub fn transact(&mut self, forms: &Form) -> Result<TxReport> {
-        self.write(|working, env, device| run(working, env, device, forms))
+        let functions = self.functions.clone();
+        self.write(|working, env, device| run(working, env, device, &functions, forms))
     }
 }
 
-fn run(working: &mut Working<'_>, env: &Env, device: Uuid, forms: &Form) -> Result<TxReport> {
-    let mut checked = check::check(working, forms)?;
+fn run(working: &mut Working<'_>, env: &Env, device: Uuid, functions: &Functions, forms: &Form) -> Result<TxReport> {
+    let mut checked = check::check(working, functions, forms)?;
     let tx = working.next_tx();
     let first_fresh = working.basis.next;
     resolve::resolve(working, &mut checked)?;
@@ -74,6 +77,8 @@ fn run(working: &mut Working<'_>, env: &Env, device: Uuid, forms: &Form) -> Resu
         return Err(Error::new(ErrorKind::Full, message));
     }
 
+    let plain: Vec<Change> = checked.terms.iter().map(|t| t.change.clone()).collect();
+    let ran = operations::run(working, functions, &mut checked, &plain)?;
     let terms = &checked.terms;
     let mut changes: Vec<Change> = terms.iter().map(|t| t.change.clone()).collect();
     let instant = match stated_instant(tx, terms)? {
@@ -86,8 +91,12 @@ fn run(working: &mut Working<'_>, env: &Env, device: Uuid, forms: &Form) -> Resu
     };
     let before = std::sync::Arc::clone(&working.schema);
     let plan = working.plan(changes, first_fresh).map_err(|f| place::explain(f, terms, &before))?;
+    ran.check_stated(&mut checked.nodes, &plan, first_fresh)?;
+    let (operations, said) = ran.kept(tx, &plan, &plain);
     // The rest of a payload is small: its header, and one run of entities.
-    if codec::size_bound(plan.effects.iter().map(|x| &x.change)) > codec::MAX_PAYLOAD - 1024 {
+    let size = codec::size_bound(plan.effects.iter().map(|x| &x.change))
+        + codec::intent_bound(&operations, said.iter().flatten());
+    if size > codec::MAX_PAYLOAD - 1024 {
         return Err(Error::new(ErrorKind::Full, "the transaction has more data than one can hold (256 MiB): split it"));
     }
     let datoms = plan.effects.iter().map(|effect| effect.change.clone().at(tx)).collect();
@@ -95,7 +104,7 @@ fn run(working: &mut Working<'_>, env: &Env, device: Uuid, forms: &Form) -> Resu
     let origin = Origin { id: env.uuid()?, device, authored: instant.min(LAST_INSTANT) };
     let run = EntidRun { authored: first_fresh, current: first_fresh, count: allocated };
     let entids = if allocated > 0 { vec![run] } else { Vec::new() };
-    let header = Header { instant, origin, extra: Extra { entids, ..Extra::default() } };
+    let header = Header { instant, origin, extra: Extra { entids, operations, said, ..Extra::default() } };
     let tx = working.write(&header, plan).map_err(|f| place::explain(f, terms, &before))?;
 
     let nodes = &mut checked.nodes;

@@ -119,6 +119,11 @@ impl Names {
         }
     }
 
+    /// The schema that the transaction leads to, with provisional entids.
+    pub(super) fn schema(&self) -> &Schema {
+        self.after()
+    }
+
     fn after(&self) -> &Schema {
         self.after.as_ref().unwrap_or(&self.before)
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tolstoy_edn::Span;
+
 use super::check::Term;
 use crate::bootstrap::entids;
 use crate::core::{Failure, Refusal};
@@ -11,8 +13,15 @@ use crate::types::{Change, Entid, Value};
 
 /// The failure of a plan as an error with the place of the form that caused it. The terms have their numbers.
 pub(super) fn explain(failure: Failure, terms: &[Term], schema: &Arc<Schema>) -> Error {
-    let Failure::Refused(refusal) = &failure else { return failure.into_error(schema) };
-    let span = culprit(refusal, terms).map(|t| t.span);
+    let span = match &failure {
+        Failure::Refused(refusal) => culprit(refusal, terms).map(|t| t.span),
+        Failure::Error(_) => None,
+    };
+    explain_at(failure, span, terms, schema)
+}
+
+/// The failure as an error with this place.
+pub(super) fn explain_at(failure: Failure, span: Option<Span>, terms: &[Term], schema: &Arc<Schema>) -> Error {
     // Names that the transaction gives are the ones its author knows.
     let mut schema = Schema::clone(schema);
     for Term { change, .. } in terms.iter().filter(|t| t.change.added && t.change.a == entids::IDENT) {
@@ -41,5 +50,7 @@ fn culprit<'t>(refusal: &Refusal, terms: &'t [Term]) -> Option<&'t Term> {
         Refusal::Core { e } | Refusal::NoSuchTransaction { e } => about(*e),
         Refusal::Definition { e, .. } => about(*e).or_else(|| last(&|c| c.a == *e)),
         Refusal::Instant { .. } => last(&|c| c.a == entids::TX_INSTANT),
+        // An operation that cannot be run has a place of its own.
+        _ => None,
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::check::{Checked, Term};
 use super::nodes::{Nodes, is_provisional, provisional_ref};
+use super::operations::Asked;
 use crate::core::Working;
 use crate::error::{Error, ErrorKind, Result};
 use crate::types::{Entid, Value};
@@ -18,14 +19,27 @@ pub(super) fn resolve(working: &mut Working<'_>, checked: &mut Checked<'_>) -> R
         Unifier { working, checked, named: HashMap::new(), uses: HashMap::new() }.run()?;
     }
     check_stated(checked)?;
-    let Checked { nodes, terms, .. } = checked;
-    for Term { change, .. } in terms {
+    let Checked { nodes, terms, operations, .. } = checked;
+    let mut operations = operations.iter_mut().peekable();
+    for (at, Term { change, .. }) in terms.iter_mut().enumerate() {
+        while let Some(asked) = operations.next_if(|asked| asked.after <= at) {
+            number_operation(working, nodes, asked)?;
+        }
         change.e = number(working, nodes, change.e)?;
         change.a = number(working, nodes, change.a)?;
         if let Some(to) = provisional_ref(&change.v) {
             change.v = Value::Ref(number(working, nodes, to)?);
         }
     }
+    operations.try_for_each(|asked| number_operation(working, nodes, asked))
+}
+
+fn number_operation(working: &mut Working<'_>, nodes: &mut Nodes<'_>, asked: &mut Asked) -> Result<()> {
+    let mut images = HashMap::new();
+    for e in asked.operation.mentions() {
+        images.insert(e, number(working, nodes, e)?);
+    }
+    asked.operation = asked.operation.map(|e| images.get(&e).copied().unwrap_or(e));
     Ok(())
 }
 
@@ -44,10 +58,13 @@ fn number(working: &mut Working<'_>, nodes: &mut Nodes<'_>, e: Entid) -> Result<
 
 /// A new entity has facts: a tempid that is only referred to is a slip of the pen.
 fn check_stated(checked: &mut Checked<'_>) -> Result<()> {
-    let Checked { nodes, terms, .. } = checked;
+    let Checked { nodes, terms, operations, .. } = checked;
     let mut stated = HashSet::new();
     for term in terms.iter().filter(|t| t.change.added && is_provisional(t.change.e)) {
         stated.insert(nodes.current(term.change.e));
+    }
+    for e in operations.iter().flat_map(Asked::may_state_about).filter(|e| is_provisional(*e)) {
+        stated.insert(nodes.current(e));
     }
     for e in nodes.all() {
         let current = nodes.current(e);

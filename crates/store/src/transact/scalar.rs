@@ -34,6 +34,23 @@ pub(super) fn scalar(value_type: ValueType, form: &Form) -> Result<Value, String
     })
 }
 
+/// The literal as a value of the type that it is written in; `Err` as for [`scalar`].
+pub(super) fn literal(form: &Form) -> Result<Value, String> {
+    let value_type = match &form.kind {
+        FormKind::Keyword(_) => ValueType::Keyword,
+        FormKind::Integer(_) => ValueType::Long,
+        FormKind::Float(_) => ValueType::Double,
+        FormKind::String(_) => ValueType::String,
+        FormKind::Uuid(_) => ValueType::Uuid,
+        FormKind::Boolean(_) => ValueType::Boolean,
+        FormKind::Instant(_) => ValueType::Instant,
+        FormKind::Tagged(tag, _) if tag.as_str() == "uri" => ValueType::Uri,
+        FormKind::Tagged(tag, _) if tag.as_str() == "bytes" => ValueType::Bytes,
+        _ => return Err(String::new()),
+    };
+    scalar(value_type, form)
+}
+
 /// The double that is this integer, or why there is none.
 pub(crate) fn exact_double(n: i64) -> Result<Double, String> {
     let x = n as f64;

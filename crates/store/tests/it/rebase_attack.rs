@@ -30,6 +30,7 @@ fn forged(before: &[Transaction], facts: &[Change], origin: u128) -> Transaction
         instant,
         origin,
         entids: Vec::new(),
+        operations: Vec::new(),
         overwritten: Vec::new(),
         displaced: None,
         said: None,
@@ -488,7 +489,8 @@ fn what_a_newer_version_brought_is_named_with_the_version() {
         let mut forged = forged(&log.0, if carried { &[] } else { std::slice::from_ref(&change) }, 77);
         if carried {
             let (reason, detail) = (tolstoy_store::Reason::Schema, String::new());
-            forged.displaced = Some(Displaced { reason, detail, unbound: Vec::new(), changes: vec![change] });
+            forged.displaced =
+                Some(Displaced { reason, detail, unbound: Vec::new(), operations: Vec::new(), changes: vec![change] });
         }
         log.0.push(forged);
         let error = log.try_sync(&mut two).unwrap_err();
@@ -598,6 +600,7 @@ fn a_hostile_carrier_moves_along_unharmed() {
     forged.displaced = Some(Displaced {
         reason: Reason::Depends,
         detail: String::new(),
+        operations: Vec::new(),
         unbound: Vec::new(),
         changes: changes.clone(),
     });

@@ -344,17 +344,15 @@ fn a_snapshot_that_says_what_is_not_so_is_of_no_use() {
         assert_eq!(main_of(&cold), main_of(&one), "{name}");
     }
     // The hub says something else of it than it is.
-    let told: [(&str, fn(Snapshot) -> Snapshot); 2] = [
-        ("digest", |s| Snapshot { digest: BlobDigest([7; 32]), ..s }),
-        ("chain", |s| Snapshot { chain: ChainDigest([7; 32]), ..s }),
-    ];
-    let (cold, why) = begun_with(&hub, &good, told[0].1);
-    assert!(why.unwrap().contains("digest"), "{}", told[0].0);
+    let (cold, why) = begun_with(&hub, &good, |s| Snapshot { digest: BlobDigest([7; 32]), ..s });
+    assert!(why.unwrap().contains("digest"));
     same(&cold, &one);
     // With another chain than it has, the rest does not follow either: the hub contradicts itself.
     let mut cold = device(81);
     let lied = sync_over(&mut cold, |request| match request {
-        Request::Pull { begin: Begin::Snapshot, .. } => Ok(Answer::Stream(instead(&hub, &good, told[1].1))),
+        Request::Pull { begin: Begin::Snapshot, .. } => {
+            Ok(Answer::Stream(instead(&hub, &good, |s| Snapshot { chain: ChainDigest([7; 32]), ..s })))
+        }
         other => hub.answer(other),
     });
     assert_eq!(lied.unwrap_err().kind(), ErrorKind::Damaged);

@@ -43,7 +43,7 @@ fn commit(working: &mut Working<'_>, mut changes: Vec<Change>) -> Result<Vec<Eff
 
 fn with_people(test: impl FnOnce(&mut Working<'_>)) {
     let sql = Connection::open_in_memory().unwrap();
-    let mut working = Working::create(&sql).unwrap();
+    let mut working = Working::create(&sql, Uuid::nil()).unwrap();
     let schema = [
         define(NAME, "p/name", entids::CARDINALITY_ONE, None),
         define(ALIAS, "p/alias", entids::CARDINALITY_MANY, None),

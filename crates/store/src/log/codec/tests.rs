@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::error::ErrorKind;
+use crate::log::{Field, Update};
 
 fn unhex(parts: &[&str]) -> Vec<u8> {
     let digits: Vec<u32> = parts.concat().chars().filter_map(|c| c.to_digit(16)).collect();
@@ -27,6 +29,7 @@ fn whole() -> Transaction {
         instant: Instant::from_micros(2_000_000),
         origin: Origin { id: uuid(1), device: uuid(2), authored: Instant::from_micros(1_000_000) },
         entids: vec![EntidRun { authored: Entid::new(65536), current: Entid::new(65538), count: 2 }],
+        operations: Vec::new(),
         overwritten: vec![
             Overwrite { e, a, base: None, incoming: Some(Value::Long(5)), local: Value::Long(-6) },
             Overwrite { e, a, base: Some(Value::Boolean(true)), incoming: None, local: Value::Boolean(false) },
@@ -36,6 +39,7 @@ fn whole() -> Transaction {
             detail: "why".to_owned(),
             unbound: vec![Unbound { entid: Entid::new(65540), origin: uuid(3), authored: Entid::new(0) }],
             changes: vec![Change::retract(e, a, Value::Long(300))],
+            operations: Vec::new(),
         }),
         said: Some(vec![Change::add(e, a, Value::Long(7))]),
         changes: vec![
@@ -120,10 +124,15 @@ fn a_fact_has_these_bytes_in_the_digest() {
 fn an_extra_is_null_where_it_is_empty() {
     assert_eq!(encode_extra(&Extra::default()), None);
     assert_eq!(decode_extra(None).unwrap(), Extra::default());
-    let Transaction { entids, overwritten, displaced, changes, .. } = whole();
+    let Transaction { entids, operations, overwritten, displaced, changes, .. } = operating();
     for said in [None, Some(Vec::new()), Some(changes)] {
-        let extra =
-            Extra { entids: entids.clone(), overwritten: overwritten.clone(), displaced: displaced.clone(), said };
+        let extra = Extra {
+            entids: entids.clone(),
+            operations: operations.clone(),
+            overwritten: overwritten.clone(),
+            displaced: displaced.clone(),
+            said,
+        };
         assert_eq!(decode_extra(encode_extra(&extra).as_deref()).unwrap(), extra);
     }
 }
@@ -160,6 +169,95 @@ fn what_is_not_canonical_is_refused() {
     }
 }
 
+/// `whole()` with operations, in the carrier as well.
+fn operating() -> Transaction {
+    let (e, a) = (Entid::new(65536), Entid::new(100));
+    let update = |update| Operation::Update { e, a, update };
+    let mut transaction = whole();
+    transaction.operations = vec![
+        update(Update::Cas { old: None, new: Some(Value::Boolean(true)) }),
+        update(Update::Cas { old: Some(Value::Ref(e)), new: None }),
+        update(Update::Inc(Value::Long(-1))),
+        update(Update::Inc(Value::Long(-1))),
+        update(Update::Max(Value::Double(Double::new(1.5).unwrap()))),
+        update(Update::Min(Value::Instant(Instant::from_micros(5)))),
+        Operation::Call {
+            name: Keyword::parse("my/f").unwrap(),
+            args: vec![Value::Ref(Entid::new(65537)), Value::String("x".into())],
+        },
+        Operation::Call { name: Keyword::parse("my/g").unwrap(), args: Vec::new() },
+        Operation::Unknown {
+            kind: "push".to_owned(),
+            fields: vec![
+                Field::Entity(e),
+                Field::Name("last".to_owned()),
+                Field::Values(vec![Value::Long(7)]),
+                Field::Value(None),
+                Field::Value(Some(Value::Long(8))),
+            ],
+        },
+    ];
+    let carried = Operation::Update { e: Entid::new(-1), a, update: Update::Inc(Value::Long(1)) };
+    transaction.displaced.as_mut().unwrap().operations = vec![carried];
+    transaction
+}
+
+/// The operations of `operating()`, written by hand from `docs/format.md`. They never change.
+const OPERATIONS: [&str; 10] = [
+    "99",
+    "95 a3636173 ce00010000 64 c0 921ec3",
+    "95 a3636173 ce00010000 64 9217ce00010000 c0",
+    "94 a3696e63 ce00010000 64 9219ff",
+    "94 a3696e63 ce00010000 64 9219ff",
+    "94 a36d6178 ce00010000 64 921acb3ff8000000000000",
+    "94 a36d696e ce00010000 64 921f05",
+    "93 a2666e a46d792f66 92 9217ce00010001 921ba178",
+    "93 a2666e a46d792f67 90",
+    "96 a470757368 ce00010000 a46c617374 91 921907 c0 921908",
+];
+
+#[test]
+fn operations_have_these_bytes() {
+    let hex = golden().iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let own = hex.replace("ce001e8480c390", &format!("ce001e8480c3{}", OPERATIONS.concat()));
+    let all = own.replace("64 19 cd012c c2 90".replace(' ', "").as_str(), "6419cd012cc29194a3696e63ff64921901");
+    let bytes = unhex(&[&all]);
+    assert_eq!(encode(&operating()), bytes);
+    assert_eq!(decode(&bytes).unwrap(), operating());
+    let mentioned: Vec<i64> = operating().operations.iter().flat_map(Operation::mentions).map(Entid::get).collect();
+    assert_eq!(mentioned.iter().filter(|e| **e == 65537).count(), 1);
+    assert_eq!(mentioned.len(), 6 * 2 + 1 + 1 + 1);
+}
+
+#[test]
+fn operations_that_are_none_are_refused() {
+    let spoilt = |from: &str, to: &str| {
+        let text = OPERATIONS.concat().replace(' ', "");
+        let (from, to) = (from.replace(' ', ""), to.replace(' ', ""));
+        assert_eq!(text.matches(&from).count(), 1, "{from} stands once");
+        with("ce001e8480 c3 90", &format!("ce001e8480 c3 {}", text.replace(&from, &to)))
+    };
+    assert!(spoilt("a36d6178", "a36d6178").is_ok());
+    let kinds = [
+        ("cas without a value", spoilt("95 a3636173 ce00010000 64 c0 921ec3", "94 a3636173 ce00010000 64 c0")),
+        ("max of nothing", spoilt("64 921acb3ff8000000000000", "64 c0")),
+        ("an operation that is no array", spoilt("94 a36d696e ce00010000 64 921f05", "c0")),
+        ("a kind that is no word", spoilt("94 a36d696e", "94 01")),
+        ("nothing at all", spoilt("93 a2666e a46d792f67 90", "90")),
+        ("a function without a name", spoilt("a46d792f66", "c0")),
+        ("a function that is no keyword", spoilt("a46d792f66", "a43a6d2f66")),
+        ("a value of three", spoilt("9217ce00010001", "9317ce0001000101")),
+        ("a longer integer in a field", spoilt("96 a470757368 ce00010000", "96 a470757368 cf0000000000010000")),
+        ("a field that is none", spoilt("a46c617374 91 921907", "c3 91 921907")),
+    ];
+    for (what, result) in kinds {
+        assert_eq!(result.expect_err(what).kind(), ErrorKind::Damaged, "{what}");
+    }
+    let mut silent = operating();
+    silent.said = None;
+    assert_eq!(decode(&encode(&silent)).unwrap_err().kind(), ErrorKind::Damaged);
+}
+
 #[test]
 fn the_version_is_the_least_that_can_say_it() {
     let plain = whole();
@@ -190,12 +288,12 @@ fn the_version_is_the_least_that_can_say_it() {
     assert_eq!(mention(push, Change::add(e, Entid::new(37), Value::Long(2000))), 1);
     assert_eq!(mention(push, Change::add(e, Entid::new(1999), Value::Long(1))), 1);
     assert_eq!(mention(push, Change::add(e, Entid::new(7001), Value::Long(1))), 7);
-}
-
-#[test]
-fn operations_need_a_newer_version() {
-    let error = with("ce001e8480 c3 90 92", "ce001e8480 c3 91c0 92").unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NewerFormat);
+    let mut carrier = whole();
+    carrier.displaced = operating().displaced;
+    assert_eq!([version(&operating()), version(&carrier)], [2, 2]);
+    let update = Update::Cas { old: None, new: Some(Value::Ref(Entid::new(7001))) };
+    carrier.operations = vec![Operation::Update { e, a: e, update }];
+    assert_eq!(version(&carrier), 7);
 }
 
 #[test]
@@ -230,6 +328,35 @@ prop_compose! {
     }
 }
 
+fn fields() -> impl Strategy<Value = Field> {
+    prop_oneof![
+        entids().prop_map(Field::Entity),
+        prop::option::of(values()).prop_map(Field::Value),
+        any::<String>().prop_map(Field::Name),
+        prop::collection::vec(values(), 0..3).prop_map(Field::Values),
+    ]
+}
+
+fn updates() -> impl Strategy<Value = Update> {
+    prop_oneof![
+        (prop::option::of(values()), prop::option::of(values())).prop_map(|(old, new)| Update::Cas { old, new }),
+        values().prop_map(Update::Inc),
+        values().prop_map(Update::Max),
+        values().prop_map(Update::Min),
+    ]
+}
+
+fn operations() -> impl Strategy<Value = Vec<Operation>> {
+    let operation = prop_oneof![
+        (entids(), entids(), updates()).prop_map(|(e, a, update)| Operation::Update { e, a, update }),
+        ("[a-z]{1,9}/[a-z]{1,9}", prop::collection::vec(values(), 0..3))
+            .prop_map(|(name, args)| Operation::Call { name: Keyword::parse(&name).unwrap(), args }),
+        ("[a-z]{4,9}", prop::collection::vec(fields(), 0..4))
+            .prop_map(|(kind, fields)| Operation::Unknown { kind, fields }),
+    ];
+    prop::collection::vec(operation, 0..4)
+}
+
 prop_compose! {
     fn overwrites()(e in entids(), a in entids(), base in prop::option::of(values()),
                     incoming in prop::option::of(values()), local in values()) -> Overwrite {
@@ -239,11 +366,11 @@ prop_compose! {
 
 prop_compose! {
     fn displaced()(reason in prop::sample::select(Reason::ALL.to_vec()), detail in any::<String>(), changes in changes(),
-                   unbound in prop::collection::vec((entids(), any::<[u8; 16]>(), entids()), 0..3)) -> Displaced {
+                   operations in operations(), unbound in prop::collection::vec((entids(), any::<[u8; 16]>(), entids()), 0..3)) -> Displaced {
         let unbound = unbound.into_iter().map(|(entid, origin, authored)| {
             Unbound { entid, origin: Uuid::from_bytes(origin), authored }
         });
-        Displaced { reason, detail, unbound: unbound.collect(), changes }
+        Displaced { reason, detail, unbound: unbound.collect(), changes, operations }
     }
 }
 
@@ -252,7 +379,7 @@ prop_compose! {
                       gaps in prop::collection::vec((2_i64..50, 65_536_i64..70_000, 1_i64..9), 0..4),
                       overwritten in prop::collection::vec(overwrites(), 0..3),
                       displaced in prop::option::of(displaced()), said in prop::option::of(changes()),
-                      mut changes in changes()) -> Transaction {
+                      operations in operations(), mut changes in changes()) -> Transaction {
         let (tx, instant) = (Entid::new(tx), Instant::from_micros(instant));
         changes.retain(|c| c.e != tx);
         changes.push(Change::add(tx, TX_INSTANT, Value::Instant(instant)));
@@ -266,8 +393,9 @@ prop_compose! {
         });
         let origin = Origin { id: Uuid::from_bytes(origin.0), device: Uuid::from_bytes(origin.1),
                               authored: Instant::from_micros(origin.2) };
+        let said = said.or_else(|| (!operations.is_empty()).then(Vec::new));
         let said = said.map(|said| said.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect());
-        Transaction { tx, instant, origin, entids: entids.collect(), overwritten, displaced, said, changes }
+        Transaction { tx, instant, origin, entids: entids.collect(), operations, overwritten, displaced, said, changes }
     }
 }
 
@@ -282,6 +410,14 @@ proptest! {
         let mut out = Writer(Vec::new());
         out.changes(&changes);
         prop_assert!(out.0.len() <= size_bound(changes.iter()) + 5);
+    }
+
+    #[test]
+    fn no_intent_takes_more_than_its_bound(operations in operations(), said in changes()) {
+        let mut out = Writer(Vec::new());
+        out.operations(&operations);
+        out.said(Some(&said));
+        prop_assert!(out.0.len() <= intent_bound(&operations, said.iter()) + 5);
     }
 
     #[test]

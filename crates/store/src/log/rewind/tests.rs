@@ -144,8 +144,8 @@ fn what_was_moved_off_keeps_its_origin_and_main_may_have_it_again() {
 fn the_high_water_mark_of_every_transaction_is_known() {
     let mut store = store();
     let one = store.transact_str("[{:m/id 1} {:m/id 2}]").unwrap();
-    let next = |store: &mut Store, tx| store.write(|w, _, _| w.next_entid_at(tx)).unwrap();
+    let next = |store: &mut Store, tx| store.write(|w, _, _| crate::log::read::next_entid_at(w.sql, tx)).unwrap();
     assert_eq!(next(&mut store, one.tx), Entid::USER0.plus(6));
     assert_eq!(next(&mut store, one.tx.plus(-1)), Entid::USER0.plus(4));
-    assert!(store.write(|w, _, _| w.next_entid_at(one.tx.plus(1))).is_err());
+    assert!(store.write(|w, _, _| crate::log::read::next_entid_at(w.sql, one.tx.plus(1))).is_err());
 }
