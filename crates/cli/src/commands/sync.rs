@@ -252,7 +252,7 @@ fn in_words(pass: &PassReport) -> (&'static str, String) {
                 let displaced = rebased.displaced.len() as u64;
                 let parts = [
                     (rebased.reapplied, "re-applied on top"),
-                    (rebased.empty, "true there already"),
+                    (rebased.empty, "with nothing to change there"),
                     (rebased.known, "there already"),
                     (displaced, "displaced"),
                     (rebased.carried, "displaced earlier"),

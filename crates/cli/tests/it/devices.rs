@@ -42,7 +42,7 @@ fn two_devices_come_to_the_same_facts() {
       origin UUID of device UUID
       - 65540 :person/age 31
       + 65540 :person/age 32
-      overwrote 65540 :person/age: was 30, theirs 31, now 32
+      both changed 65540 :person/age: was 30, theirs 31, now 32
 
     transaction 268435461 at INSTANT
       origin UUID of device UUID
@@ -107,10 +107,77 @@ fn a_merge_is_reported_whole_as_json() {
     assert_eq!((&merge["outcome"], &merge["follow_up"]), (&json!("Merge"), &json!(true)));
     assert_eq!(
         merge["rebased"]["overwritten"],
-        json!([{"entity": 65540, "attribute": ":person/age", "base": 30, "incoming": 31, "local": 32}])
+        json!([{"entity": 65540, "attribute": ":person/age", "base": 30, "incoming": 31, "local": 32, "result": 32}])
     );
     assert_eq!(report["passes"][1]["outcome"], json!("RemoteFastForward"));
     assert_eq!(report["round_trips"], json!(2));
+}
+
+#[test]
+fn a_merge_policy_says_what_stands() {
+    let room = Room::with_people();
+    let hub = room.hub();
+    room.ok(&["transact", "people.db", "[[:db/add :person/age :db/merge :db.merge/first]]"]);
+    room.ok(&["sync", "people.db", &hub.url, LOG]);
+    room.ok(&["sync", "phone.db", &hub.url, LOG]);
+    room.ok(&["transact", "people.db", r#"[{:person/name "Ivan" :person/age 31}]"#]);
+    room.ok(&["sync", "people.db"]);
+    room.ok(&["transact", "phone.db", r#"[{:person/name "Ivan" :person/age 32}]"#]);
+    insta::assert_snapshot!(room.tidy(&room.ok(&["sync", "phone.db"])), @r"
+    merge: 1 transaction came from the log; of this store's own, 1 with nothing to change there
+      both changed 65540 :person/age: was 30, theirs 31, ours 32, now 31
+    remote fast-forward: 1 transaction went to the log
+    log UUID at http://127.0.0.1:PORT, 2 round trips, N bytes
+    ");
+    insta::assert_snapshot!(room.tidy(&room.ok(&["log", "phone.db", "-n", "1"])), @r"
+    transaction 268435461 at INSTANT
+      origin UUID of device UUID
+      both changed 65540 :person/age: was 30, theirs 31, ours 32, now 31
+    ");
+    let log = room.json(&["log", "--json", "phone.db", "-n", "1"]);
+    assert_eq!(
+        log[0]["overwritten"],
+        json!([{"entity": 65540, "attribute": ":person/age", "base": 30, "incoming": 31, "local": 32, "result": 31}])
+    );
+}
+
+#[test]
+fn theirs_is_the_way_out_of_two_definitions() {
+    let room = Room::with_people();
+    let hub = room.hub();
+    room.ok(&["sync", "people.db", &hub.url, LOG]);
+    room.ok(&["sync", "phone.db", &hub.url, LOG]);
+    let define = |db: &str, value_type: &str| {
+        let text = format!(
+            "[{{:db/ident :person/tag :db/valueType :db.type/{value_type} :db/cardinality :db.cardinality/one}}]"
+        );
+        room.ok(&["transact", db, &text]);
+    };
+    define("people.db", "string");
+    define("phone.db", "long");
+    room.ok(&["transact", "phone.db", r#"[{:person/name "Ivan" :person/tag 7}]"#]);
+    room.ok(&["sync", "people.db"]);
+    insta::assert_snapshot!(room.tidy(&room.run(&["sync", "phone.db"]).to_string()), @r"
+    error: phone.db: both sides defined the attribute :person/tag, and differently: here it is :db.type/long one, in the log it is :db.type/string one; nothing was changed
+    hint: `tolstoy sync DB --theirs :ATTR` takes the log's definition and puts this store's own aside; or give this store's another name, then sync again
+    exit 6
+    ");
+    insta::assert_snapshot!(room.tidy(&room.run(&["sync", "phone.db", "--theirs", "tag"]).to_string()), @r#"
+    error: invalid value 'tag' for '--theirs <:ATTR>': "tag" is no attribute's name, such as :person/name
+    
+    For more information, try '--help'.
+    exit 2
+    "#);
+    insta::assert_snapshot!(room.tidy(&room.run(&["sync", "phone.db", "--theirs", ":person/tag"]).to_string()), @r"
+    merge: 1 transaction came from the log; of this store's own, 2 displaced
+      displaced (schema): transaction 268435460: it defines :person/tag as :db.type/long one, which gave way to the log's definition, :db.type/string one
+      displaced (depends): transaction 268435461: it mentions an entity that the displaced change UUID allocated
+    remote fast-forward: 2 transactions went to the log
+    log UUID at http://127.0.0.1:PORT, 2 round trips, N bytes
+    exit 0
+    ");
+    room.ok(&["sync", "people.db"]);
+    assert_eq!(room.contents("phone.db"), room.contents("people.db"));
 }
 
 #[test]

@@ -119,6 +119,7 @@ fn a_log_is_told_oldest_first() {
 #[test]
 fn a_schema_defines_itself_in_another_store() {
     let room = Room::with_people();
+    room.ok(&["transact", "people.db", "[[:db/add :person/age :db/merge :db.merge/max]]"]);
     let schema = room.ok(&["schema", "people.db"]);
     insta::assert_snapshot!(schema, @r#"
     [{:db/ident :person/name
@@ -130,7 +131,10 @@ fn a_schema_defines_itself_in_another_store() {
       :db/valueType :db.type/string
       :db/cardinality :db.cardinality/one
       :db/unique :db.unique/value}
-     {:db/ident :person/age :db/valueType :db.type/long :db/cardinality :db.cardinality/one}
+     {:db/ident :person/age
+      :db/valueType :db.type/long
+      :db/cardinality :db.cardinality/one
+      :db/merge :db.merge/max}
      {:db/ident :person/friend :db/valueType :db.type/ref :db/cardinality :db.cardinality/many}]
     "#);
     let ran = room.run_with(&["transact", "other.db", "-"], &schema);
@@ -142,7 +146,7 @@ fn a_schema_defines_itself_in_another_store() {
         json!({
             "entid": 65536, "ident": ":person/name", "valueType": ":db.type/string", "cardinality": ":db.cardinality/one",
             "unique": ":db.unique/identity", "index": true, "isComponent": false, "fulltext": false, "noHistory": false,
-            "doc": "what they are called"
+            "merge": null, "doc": "what they are called"
         })
     );
     let all = room.json(&["schema", "--json", "--all", "people.db"]);
