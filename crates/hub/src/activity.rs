@@ -1,12 +1,15 @@
 //! The newest pushes and pulls, for the status page.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use axum::http::{Method, StatusCode};
 use serde::Serialize;
 use tolstoy_edn::Instant;
 use tolstoy_proto::LogId;
+
+use crate::auth::Principal;
 
 /// How many are remembered.
 const KEPT: usize = 50;
@@ -30,7 +33,7 @@ pub(crate) struct Act {
 
 impl Act {
     /// What a request for this route does; none where it is of no interest, such as the small steps of `/0.1`.
-    pub(crate) fn of(template: &str, method: &Method, path: &str) -> Option<Self> {
+    pub(crate) fn of(template: &str, method: &Method, log: LogId) -> Option<Self> {
         let kind = match (template, method.as_str()) {
             ("/1/logs/{log}/push", "POST") | ("/0.1/{user}/head", "PUT") => Kind::Push,
             ("/1/logs/{log}/pull", "GET") | ("/0.1/{user}/transactions", "GET") => Kind::Pull,
@@ -38,8 +41,7 @@ impl Act {
             ("/1/logs/{log}" | "/0.1/{user}" | "/0.1/{user}/", "DELETE") => Kind::Delete,
             _ => return None,
         };
-        let depth = if template.starts_with("/1/") { 3 } else { 2 };
-        Some(Self { kind, log: path.split('/').nth(depth)?.parse().ok()? })
+        Some(Self { kind, log })
     }
 }
 
@@ -49,11 +51,20 @@ pub(crate) struct Activity {
     /// When it had ended.
     pub(crate) at: Instant,
     pub(crate) act: Act,
-    /// The token's name, else the address.
-    pub(crate) who: Option<String>,
+    /// Whose token it was, where there was one, and the address.
+    pub(crate) principal: Option<Principal>,
+    pub(crate) peer: Option<IpAddr>,
     pub(crate) received: u64,
     pub(crate) sent: u64,
     pub(crate) status: StatusCode,
+}
+
+impl Activity {
+    /// The token's name, else the address.
+    pub(crate) fn who(&self) -> Option<String> {
+        let name = self.principal.as_ref().and_then(Principal::name);
+        name.map(str::to_owned).or_else(|| self.peer.map(|ip| ip.to_string()))
+    }
 }
 
 /// The newest activities.
@@ -85,14 +96,12 @@ mod tests {
 
     #[test]
     fn what_is_done_is_told_by_the_route() {
-        let of = |template: &str, method, path: String| {
-            Act::of(template, &method, &path).map(|act| (act.kind, act.log.to_string()))
-        };
-        let act = |kind| Some((kind, LOG.to_owned()));
-        assert_eq!(of("/1/logs/{log}/push", Method::POST, format!("/1/logs/{LOG}/push")), act(Kind::Push));
-        assert_eq!(of("/0.1/{user}/head", Method::PUT, format!("/0.1/{LOG}/head")), act(Kind::Push));
-        assert_eq!(of("/0.1/{user}/head", Method::GET, format!("/0.1/{LOG}/head")), None);
-        assert_eq!(of("/1/logs/{log}/push", Method::POST, "/1/logs/x/push".to_owned()), None);
+        let log: LogId = LOG.parse().unwrap();
+        let of = |template: &str, method| Act::of(template, &method, log);
+        let act = |kind| Some(Act { kind, log });
+        assert_eq!(of("/1/logs/{log}/push", Method::POST), act(Kind::Push));
+        assert_eq!(of("/0.1/{user}/head", Method::PUT), act(Kind::Push));
+        assert_eq!(of("/0.1/{user}/head", Method::GET), None);
     }
 
     #[test]
@@ -102,7 +111,7 @@ mod tests {
             let act = Act { kind: Kind::Pull, log: LOG.parse().unwrap() };
             let status = StatusCode::OK;
             let at = Instant::from_micros(n);
-            activities.note(|| Activity { at, act, who: None, received: 0, sent: 0, status });
+            activities.note(|| Activity { at, act, principal: None, peer: None, received: 0, sent: 0, status });
         }
         let times: Vec<i64> = activities.newest().iter().map(|activity| activity.at.as_micros()).collect();
         assert_eq!(times, (70..120).rev().collect::<Vec<i64>>());

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -189,6 +189,7 @@ impl Hub {
             gc: gc::Figures::default(),
             activity: Activities::default(),
             request_ids: RequestIds::new(now.as_micros().unsigned_abs()),
+            openapi: OnceLock::new(),
             service,
             database,
             gates,

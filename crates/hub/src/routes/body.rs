@@ -1,10 +1,13 @@
 //! Request bodies: bounded, awaited with patience, and few large ones at a time.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
@@ -108,8 +111,14 @@ impl<'a> Incoming<'a> {
         let late = |message| ApiError::new(StatusCode::REQUEST_TIMEOUT, ErrorKind::Timeout, message);
         while !self.ended {
             let asked = Instant::now();
-            let frame = timeout_at(self.until, self.body.frame()).await;
-            let frame = frame.map_err(|_| late("the body took too long to arrive"))?;
+            // What has arrived needs no timer. What has not is asked for again, by one who is woken.
+            let arrived = Pin::new(&mut self.body).poll_frame(&mut Context::from_waker(Waker::noop()));
+            let frame = match arrived {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => timeout_at(self.until, self.body.frame())
+                    .await
+                    .map_err(|_| late("the body took too long to arrive"))?,
+            };
             match frame {
                 None => self.ended = true,
                 Some(Err(error)) => return Err(ApiError::bad_request(format!("the body was cut: {error}"))),
@@ -227,14 +236,15 @@ pub(super) async fn upload(
     }
     let mut reading = Reading::new(&incoming, form)?;
     incoming.take(&app.gates.large).await;
-    let reading = onto_thread(&mut incoming, move |mut arriving| {
+    // Elsewhere, so that a short push does not carry its room along.
+    let reading = Box::pin(onto_thread(&mut incoming, move |mut arriving| {
         pieces.iter().try_for_each(|piece| reading.take(piece))?;
         drop(pieces);
         while let Some(piece) = arriving.blocking_recv() {
             reading.take(&piece)?;
         }
         Ok::<_, ApiError>(reading)
-    });
+    }));
     let reading = reading.await?;
     Ok((reading.finish()?, incoming.places))
 }

@@ -12,8 +12,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::rejection::RawPathParamsRejection;
-use axum::extract::{MatchedPath, RawPathParams, Request, State};
+use axum::RequestExt;
+use axum::extract::{MatchedPath, RawPathParams, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -22,7 +22,7 @@ use tolstoy_env::Env;
 use tolstoy_proto::{ErrorKind, LogId, paths};
 
 use super::error::ApiError;
-use super::{Gates, stream, watch};
+use super::{App, Gates, state, stream, watch};
 use crate::auth::{LiveTokens, Principal, Right, TokenId};
 use crate::connection::Peer;
 use crate::gate::{Client, Gate, Place};
@@ -77,14 +77,12 @@ enum Matter {
 }
 
 impl Matter {
-    fn of(path: Option<&MatchedPath>, params: Result<RawPathParams, RawPathParamsRejection>) -> Self {
-        let Some(path) = path.map(MatchedPath::as_str) else { return Self::AnyToken };
-        if path.contains("{log}") || path.contains("{user}") {
-            let params = params.ok();
-            let named = params.iter().flatten().find(|(name, _)| matches!(*name, "log" | "user"));
-            return Self::Log(named.and_then(|(_, id)| id.parse().ok()));
+    fn of(about: Option<&About>) -> Self {
+        let Some(about) = about else { return Self::AnyToken };
+        if about.is_log {
+            return Self::Log(about.log);
         }
-        match path {
+        match about.template.as_str() {
             path if PUBLIC.contains(&path) => Self::Public,
             path if ANY_TOKEN.contains(&path) => Self::AnyToken,
             _ => Self::Hub,
@@ -193,22 +191,59 @@ fn right_for(method: &Method) -> Right {
     }
 }
 
+/// What a request is about, as its route says.
+#[derive(Debug, Clone)]
+pub(super) struct About {
+    pub(super) template: MatchedPath,
+    /// Whether the route is about one log.
+    is_log: bool,
+    /// That log; none where the path names it wrongly.
+    pub(super) log: Option<LogId>,
+}
+
+impl About {
+    /// None where no route is at the path.
+    pub(super) async fn of(request: &mut Request) -> Option<Self> {
+        let template = request.extensions().get::<MatchedPath>()?.clone();
+        let mut parts = template.as_str().split('/').zip(request.uri().path().split('/'));
+        let named = parts.find(|(part, _)| matches!(*part, "{log}" | "{user}")).map(|(_, id)| id);
+        let is_log = named.is_some();
+        let log = match named {
+            // Handlers find it spelled out, and so must it be found here.
+            Some(id) if id.contains('%') => Box::pin(spelled_out(request)).await,
+            named => named.and_then(|id| id.parse().ok()),
+        };
+        Some(Self { template, is_log, log })
+    }
+}
+
+/// The log that a path with percent escapes names.
+async fn spelled_out(request: &mut Request) -> Option<LogId> {
+    let params = request.extract_parts::<RawPathParams>().await.ok()?;
+    let (_, id) = params.iter().find(|(name, _)| matches!(*name, "log" | "user"))?;
+    id.parse().ok()
+}
+
 /// Answers the request, or says why it is not answered.
 pub(super) async fn admit(
-    State(door): State<Arc<Door>>,
-    path: Option<MatchedPath>,
-    params: Result<RawPathParams, RawPathParamsRejection>,
+    door: &Door,
+    app: &Arc<App>,
+    about: Option<&About>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    match door.decide(&request, &Matter::of(path.as_ref(), params)) {
+    match door.decide(&request, &Matter::of(about)) {
         Ok(Admitted { principal, client, place }) => {
             if let Some(principal) = principal {
                 watch::note_principal(&principal);
                 request.extensions_mut().insert(principal);
             }
             request.extensions_mut().insert(client.clone());
-            let response = next.run(request).await;
+            let mut response = next.run(request).await;
+            if let Some(log) = about.filter(|about| state::is_told(about.template.as_str())).and_then(|about| about.log)
+            {
+                state::tell(app, log, &mut response).await;
+            }
             drop(place);
             stream::weigh(&door.answers, &client, response)
         }

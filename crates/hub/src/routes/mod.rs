@@ -18,11 +18,11 @@ mod watch;
 mod watched;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use axum::{Extension, Router, middleware};
+use axum::{Router, middleware};
 use tokio::sync::Semaphore;
 use tolstoy_proto::ErrorKind;
 
@@ -39,6 +39,7 @@ use table::Routes;
 
 pub(crate) use body::SMALL_BODY;
 pub(crate) use guard::Door;
+pub(crate) use openapi::Document;
 pub(crate) use stream::Buffers;
 pub(crate) use watch::RequestIds;
 
@@ -53,6 +54,8 @@ pub(crate) struct App {
     pub(crate) gc: gc::Figures,
     pub(crate) activity: Activities,
     pub(crate) request_ids: RequestIds,
+    /// What is written about the routes.
+    pub(crate) openapi: OnceLock<Document>,
     pub(crate) gates: Gates,
     pub(crate) buffers: Buffers,
     /// Where long pushes are put aside; none: they stay in memory.
@@ -99,16 +102,17 @@ pub(crate) fn router(app: Arc<App>, door: Arc<Door>) -> Router {
         .and(observe::routes())
         .and(status::routes())
         .and(v0::routes())
-        .and(v1::routes().and(snapshots::routes()).told(app.clone()))
+        .and(v1::routes())
+        .and(snapshots::routes())
         .and(openapi::routes())
         .split();
+    app.openapi.get_or_init(|| openapi::Document::of(described));
+    // One layer alone: each costs a request a few allocations.
     routes
-        .layer(Extension(openapi::Document::of(described)))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
         .with_state(app.clone())
-        .layer(middleware::from_fn_with_state(door, guard::admit))
-        .layer(middleware::from_fn_with_state(app, watch::watch))
+        .layer(middleware::from_fn_with_state((app, door), watch::watch))
 }
 
 async fn no_such_path() -> ApiError {

@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::Next;
 use axum::response::Response;
 use tolstoy_proto::{LogId, LogState, media};
 
@@ -22,22 +20,19 @@ pub(super) fn with_state(response: &mut Response, state: &LogState) {
     }
 }
 
-/// Adds the state to an answer that does not carry it. Where the hub has trouble, it is not asked for more.
-pub(super) async fn tell(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let log = log_of(request.uri().path());
-    let mut response = next.run(request).await;
-    let in_trouble = response.status().is_server_error() || response.status() == StatusCode::REQUEST_TIMEOUT;
-    let told = response.extensions().get::<Told>().is_some() || response.headers().contains_key(media::STATE);
-    if let Some(log) = log
-        && !in_trouble
-        && !told
-        && let Ok(Ok(state)) = super::read(&app, move |service| service.info(log)).await
-    {
-        with_state(&mut response, &state);
-    }
-    response
+/// Where an answer about a log under this path template carries its state.
+pub(super) fn is_told(template: &str) -> bool {
+    template.starts_with("/1/logs/{log}")
 }
 
-fn log_of(path: &str) -> Option<LogId> {
-    path.strip_prefix("/1/logs/")?.split('/').next()?.parse().ok()
+/// Adds the log's state to an answer that does not carry it. Where the hub has trouble, it is not asked for more.
+pub(super) async fn tell(app: &Arc<App>, log: LogId, response: &mut Response) {
+    let in_trouble = response.status().is_server_error() || response.status() == StatusCode::REQUEST_TIMEOUT;
+    let told = response.extensions().get::<Told>().is_some() || response.headers().contains_key(media::STATE);
+    if !in_trouble
+        && !told
+        && let Ok(Ok(state)) = Box::pin(super::read(app, move |service| service.info(log))).await
+    {
+        with_state(response, &state);
+    }
 }

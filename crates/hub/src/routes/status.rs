@@ -149,7 +149,8 @@ struct ActivityStatus {
 
 impl From<Activity> for ActivityStatus {
     fn from(activity: Activity) -> Self {
-        let Activity { at, act, who, received, sent, status } = activity;
+        let who = activity.who();
+        let Activity { at, act, received, sent, status, .. } = activity;
         Self { at: at.to_string(), kind: act.kind, log: act.log, who, received, sent, status: status.as_u16() }
     }
 }

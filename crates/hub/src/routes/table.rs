@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::handler::Handler;
-use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, on};
 use utoipa::openapi::path::{HttpMethod, Operation};
 
-use super::{App, state};
+use super::App;
 
 /// Gives what is written about a route.
 pub(super) type Describe = fn() -> Operation;
@@ -59,12 +58,6 @@ impl Routes {
         T: 'static,
     {
         self.add(path, (HttpMethod::Delete, MethodFilter::DELETE), handler, describe)
-    }
-
-    /// With the log's state in each answer.
-    pub(super) fn told(self, app: Arc<App>) -> Self {
-        let router = self.router.route_layer(from_fn_with_state(app, state::tell));
-        Self { router, described: self.described }
     }
 
     /// All of both.

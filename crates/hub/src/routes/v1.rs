@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use serde::Deserialize;
 use tolstoy_proto::limits::MAX_CANDIDATES;
@@ -96,13 +96,14 @@ async fn push(
     let outcome = app.writing().holding(places).push(log, upload).await?;
     match outcome {
         PushOutcome::Done(state, snapshot) => {
-            Ok((Extension(Told), [coding::TAKES], Json(Pushed { state, snapshot })).into_response())
+            Ok((Extension(Told), [coding::TAKES], pushed(&Pushed { state, snapshot })?).into_response())
         }
         PushOutcome::Quota(state, quota) => Err(ApiError::quota(quota, Some(state))),
         PushOutcome::Conflict => {
             let form = stream::accepted(&headers);
             let asked = Asked { log, from: expect, begin: Begin::Transactions, form, coding };
-            stream::answer(&app, &client, asked, StatusCode::CONFLICT).await
+            // Elsewhere, so that a push that is taken does not carry its room along.
+            Box::pin(stream::answer(&app, &client, asked, StatusCode::CONFLICT)).await
         }
         PushOutcome::Generation(state) => Err(with_state(
             StatusCode::PRECONDITION_FAILED,
@@ -130,6 +131,14 @@ fn with_state(status: StatusCode, kind: ErrorKind, message: &str, state: LogStat
     let mut body = ErrorBody::new(kind, message);
     body.state = Some(state);
     ApiError::with(status, body)
+}
+
+/// The body of the answer to a push that is in the log.
+fn pushed(pushed: &Pushed) -> Result<impl IntoResponse + use<>, ApiError> {
+    // As long as it is: so it is written in one go.
+    let mut body = Vec::with_capacity(384);
+    serde_json::to_writer(&mut body, pushed).map_err(|error| ApiError::internal(&error))?;
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(media::JSON))], body))
 }
 
 /// The form that the body is sent in.

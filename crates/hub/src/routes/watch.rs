@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -24,6 +24,7 @@ use tolstoy_proto::ErrorKind;
 use tracing::{Instrument, Span};
 
 use super::App;
+use super::guard::{self, About, Door};
 use crate::activity::{Act, Activity};
 use crate::auth::Principal;
 use crate::connection::Peer;
@@ -135,16 +136,20 @@ impl App {
     }
 }
 
-/// Answers the request, and notes it when it has ended.
-pub(super) async fn watch(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+/// Answers the request where its door lets it in, and notes it when it has ended.
+pub(super) async fn watch(
+    State((app, door)): State<(Arc<App>, Arc<Door>)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let id = RequestId::of(request.headers()).unwrap_or_else(|| app.request_ids.mint());
-    let matched = request.extensions().get::<MatchedPath>();
-    let route = app.metrics.http.route(matched.map_or(NO_ROUTE, MatchedPath::as_str));
+    let about = About::of(&mut request).await;
+    let route = app.metrics.http.route(about.as_ref().map_or(NO_ROUTE, |about| about.template.as_str()));
     let path = request.uri().path();
     let span = tracing::info_span!("request", %id, method = %request.method(), path);
     let mut watched = Watched {
         route,
-        act: matched.and_then(|matched| Act::of(matched.as_str(), request.method(), path)),
+        act: about.as_ref().and_then(|about| Act::of(about.template.as_str(), request.method(), about.log?)),
         method: request.method().clone(),
         peer: request.extensions().get::<Peer>().map(|peer| peer.0),
         principal: None,
@@ -154,7 +159,7 @@ pub(super) async fn watch(State(app): State<Arc<App>>, mut request: Request, nex
         sent: 0,
         cut: false,
         span: span.clone(),
-        app,
+        app: app.clone(),
     };
     if !request.body().is_end_stream() {
         let received = Arc::new(AtomicU64::new(0));
@@ -163,7 +168,7 @@ pub(super) async fn watch(State(app): State<Arc<App>>, mut request: Request, nex
     }
     let current = Current { id, principal: RefCell::new(None) };
     let answered = async {
-        let response = next.run(request).await;
+        let response = guard::admit(&door, &app, about.as_ref(), request, next).await;
         (response, CURRENT.try_with(|current| current.principal.take()).ok().flatten())
     };
     let (mut response, principal) = CURRENT.scope(current, answered.instrument(span)).await;
@@ -213,15 +218,18 @@ impl Drop for Watched {
         let received = self.received.as_ref().map_or(0, |bytes| bytes.load(Ordering::Relaxed));
         let App { metrics, activity, service, .. } = &*self.app;
         metrics.http.ended(self.route, &self.method, self.status, elapsed, (received, self.sent));
-        let who = || match (self.principal.as_ref().and_then(Principal::name), self.peer) {
-            (Some(name), _) => Some(name.to_owned()),
-            (None, Some(peer)) => Some(peer.ip().to_string()),
-            (None, None) => None,
-        };
         if let (Some(act), Some(status)) = (self.act, self.status)
             && (status.is_success() || status == StatusCode::CONFLICT)
         {
-            activity.note(|| Activity { at: service.now(), act, who: who(), received, sent: self.sent, status });
+            activity.note(|| Activity {
+                at: service.now(),
+                act,
+                principal: self.principal.clone(),
+                peer: self.peer.map(|peer| peer.ip()),
+                received,
+                sent: self.sent,
+                status,
+            });
         }
         self.tell(elapsed, received);
     }

@@ -127,13 +127,13 @@ impl Collector {
     fn try_step(&mut self) -> Result<GcStep, StorageError> {
         match &self.at {
             At::Sweeping => {
-                let halves = self.service.halves.some(HALVES);
+                let halves = self.service.shared.halves.some(HALVES);
                 let dropped = halves.clone();
                 let done = self.write(move |txn, clock| {
                     dropped.iter().try_for_each(|(life, id)| txn.drop_snapshot(*life, *id))?;
                     sweep(txn, clock)
                 })?;
-                self.service.halves.remove(&halves);
+                self.service.shared.halves.remove(&halves);
                 self.note(|figures| {
                     figures.swept_rows += done.swept.rows;
                     figures.swept_bytes += done.swept.bytes;
@@ -180,7 +180,7 @@ impl Collector {
     ) -> Result<R, StorageError> {
         let service = self.service.clone();
         let answer = self.service.write(move |txn| {
-            let clock = StepClock { begun: service.env.now().as_micros(), service: service.clone() };
+            let clock = StepClock { begun: service.now().as_micros(), service: service.clone() };
             Ok((rules(txn, &clock)?, clock.elapsed()))
         });
         let (outcome, took) = answer.wait()?;
@@ -220,7 +220,7 @@ struct StepClock {
 
 impl StepClock {
     fn elapsed(&self) -> i64 {
-        self.service.env.now().as_micros().saturating_sub(self.begun)
+        self.service.now().as_micros().saturating_sub(self.begun)
     }
 
     /// A clock that was set back ends the step too.
@@ -348,8 +348,8 @@ impl PendingWalk {
 impl Service {
     /// Whether the last upload is long enough ago. A clock that was set back says no.
     fn is_still<T: ReadTxn + ?Sized>(&self, txn: &T, life: Life) -> Result<bool, StorageError> {
-        let period = i64::try_from(self.policy.garbage_after.as_micros()).unwrap_or(i64::MAX);
-        Ok(self.env.now().as_micros().saturating_sub(txn.usage(life)?.written) >= period)
+        let period = i64::try_from(self.policy().garbage_after.as_micros()).unwrap_or(i64::MAX);
+        Ok(self.now().as_micros().saturating_sub(txn.usage(life)?.written) >= period)
     }
 
     /// Goes on with a life, as far as a step goes.

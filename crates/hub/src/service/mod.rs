@@ -44,15 +44,21 @@ pub const STUCK: Duration = Duration::from_secs(60);
 /// A hub's rules over a storage. Cheap to clone.
 #[derive(Clone)]
 pub struct Service {
+    /// One, since each write takes a clone along: counting them costs the more the more threads do.
+    shared: Arc<Shared>,
+    /// Who writes, where that is known.
+    writer: Option<Arc<str>>,
+    /// What a job holds until it is done.
+    held: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+#[derive(Clone)]
+struct Shared {
     storage: Arc<dyn Storage>,
     env: Env,
     live: Arc<Live>,
-    policy: Arc<Policy>,
-    /// Who writes.
-    writer: Arc<str>,
+    policy: Policy,
     halves: snapshots::Halves,
-    /// What a job holds until it is done.
-    held: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl std::fmt::Debug for Service {
@@ -64,21 +70,22 @@ impl std::fmt::Debug for Service {
 impl Service {
     /// The rules over this storage. New generations take their ids from `env`.
     pub fn new(storage: Arc<dyn Storage>, env: Env) -> Self {
-        let (live, policy, halves) = (Arc::default(), Arc::default(), snapshots::Halves::default());
-        Self { storage, env, live, policy, writer: "".into(), halves, held: None }
+        let (live, policy, halves) = (Arc::default(), Policy::default(), snapshots::Halves::default());
+        let shared = Shared { storage, env, live, policy, halves };
+        Self { shared: Arc::new(shared), writer: None, held: None }
     }
 
     /// The same, under this policy.
     #[must_use]
     pub fn with_policy(self, policy: Policy) -> Self {
-        Self { policy: Arc::new(policy), ..self }
+        Self { shared: Arc::new(Shared { policy, ..Shared::clone(&self.shared) }), ..self }
     }
 
     /// The same; what is written through it is noted as this writer's, whose name is short and may be shown to anyone
     /// who may see the log.
     #[must_use]
     pub fn by(&self, writer: Arc<str>) -> Self {
-        Self { writer, ..self.clone() }
+        Self { shared: self.shared.clone(), writer: Some(writer), held: self.held.clone() }
     }
 
     /// The same; each job of it holds this until it is done, whether or not somebody waits for its answer. It stands for
@@ -90,7 +97,7 @@ impl Service {
 
     /// What its owner decided.
     pub fn policy(&self) -> &Policy {
-        &self.policy
+        &self.shared.policy
     }
 
     /// The log's state.
@@ -112,23 +119,23 @@ impl Service {
 
     /// Watches the log's state from now on: read it after this, and what the reading does not see wakes the watch.
     pub fn watch(&self, log: LogId) -> Watch {
-        self.live.watch(log)
+        self.shared.live.watch(log)
     }
 
     /// Ends all watches: the hub stops.
     pub fn end_watches(&self) {
-        self.live.end();
+        self.shared.live.end();
     }
 
     /// Whether writes get anywhere: none has been under way for as long as [`STUCK`]. Many that wait are no sign of
     /// trouble, nor is a full disk. It costs nothing.
     pub fn is_alive(&self) -> bool {
-        self.storage.working_for() < STUCK
+        self.shared.storage.working_for() < STUCK
     }
 
     /// The time now.
     pub(crate) fn now(&self) -> Instant {
-        self.env.now()
+        self.shared.env.now()
     }
 
     /// Commits something to the disk that changes nothing: its answer says that writes are durable.
@@ -138,13 +145,13 @@ impl Service {
 
     /// Notes an upload into this life.
     fn stamp(&self, txn: &mut dyn WriteTxn, life: Life) -> Result<(), StorageError> {
-        txn.stamp(life, self.env.now().as_micros(), &self.writer)
+        txn.stamp(life, self.now().as_micros(), self.writer.as_deref().unwrap_or_default())
     }
 
     /// Reads in one snapshot.
     fn read<R>(&self, mut rules: impl FnMut(&dyn ReadTxn) -> Result<R, StorageError>) -> Result<R, StorageError> {
         let mut found = None;
-        self.storage.read(&mut |txn| {
+        self.shared.storage.read(&mut |txn| {
             found = Some(rules(txn)?);
             Ok(())
         })?;
@@ -167,16 +174,16 @@ impl Service {
         log: LogId,
         rules: impl FnMut(&mut dyn WriteTxn, &mut bool) -> Result<R, StorageError> + Send + 'static,
     ) -> Answer<R> {
-        self.submit(Some((log, self.live.clone())), rules)
+        self.submit(Some((log, self.shared.clone())), rules)
     }
 
     fn submit<R: Send + 'static>(
         &self,
-        wakes: Option<(LogId, Arc<Live>)>,
+        wakes: Option<(LogId, Arc<Shared>)>,
         rules: impl FnMut(&mut dyn WriteTxn, &mut bool) -> Result<R, StorageError> + Send + 'static,
     ) -> Answer<R> {
         let (reply, answer) = oneshot::channel();
-        self.storage.write(Box::new(Task {
+        self.shared.storage.write(Box::new(Task {
             rules,
             outcome: None,
             moved: false,
@@ -239,7 +246,7 @@ struct Task<R, F> {
     outcome: Option<R>,
     /// Whether the last run changed the state of the log that `wakes` names.
     moved: bool,
-    wakes: Option<(LogId, Arc<Live>)>,
+    wakes: Option<(LogId, Arc<Shared>)>,
     reply: Option<oneshot::Sender<Reply<R>>>,
     /// Dropped after the rules, and the memory that they hold.
     _held: Option<Arc<dyn Any + Send + Sync>>,
@@ -263,8 +270,8 @@ where
             // Who asked may have gone; what was written stays written.
             let _ = reply.send((outcome, Some(self)));
         }
-        if let Some((log, live)) = wakes {
-            live.changed(log);
+        if let Some((log, shared)) = wakes {
+            shared.live.changed(log);
         }
     }
 }

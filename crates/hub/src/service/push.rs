@@ -65,7 +65,7 @@ fn push(
     if let Some(quota) = service.over_quota(txn, &view, upload.weight, upload.ids.len() as u64)? {
         return Ok(PushOutcome::Quota(state, quota));
     }
-    let (life, generation) = view.living(txn, &service.env)?;
+    let (life, generation) = view.living(txn, &service.shared.env)?;
     let tip = commit(txn, life, view.tip, upload)?;
     *moved = true;
     service.stamp(txn, life)?;
@@ -151,6 +151,8 @@ fn check_ids(txn: &dyn WriteTxn, life: Life, upload: &mut Upload) -> Result<Opti
 /// Writes the push onto the tip.
 fn commit(txn: &mut dyn WriteTxn, life: Life, tip: Tip, upload: &mut Upload) -> Result<Tip, StorageError> {
     let mut tip = tip;
+    // The chain digest after it has been compared with what it is.
+    let (last, end) = (upload.last.map(|(id, _)| id), upload.end.chain);
     // A transaction is written after its chunks.
     let mut waiting: Option<Committed> = None;
     let written = upload.replay(|frame| {
@@ -159,7 +161,7 @@ fn commit(txn: &mut dyn WriteTxn, life: Life, tip: Tip, upload: &mut Upload) -> 
                 if let Some(whole) = waiting.take() {
                     txn.append(life, &whole)?;
                 }
-                let chain = tip.chain.extend(trn.id, &trn.chunks);
+                let chain = if last == Some(trn.id) { end } else { tip.chain.extend(trn.id, &trn.chunks) };
                 let (id, seq, parent) = (trn.id, tip.seq.next(), tip.id);
                 tip = Tip { id, seq, chain };
                 waiting = Some(Committed { id, seq, parent, chunks: trn.chunks.clone(), chain });

@@ -218,7 +218,7 @@ impl Service {
         life: Life,
         seq: Seq,
     ) -> Result<SnapshotRoom, StorageError> {
-        let Some(limit) = self.policy.quota_bytes else { return Ok(SnapshotRoom::Any) };
+        let Some(limit) = self.policy().quota_bytes else { return Ok(SnapshotRoom::Any) };
         let used = txn.usage(life)?.bytes;
         let goes = displaced(&txn.snapshots(life)?, seq).unwrap_or_default();
         let goes = goes.iter().map(|(_, snapshot)| snapshot.bytes).sum();
@@ -251,7 +251,7 @@ impl Service {
         };
         let ended = self.move_in(id, &mut rest).and_then(|()| self.end_snapshot(log, life, id, snapshot).wait());
         if ended.is_err() {
-            self.halves.add(life, id);
+            self.shared.halves.add(life, id);
         }
         ended
     }

@@ -60,7 +60,7 @@ impl Service {
                     }
                     // The first write begins the generation.
                     *moved = view.life().is_none();
-                    let (life, _) = view.living(txn, &service.env)?;
+                    let (life, _) = view.living(txn, &service.shared.env)?;
                     txn.put_chunk(life, &id, &bytes)?;
                     service.stamp(txn, life)?;
                     Ok(PutOutcome::Done)
@@ -92,7 +92,7 @@ impl Service {
                 return Ok(PutOutcome::Quota(quota));
             }
             *moved = view.life().is_none();
-            let (life, _) = view.living(txn, &service.env)?;
+            let (life, _) = view.living(txn, &service.shared.env)?;
             txn.put_pending(life, &Pending { id, parent: new.parent, seq, base, chunks: new.chunks.clone() })?;
             service.stamp(txn, life)?;
             Ok(PutOutcome::Done)

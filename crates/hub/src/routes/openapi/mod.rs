@@ -9,13 +9,14 @@ pub(super) mod v1;
 
 use std::sync::{Arc, OnceLock};
 
-use axum::Extension;
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use tolstoy_proto::{media, paths};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Paths, SecurityRequirement, tag::TagBuilder};
 
+use super::App;
 use super::error::ApiError;
 use super::table::{Described, Routes};
 
@@ -26,27 +27,34 @@ pub(super) fn routes() -> Routes {
     Routes::default().get(paths::OPENAPI, document, hub::openapi)
 }
 
-async fn document(Extension(document): Extension<Document>) -> Result<Response, ApiError> {
-    let text = document.text().ok_or_else(|| ApiError::internal(&"the OpenAPI document cannot be written"))?;
+async fn document(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    let text = app
+        .openapi
+        .get()
+        .and_then(Document::text)
+        .ok_or_else(|| ApiError::internal(&"the OpenAPI document cannot be written"))?;
     Ok(([(header::CONTENT_TYPE, media::JSON)], text).into_response())
 }
 
 /// The document about all routes. It is written when it is first asked for.
-#[derive(Clone)]
-pub(super) struct Document(Arc<Written>);
-
-struct Written {
+pub(crate) struct Document {
     described: Vec<Described>,
     text: OnceLock<Option<Bytes>>,
 }
 
+impl std::fmt::Debug for Document {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Document")
+    }
+}
+
 impl Document {
     pub(super) fn of(described: Vec<Described>) -> Self {
-        Self(Arc::new(Written { described, text: OnceLock::new() }))
+        Self { described, text: OnceLock::new() }
     }
 
     fn text(&self) -> Option<Bytes> {
-        let Written { described, text } = &*self.0;
+        let Self { described, text } = self;
         text.get_or_init(|| write(described).to_pretty_json().ok().map(|text| (text + "\n").into())).clone()
     }
 }

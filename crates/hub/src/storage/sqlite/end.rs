@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use tolstoy_proto::{Seq, TrnId};
+use tolstoy_proto::{Generation, LogId, Seq, TrnId};
 
 use super::pack::{At, Unpack, put_key, put_number};
 use crate::storage::figures::minute;
@@ -21,15 +21,21 @@ const LARGEST_TAIL: usize = 1024;
 const LONGEST_IN_JOB: usize = 256;
 const LARGEST_IN_JOB: usize = 64 << 10;
 
-/// A log row's changing part.
+/// A living log's row, and what else is known of the life.
 #[derive(Debug, Clone)]
 pub(super) struct End {
     pub(super) life: Life,
+    pub(super) log: LogId,
+    pub(super) generation: Generation,
     pub(super) tip: Tip,
     pub(super) usage: Usage,
-    /// The minute that the row stands under, and who wrote since it was read.
+    /// The minute that the row stands under, and who wrote since it was read or written.
     pub(super) minute: i64,
     pub(super) writer: Option<Box<str>>,
+    /// Whether the life has pending transactions, and loose chunks in the table. Most have none, and need not be asked for each.
+    /// None: look; true: there may be some.
+    pub(super) any_pending: Option<bool>,
+    pub(super) any_loose: Option<bool>,
     tail: Vec<u8>,
     /// Transactions of the tail.
     count: usize,
@@ -48,9 +54,29 @@ pub(super) struct Entry<'a> {
 }
 
 impl End {
-    pub(super) fn new(life: Life, tip: Tip, usage: Usage, tail: Vec<u8>) -> Self {
-        let count = Entries(Unpack(&tail)).count();
-        Self { life, tip, usage, minute: minute(usage.written), writer: None, tail, count, index: None, changed: false }
+    pub(super) fn new(life: Life, log: LogId, generation: Generation, tip: Tip, usage: Usage, tail: Vec<u8>) -> Self {
+        Self {
+            life,
+            log,
+            generation,
+            tip,
+            usage,
+            minute: minute(usage.written),
+            writer: None,
+            any_pending: None,
+            any_loose: None,
+            count: Entries(Unpack(&tail)).count(),
+            tail,
+            index: None,
+            changed: false,
+        }
+    }
+
+    /// Its row says the same now.
+    pub(super) fn is_written(&mut self) {
+        self.minute = minute(self.usage.written);
+        self.writer = None;
+        self.changed = false;
     }
 
     /// So many bytes came.
@@ -204,12 +230,18 @@ impl<'a> Entry<'a> {
 #[cfg(test)]
 mod tests {
     use tolstoy_proto::ChainDigest;
+    use uuid::Uuid;
 
     use super::*;
 
+    fn end(tip: Tip, tail: Vec<u8>) -> End {
+        let generation = Generation { id: Uuid::nil(), number: 1 };
+        End::new(Life(1), LogId(Uuid::nil()), generation, tip, Usage::default(), tail)
+    }
+
     #[test]
     fn a_tail_tells_what_was_appended() {
-        let mut end = End::new(Life(1), Tip::ROOT, Usage::default(), Vec::new());
+        let mut end = end(Tip::ROOT, Vec::new());
         let id = |n: u8| TrnId::from_bytes([n; 16]);
         for n in 1..=3 {
             let keys = [vec![n; 33], b"plain".to_vec()];
@@ -231,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_long_tail_tells_the_same() {
-        let mut end = End::new(Life(1), Tip::ROOT, Usage::default(), Vec::new());
+        let mut end = end(Tip::ROOT, Vec::new());
         let key = |n: u64| [&[0; 25][..], &n.to_be_bytes()].concat();
         for n in 1..=200 {
             let tip = Tip { id: TrnId::from_bytes([1; 16]), seq: Seq(n), chain: ChainDigest::ZERO };
@@ -242,7 +274,7 @@ mod tests {
             assert_eq!(end.find_chunk(&key(1000)), Ok(Some(At::Trn(Seq(1)))));
             assert_eq!(end.find_chunk(&key(n + 1)), Ok(None));
         }
-        let mut again = End::new(Life(1), end.tip, Usage::default(), end.tail().to_vec());
+        let mut again = super::tests::end(end.tip, end.tail().to_vec());
         assert_eq!(again.find_chunk(&key(77)), Ok(Some(At::Trn(Seq(77)))));
         end.clear();
         assert_eq!(end.find_chunk(&key(77)), Ok(None));
@@ -251,7 +283,7 @@ mod tests {
     #[test]
     fn a_damaged_tail_is_refused() {
         for tail in [vec![1], vec![0; 16], [vec![0; 17], vec![5, 200]].concat()] {
-            let end = End::new(Life(1), Tip::ROOT, Usage::default(), tail);
+            let end = super::tests::end(Tip::ROOT, tail);
             assert!(end.find_trn(TrnId::from_bytes([9; 16])).is_err());
         }
     }

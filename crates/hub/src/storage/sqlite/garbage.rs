@@ -138,7 +138,6 @@ impl WriteGarbage for Txn<'_> {
         if is_gone {
             self.execute("DELETE FROM pending WHERE log = ?1 AND id = ?2", (life.0, id.as_bytes()))?;
             self.execute("DELETE FROM dying WHERE log = ?1 AND id = ?2", (life.0, id.as_bytes()))?;
-            self.forget_pending();
             bytes += TRN_WEIGHT;
         } else {
             // Beside the list, which is long: written again with each step, it would be what takes the time.
@@ -148,6 +147,7 @@ impl WriteGarbage for Txn<'_> {
             self.execute(sql, (life.0, id.as_bytes(), done))?;
         }
         self.with_end(life, |end| {
+            end.any_pending = None;
             end.lighten(bytes);
             Ok(())
         })?;
@@ -163,8 +163,8 @@ impl WriteGarbage for Txn<'_> {
         self.execute("DELETE FROM loose WHERE log = ?1 AND key = ?2", (life.0, &key))?;
         let at = At::Chunk(row).code();
         self.execute("DELETE FROM name WHERE log = ?1 AND key = ?2 AND at = ?3", (life.0, &key, at))?;
-        self.loose.forget();
         self.with_end(life, |end| {
+            end.any_loose = None;
             end.lighten(loose_weight(bytes));
             Ok(())
         })

@@ -3,7 +3,6 @@
 //! A chunk that comes in a push is taken by a transaction of the same job, and costs nothing here. One that is put by itself is
 //! noted when its job ends, and taken off when a committed transaction names it.
 
-use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
@@ -19,8 +18,6 @@ use crate::storage::{Life, StorageError};
 pub(super) struct LooseChunks {
     /// Rows that this job put and no transaction of it took.
     new: HashMap<i64, (Life, Key)>,
-    /// Whether the life that was last asked for has any in the table.
-    any: Cell<Option<(Life, bool)>>,
 }
 
 impl LooseChunks {
@@ -28,22 +25,25 @@ impl LooseChunks {
     pub(super) fn came(&mut self, life: Life, key: &[u8], row: i64) {
         self.new.insert(row, (life, key.to_vec()));
     }
-
-    /// What was known may no longer hold.
-    pub(super) fn forget(&mut self) {
-        self.any.set(None);
-    }
 }
 
 impl Txn<'_> {
-    /// Whether the life has loose chunks in the table: most have none, and need not be asked for each.
+    /// Whether the life has loose chunks in the table.
     fn any_loose(&self, life: Life) -> Result<bool, StorageError> {
-        if let Some((_, any)) = self.loose.any.get().filter(|(asked, _)| *asked == life) {
+        if let Some(any) = self.at_end(life, |end| Ok(end.any_loose))? {
             return Ok(any);
         }
         let any = self.row("SELECT 1 FROM loose WHERE log = ?1 LIMIT 1", [life.0], |_| Ok(()))?.is_some();
-        self.loose.any.set(Some((life, any)));
+        self.know_loose(life, Some(any))?;
         Ok(any)
+    }
+
+    /// Says whether there are any; none where that is not known any more.
+    pub(super) fn know_loose(&self, life: Life, any: Option<bool>) -> Result<(), StorageError> {
+        self.at_end(life, |end| {
+            end.any_loose = any;
+            Ok(())
+        })
     }
 
     /// Notes the chunks that came in this job and that none of its transactions took.
@@ -55,7 +55,7 @@ impl Txn<'_> {
         new.sort_unstable();
         for (row, (life, key)) in new {
             self.execute("INSERT INTO loose (log, key, chunk, named) VALUES (?1, ?2, ?3, 0)", (life.0, key, row))?;
-            self.loose.any.set(Some((life, true)));
+            self.know_loose(life, Some(true))?;
             self.with_end(life, |end| {
                 end.weigh(LOOSE_WEIGHT, 0);
                 Ok(())

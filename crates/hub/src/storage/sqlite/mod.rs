@@ -13,6 +13,7 @@ mod garbage;
 mod loose;
 mod pack;
 mod readers;
+mod recent;
 mod run;
 mod schema;
 mod snapshots;

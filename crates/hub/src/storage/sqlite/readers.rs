@@ -38,7 +38,7 @@ impl Readers {
         let borrowed = Borrowed { connection: Some(self.take()), readers: self };
         let Some(connection) = &borrowed.connection else { return Err(StorageError::Closed) };
         connection.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])).map_err(failed)?;
-        rules(&Txn::new(connection))
+        rules(&Txn::reading(connection))
     }
 
     /// Has reads that come wait, and waits for those under way, so long at most; none where they take longer. Reads go on

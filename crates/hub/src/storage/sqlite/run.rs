@@ -7,6 +7,9 @@ use tolstoy_proto::{ChainDigest, ChunkId, RawFrame, Seq, Transaction, TrnId, enc
 use super::pack::{At, Key, Place, Unpack, damaged, put_number, put_place};
 use crate::storage::{Committed, Life, StorageError, weight};
 
+/// Bytes that a frame of small content takes, about.
+const FRAME: usize = 192;
+
 /// Bytes of frames after which a run is written.
 const RUN: usize = 64 << 10;
 
@@ -42,6 +45,10 @@ impl OpenRun {
         came: &[(ChunkId, Key, bytes::Bytes)],
         was_pending: bool,
     ) {
+        if self.entries.is_empty() {
+            // As much as one transaction takes, which is the most that most runs hold.
+            self.frames.reserve(came.iter().map(|(_, _, bytes)| bytes.len() + FRAME).sum::<usize>() + FRAME);
+        }
         let (weight, new) = (weight(&trn.chunks), came.iter().map(|(_, _, bytes)| bytes.len() as u64).sum::<u64>());
         self.bytes += new + if was_pending { 0 } else { weight };
         self.fresh += new + weight;

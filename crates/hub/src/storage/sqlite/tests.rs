@@ -3,11 +3,11 @@ use std::sync::{Arc, Barrier};
 
 use bytes::Bytes;
 use tempfile::TempDir;
-use tolstoy_proto::{Generation, LogId};
+use tolstoy_proto::{ChunkId, Generation, LogId, TrnId};
 use uuid::Uuid;
 
 use super::*;
-use crate::storage::{LogRow, WriteTxn};
+use crate::storage::{Committed, LogRow, Pending, WriteTxn};
 
 fn open(directory: &Path) -> Result<SqliteStorage, OpenError> {
     SqliteStorage::open(directory, &SqliteOptions { readers: 2, ..SqliteOptions::default() })
@@ -222,6 +222,100 @@ fn what_is_no_hub_or_too_new_is_refused() {
     fs::write(directory.path(), "a file where the directory should be").unwrap();
     assert!(matches!(open(directory.path()), Err(OpenError::Io { .. })));
     fs::remove_file(directory.path()).unwrap();
+}
+
+/// What is known of a log: its row, and where it lives HEAD, what it holds, and the ids that are asked for.
+fn known(txn: &dyn crate::storage::ReadTxn, log: LogId, ids: &[TrnId]) -> Result<String, StorageError> {
+    let row = txn.log(log)?;
+    let LogRow::Living(life, _) = row else { return Ok(format!("{row:?}")) };
+    let (tip, usage) = (txn.tip(life)?, txn.usage(life)?);
+    let pending: Vec<bool> = ids.iter().map(|id| Ok(txn.pending(life, *id)?.is_some())).collect::<Result<_, _>>()?;
+    let committed: Vec<bool> = ids.iter().map(|id| txn.is_committed(life, *id)).collect::<Result<_, _>>()?;
+    Ok(format!("{row:?} {tip:?} {usage:?} {pending:?} {committed:?}"))
+}
+
+/// Changes a log somehow, under the number of the step.
+fn change(txn: &mut dyn WriteTxn, log: LogId, step: u8, kind: u8) -> Result<(), StorageError> {
+    let life = match txn.log(log)? {
+        LogRow::Living(life, _) => life,
+        LogRow::Never | LogRow::Ended(_) => txn.begin_life(log, Generation { id: Uuid::nil(), number: step.into() })?,
+    };
+    let bytes = Bytes::from(vec![step; 100]);
+    let chunk = ChunkId::of(&bytes);
+    let (tip, id) = (txn.tip(life)?, TrnId::from_bytes([step; 16]));
+    match kind {
+        0 => txn.end_life(log),
+        1 => txn.put_chunk(life, &chunk, &bytes),
+        2 => {
+            txn.put_chunk(life, &chunk, &bytes)?;
+            let (parent, seq) = (tip.id, tip.seq.next());
+            txn.put_pending(life, &Pending { id, parent, seq, base: tip.seq, chunks: vec![chunk] })
+        }
+        3 => match txn.pending_after(life, None, 1)?.pop() {
+            Some(pending) => txn.remove_pending(life, pending.id, 1).map(|_| ()),
+            None => Ok(()),
+        },
+        4 => match txn.loose_after(life, None, 1)?.pop() {
+            Some(loose) => txn.remove_loose(life, &loose.id),
+            None => Ok(()),
+        },
+        _ => {
+            txn.put_chunk(life, &chunk, &bytes)?;
+            let chain = tip.chain.extend(id, &[chunk]);
+            txn.append(life, &Committed { id, seq: tip.seq.next(), parent: tip.id, chunks: vec![chunk], chain })?;
+            txn.stamp(life, i64::from(step) * 1_000_000, "somebody")
+        }
+    }
+}
+
+#[test]
+fn the_writer_remembers_what_the_file_says_whatever_fails() {
+    let (storage, _directory) = empty();
+    let (ends, ended) = mpsc::channel();
+    let run = |rules: Rules| {
+        storage.write(Box::new(Job { number: 0, rules, ends: ends.clone() }));
+        ended.recv().unwrap().1
+    };
+    let ids: Arc<[TrnId]> = (1..=250).map(|n| TrnId::from_bytes([n; 16])).collect();
+    let log = |n: u32| LogId::from_bytes([n as u8; 16]);
+    let mut state = 12345_u32;
+    let mut draw = |below: u32| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) % below
+    };
+    let mut failures = 0;
+    for step in 1..=250 {
+        let (one, other) = (log(draw(3)), log(draw(3)));
+        // One change of eight is a delete.
+        let kinds = [draw(8) as u8, draw(8) as u8];
+        let fails = draw(3) == 0;
+        failures += u32::from(fails);
+        let outcome = run(Box::new(move |txn| {
+            change(txn, one, step, kinds[0])?;
+            if one != other {
+                change(txn, other, step, kinds[1])?;
+            }
+            if fails { Err(StorageError::Failed("for the test".to_owned())) } else { Ok(()) }
+        }));
+        assert_eq!(outcome.is_err(), fails, "{outcome:?}");
+        for n in 0..3 {
+            let ((tell, told), asked) = (mpsc::channel(), ids.clone());
+            run(Box::new(move |txn| {
+                tell.send(known(txn, log(n), &asked)?).unwrap();
+                Ok(())
+            }))
+            .unwrap();
+            let mut read = String::new();
+            storage
+                .read(&mut |txn| {
+                    read = known(txn, log(n), &ids)?;
+                    Ok(())
+                })
+                .unwrap();
+            assert_eq!(told.recv().unwrap(), read, "step {step}");
+        }
+    }
+    assert!(failures > 50);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::end::End;
 use super::failed;
 use super::loose::LooseChunks;
 use super::pack::{At, Key, Place, Unpack, chunk_key, pack_runs, put_chunk, trn_key};
+use super::recent::Recent;
 use super::run::OpenRun;
 use crate::storage::figures::minute;
 use crate::storage::{
@@ -27,13 +28,25 @@ const SMALL_CHUNKS: usize = 64 << 10;
 /// How many they are at most.
 const MOST_SMALL_CHUNKS: usize = 1024;
 
+/// All of a living log's row but its minute and writer, in the order that [`living`] reads.
+macro_rules! select_end {
+    ($rest:literal) => {
+        concat!(
+            "SELECT nr, id, generation, number, head, seq, chain, bytes, fresh, snapshot, written, tail FROM log ",
+            $rest
+        )
+    };
+}
+
 /// The SQLite transaction that a connection is in: one snapshot, or the one hand that writes.
 pub(super) struct Txn<'a> {
     pub(super) connection: &'a Connection,
     /// The end of the chain that was last asked for. A writer changes it here, and writes it when its job ends.
     end: RefCell<Option<End>>,
-    /// Whether the life that was last asked for has pending transactions.
-    any_pending: Cell<Option<(Life, bool)>>,
+    /// The ends of others, as the writer knows them; who only reads has none.
+    recent: Option<&'a RefCell<Recent>>,
+    /// The transaction that was last looked for among the pending ones, and is not there.
+    not_pending: Cell<Option<(Life, TrnId)>>,
     /// Chunks that no committed transaction took.
     pub(super) loose: LooseChunks,
     staged: Staged,
@@ -50,11 +63,22 @@ struct Staged {
 }
 
 impl<'a> Txn<'a> {
-    pub(super) fn new(connection: &'a Connection) -> Self {
+    /// A snapshot.
+    pub(super) fn reading(connection: &'a Connection) -> Self {
+        Self::new(connection, None)
+    }
+
+    /// A job of the writer, who remembers what it is told here. Where the job fails, that must be forgotten.
+    pub(super) fn writing(connection: &'a Connection, recent: &'a RefCell<Recent>) -> Self {
+        Self::new(connection, Some(recent))
+    }
+
+    fn new(connection: &'a Connection, recent: Option<&'a RefCell<Recent>>) -> Self {
         Self {
             connection,
             end: RefCell::new(None),
-            any_pending: Cell::new(None),
+            recent,
+            not_pending: Cell::new(None),
             loose: LooseChunks::default(),
             staged: Staged::default(),
             open: RefCell::new(None),
@@ -67,10 +91,7 @@ impl<'a> Txn<'a> {
         self.note_loose()?;
         self.settle()?;
         self.flush_tail(true)?;
-        match self.end.get_mut() {
-            Some(end) if end.changed => write_end(self.connection, end),
-            _ => Ok(()),
-        }
+        self.lay_by()
     }
 
     pub(super) fn row<T>(
@@ -94,17 +115,48 @@ impl<'a> Txn<'a> {
         with: impl FnOnce(&mut End) -> Result<R, StorageError>,
     ) -> Result<R, StorageError> {
         self.settle()?;
-        let mut cached = self.end.borrow_mut();
-        if let Some(end) = cached.as_mut().filter(|end| end.life == life) {
+        self.at_end(life, with)
+    }
+
+    /// The same, where it does not matter whether the run that the job appends to is written.
+    pub(super) fn at_end<R>(
+        &self,
+        life: Life,
+        with: impl FnOnce(&mut End) -> Result<R, StorageError>,
+    ) -> Result<R, StorageError> {
+        if let Some(end) = self.end.borrow_mut().as_mut().filter(|end| end.life == life) {
             return with(end);
         }
-        if let Some(end) = cached.as_ref().filter(|end| end.changed) {
-            write_end(self.connection, end)?;
+        let remembered = self.recent.and_then(|recent| recent.borrow_mut().take(life));
+        let end = match remembered {
+            Some(end) => end,
+            None => {
+                let found = self.row(select_end!("WHERE nr = ?1"), [life.0], living)?;
+                found
+                    .and_then(Result::ok)
+                    .ok_or_else(|| StorageError::Failed(format!("there is no life {}", life.0)))?
+            }
+        };
+        self.lay_by()?;
+        with(self.end.borrow_mut().insert(end))
+    }
+
+    /// Writes the end that is at hand, where the job changed it, and gives it back to those that are remembered.
+    fn lay_by(&self) -> Result<(), StorageError> {
+        let Some(mut end) = self.end.borrow_mut().take() else { return Ok(()) };
+        if end.changed {
+            write_end(self.connection, &mut end)?;
         }
-        let sql = "SELECT head, seq, chain, bytes, fresh, snapshot, written, tail FROM log WHERE nr = ?1";
-        let end = self.row(sql, [life.0], |row| end(row, life, 0))?;
-        let end = end.ok_or_else(|| StorageError::Failed(format!("there is no life {}", life.0)))?;
-        with(cached.insert(end))
+        if let Some(recent) = self.recent {
+            recent.borrow_mut().put(end);
+        }
+        Ok(())
+    }
+
+    /// The log's life and generation, where its end is at hand or remembered.
+    fn remembered(&self, log: LogId) -> Option<(Life, Generation)> {
+        let at_hand = self.end.borrow().as_ref().filter(|end| end.log == log).map(|end| (end.life, end.generation));
+        at_hand.or_else(|| self.recent.and_then(|recent| recent.borrow().find(log)))
     }
 
     /// Where a name of this life leads: first to what is not in `name` yet.
@@ -127,19 +179,22 @@ impl<'a> Txn<'a> {
         if self.staged.life == Some(life) { self.staged.chunks.remove(id) } else { None }
     }
 
-    /// Whether the life has pending transactions: most have none, and need not be asked for each.
+    /// Whether the life has pending transactions.
     fn any_pending(&self, life: Life) -> Result<bool, StorageError> {
-        if let Some((_, any)) = self.any_pending.get().filter(|(asked, _)| *asked == life) {
+        if let Some(any) = self.at_end(life, |end| Ok(end.any_pending))? {
             return Ok(any);
         }
         let any = self.row("SELECT 1 FROM pending WHERE log = ?1 LIMIT 1", [life.0], |_| Ok(()))?.is_some();
-        self.any_pending.set(Some((life, any)));
+        self.know_pending(life, Some(any))?;
         Ok(any)
     }
 
-    /// What was known of pending transactions may no longer hold.
-    pub(super) fn forget_pending(&self) {
-        self.any_pending.set(None);
+    /// Says whether there are any; none where that is not known any more.
+    fn know_pending(&self, life: Life, any: Option<bool>) -> Result<(), StorageError> {
+        self.at_end(life, |end| {
+            end.any_pending = any;
+            Ok(())
+        })
     }
 
     /// A chunk's bytes from where they are.
@@ -249,7 +304,7 @@ impl<'a> Txn<'a> {
 }
 
 /// Writes the end of a chain into its log's row. The index by minute is touched once a minute only.
-fn write_end(connection: &Connection, end: &End) -> Result<(), StorageError> {
+fn write_end(connection: &Connection, end: &mut End) -> Result<(), StorageError> {
     const WITHIN_MINUTE: &str = "UPDATE log SET head = ?2, seq = ?3, chain = ?4, tail = ?5, bytes = ?6, fresh = ?7,
         snapshot = ?8, written = ?9, writer = coalesce(?10, writer) WHERE nr = ?1";
     const NEW_MINUTE: &str = "UPDATE log SET head = ?2, seq = ?3, chain = ?4, tail = ?5, bytes = ?6, fresh = ?7,
@@ -272,6 +327,7 @@ fn write_end(connection: &Connection, end: &End) -> Result<(), StorageError> {
             end.writer.as_deref(),
         ))
         .map_err(failed)?;
+    end.is_written();
     Ok(())
 }
 
@@ -308,28 +364,30 @@ pub(super) fn usage(row: &Row<'_>, column: usize) -> rusqlite::Result<Usage> {
     })
 }
 
-/// The end of a chain, from the columns from this one on.
-fn end(row: &Row<'_>, life: Life, column: usize) -> rusqlite::Result<End> {
-    Ok(End::new(life, tip(row, column)?, usage(row, column + 3)?, row.get(column + 7)?))
+/// A log's row, with the columns of [`select_end`]: the end of its chain; where it was deleted, the number of its last
+/// generation.
+fn living(row: &Row<'_>) -> rusqlite::Result<Result<End, u64>> {
+    let number = row.get::<_, i64>(3)?.cast_unsigned();
+    let Some(generation) = row.get::<_, Option<[u8; 16]>>(2)? else { return Ok(Err(number)) };
+    let generation = Generation { id: Uuid::from_bytes(generation), number };
+    let log = LogId::from_bytes(row.get(1)?);
+    Ok(Ok(End::new(Life(row.get(0)?), log, generation, tip(row, 4)?, usage(row, 7)?, row.get(11)?)))
 }
 
 impl ReadTxn for Txn<'_> {
     fn log(&self, log: LogId) -> Result<LogRow, StorageError> {
-        let sql = "SELECT nr, generation, number, head, seq, chain, bytes, fresh, snapshot, written, tail
-                   FROM log WHERE id = ?1";
-        let read = |row: &Row<'_>| {
-            let number = row.get::<_, i64>(2)?.cast_unsigned();
-            let Some(generation) = row.get::<_, Option<[u8; 16]>>(1)? else { return Ok((LogRow::Ended(number), None)) };
-            let life = Life(row.get(0)?);
-            let generation = Generation { id: Uuid::from_bytes(generation), number };
-            Ok((LogRow::Living(life, generation), Some(end(row, life, 3)?)))
-        };
-        let Some((found, end)) = self.row(sql, [log.as_bytes()], read)? else { return Ok(LogRow::Never) };
-        let mut cached = self.end.borrow_mut();
-        if !cached.as_ref().is_some_and(|end| end.changed) {
-            *cached = end;
+        if let Some((life, generation)) = self.remembered(log) {
+            return Ok(LogRow::Living(life, generation));
         }
-        Ok(found)
+        let end = match self.row(select_end!("WHERE id = ?1"), [log.as_bytes()], living)? {
+            None => return Ok(LogRow::Never),
+            Some(Err(number)) => return Ok(LogRow::Ended(number)),
+            Some(Ok(end)) => end,
+        };
+        let row = LogRow::Living(end.life, end.generation);
+        self.lay_by()?;
+        self.end.replace(Some(end));
+        Ok(row)
     }
 
     fn tip(&self, life: Life) -> Result<Tip, StorageError> {
@@ -370,6 +428,7 @@ impl ReadTxn for Txn<'_> {
         let sql = "SELECT parent, seq, base, chunks FROM pending WHERE log = ?1 AND id = ?2";
         let read = |row: &Row<'_>| Ok((trn_id(row, 0)?, seq(row, 1)?, seq(row, 2)?, row.get::<_, Vec<u8>>(3)?));
         let Some((parent, seq, base, chunks)) = self.row(sql, (life.0, id.as_bytes()), read)? else {
+            self.not_pending.set(Some((life, id)));
             return Ok(None);
         };
         Ok(Some(Pending { id, parent, seq, base, chunks: Unpack(&chunks).chunk_ids()? }))
@@ -413,7 +472,13 @@ impl WriteTxn for Txn<'_> {
                 root.chain.0,
             ),
         )?;
-        Ok(Life(self.connection.last_insert_rowid()))
+        let life = Life(self.connection.last_insert_rowid());
+        let mut end = End::new(life, log, generation, root, Usage::default(), Vec::new());
+        // No life had this number before.
+        (end.any_pending, end.any_loose) = (Some(false), Some(false));
+        self.lay_by()?;
+        self.end.replace(Some(end));
+        Ok(life)
     }
 
     fn end_life(&mut self, log: LogId) -> Result<(), StorageError> {
@@ -426,9 +491,8 @@ impl WriteTxn for Txn<'_> {
         if self.with_end(life, |end| Ok(!end.tail().is_empty()))? {
             self.empty_tail()?;
         }
+        // It is at hand, so that it is not among those that are remembered, and does not get there.
         *self.end.get_mut() = None;
-        self.any_pending.set(None);
-        self.loose.forget();
         self.execute("DELETE FROM log WHERE nr = ?1", [life.0])?;
         self.execute(
             "INSERT INTO log (id, generation, number, head, seq, chain, tail) VALUES (?1, NULL, ?2, x'', 0, x'', x'')",
@@ -462,7 +526,8 @@ impl WriteTxn for Txn<'_> {
     fn put_pending(&mut self, life: Life, pending: &Pending) -> Result<(), StorageError> {
         self.unstage()?;
         self.note_loose()?;
-        self.any_pending.set(Some((life, true)));
+        self.know_pending(life, Some(true))?;
+        self.not_pending.set(None);
         let mut chunks = Vec::new();
         for id in &pending.chunks {
             let key = chunk_key(id);
@@ -513,7 +578,12 @@ impl WriteTxn for Txn<'_> {
             places.push(place);
         }
         self.unstage()?;
-        let was_pending = self.any_pending(life)? && self.unpend(life, trn.id, &came)?;
+        let was_pending = self.not_pending.get() != Some((life, trn.id))
+            && self.any_pending(life)?
+            && self.unpend(life, trn.id, &came)?;
+        if was_pending {
+            self.know_pending(life, None)?;
+        }
         if self.open.get_mut().as_ref().is_none_or(|run| run.life != life) {
             let base = self.with_end(life, |end| Ok(end.tip.chain))?;
             *self.open.get_mut() = Some(OpenRun::new(life, trn.seq, base));

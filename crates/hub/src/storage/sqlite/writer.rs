@@ -1,5 +1,6 @@
 //! The one thread that writes.
 
+use std::cell::RefCell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -11,6 +12,7 @@ use rusqlite::Connection;
 use tokio::time::Instant;
 
 use super::checkpoint::Checkpoints;
+use super::recent::Recent;
 use super::txn::Txn;
 use super::{SqliteOptions, failed};
 use crate::metrics::StorageMetrics;
@@ -40,14 +42,14 @@ impl Writer {
         connection: Connection,
         options: &SqliteOptions,
         metrics: StorageMetrics,
-        mut checkpoints: Checkpoints,
+        checkpoints: Checkpoints,
     ) -> io::Result<Self> {
         let (queue, jobs) = sync_channel(options.queue.max(1));
         let batch = options.batch.max(1);
         let counted = metrics.clone();
         let thread = thread::Builder::new()
             .name("hub-writer".to_owned())
-            .spawn(move || write(&connection, &jobs, batch, &counted, &mut checkpoints))?;
+            .spawn(move || Hand::new(connection, counted, checkpoints).write(&jobs, batch))?;
         Ok(Self { running: Mutex::new(Some(Running { queue, thread })), metrics })
     }
 
@@ -106,29 +108,89 @@ impl Drop for Writer {
     }
 }
 
-/// Runs jobs until nobody can send any more.
-fn write(
-    connection: &Connection,
-    jobs: &Receiver<Box<dyn WriteJob>>,
-    max: usize,
-    metrics: &StorageMetrics,
-    checkpoints: &mut Checkpoints,
-) {
-    let mut batch = Vec::with_capacity(max.min(1024));
-    let mut last = 1;
-    while let Ok(job) = jobs.recv() {
-        batch.push(job);
-        batch.extend(jobs.try_iter().take(max - 1));
-        gather(jobs, &mut batch, last.min(max));
-        last = batch.len();
-        metrics.queue.dec_by(i64::try_from(batch.len()).unwrap_or(i64::MAX));
-        run(connection, &mut batch, metrics);
-        checkpoints.keep_short(connection);
-        metrics.pulse.rests();
+/// What the thread works with.
+struct Hand {
+    connection: Connection,
+    recent: RefCell<Recent>,
+    metrics: StorageMetrics,
+    checkpoints: RefCell<Checkpoints>,
+}
+
+impl Hand {
+    fn new(connection: Connection, metrics: StorageMetrics, checkpoints: Checkpoints) -> Self {
+        Self { connection, recent: RefCell::default(), metrics, checkpoints: RefCell::new(checkpoints) }
     }
-    // What is not moved now is moved when the file is next opened.
-    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
-        tracing::warn!(%error, "the write-ahead log stays beside the database");
+
+    /// Runs jobs until nobody can send any more.
+    fn write(&self, jobs: &Receiver<Box<dyn WriteJob>>, max: usize) {
+        let mut batch = Vec::with_capacity(max.min(1024));
+        let mut last = 1;
+        while let Ok(job) = jobs.recv() {
+            batch.push(job);
+            batch.extend(jobs.try_iter().take(max - 1));
+            gather(jobs, &mut batch, last.min(max));
+            last = batch.len();
+            self.metrics.queue.dec_by(i64::try_from(batch.len()).unwrap_or(i64::MAX));
+            self.run(&mut batch);
+            self.checkpoints.borrow_mut().keep_short(&self.connection);
+            self.metrics.pulse.rests();
+        }
+        // What is not moved now is moved when the file is next opened.
+        if let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+            tracing::warn!(%error, "the write-ahead log stays beside the database");
+        }
+    }
+
+    /// Runs the jobs in one transaction, and tells them. Where that fails, each is run in its own, so that one that cannot
+    /// succeed fails alone.
+    fn run(&self, batch: &mut Vec<Box<dyn WriteJob>>) {
+        let result = self.commit(batch);
+        match &result {
+            Err(error) if batch.len() > 1 => {
+                tracing::warn!(%error, jobs = batch.len(), "a batch failed: its jobs are run one by one");
+                self.metrics.failed_batches.inc();
+                for mut job in batch.drain(..) {
+                    let result = self.commit(std::slice::from_mut(&mut job));
+                    job.done(result);
+                }
+            }
+            _ => batch.drain(..).for_each(|job| job.done(result.clone())),
+        }
+    }
+
+    /// Runs the jobs in one transaction. An error leaves nothing of any of them.
+    fn commit(&self, jobs: &mut [Box<dyn WriteJob>]) -> Result<(), StorageError> {
+        self.metrics.pulse.works();
+        let begun = Instant::now();
+        let execute = |sql| self.connection.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(failed);
+        execute("BEGIN IMMEDIATE")?;
+        let result = jobs.iter_mut().try_for_each(|job| self.run_one(job.as_mut())).and_then(|()| {
+            let ran = Instant::now();
+            execute("COMMIT")?;
+            self.metrics.commit_seconds.observe_duration(ran.elapsed());
+            Ok(())
+        });
+        if result.is_ok() {
+            self.metrics.commits.inc();
+            self.metrics.commit_jobs.observe(jobs.len() as u64);
+            self.metrics.batch_seconds.observe_duration(begun.elapsed());
+            return Ok(());
+        }
+        self.recent.borrow_mut().forget();
+        if !self.connection.is_autocommit() {
+            execute("ROLLBACK")?;
+        }
+        result
+    }
+
+    fn run_one(&self, job: &mut dyn WriteJob) -> Result<(), StorageError> {
+        let run = || {
+            let mut txn = Txn::writing(&self.connection, &self.recent);
+            job.run(&mut txn)?;
+            txn.finish()
+        };
+        catch_unwind(AssertUnwindSafe(run))
+            .unwrap_or_else(|_| Err(StorageError::Failed("a write job panicked".to_owned())))
     }
 }
 
@@ -141,58 +203,7 @@ fn gather(jobs: &Receiver<Box<dyn WriteJob>>, batch: &mut Vec<Box<dyn WriteJob>>
             Ok(job) => batch.push(job),
             Err(_) => return,
         }
+        // What else has come costs no waking.
+        batch.extend(jobs.try_iter().take(expected.saturating_sub(batch.len())));
     }
-}
-
-/// Runs the jobs in one transaction, and tells them. Where that fails, each is run in its own, so that one that cannot
-/// succeed fails alone.
-fn run(connection: &Connection, batch: &mut Vec<Box<dyn WriteJob>>, metrics: &StorageMetrics) {
-    let result = commit(connection, batch, metrics);
-    match &result {
-        Err(error) if batch.len() > 1 => {
-            tracing::warn!(%error, jobs = batch.len(), "a batch failed: its jobs are run one by one");
-            metrics.failed_batches.inc();
-            for mut job in batch.drain(..) {
-                let result = commit(connection, std::slice::from_mut(&mut job), metrics);
-                job.done(result);
-            }
-        }
-        _ => batch.drain(..).for_each(|job| job.done(result.clone())),
-    }
-}
-
-/// Runs the jobs in one transaction. An error leaves nothing of any of them.
-fn commit(
-    connection: &Connection,
-    jobs: &mut [Box<dyn WriteJob>],
-    metrics: &StorageMetrics,
-) -> Result<(), StorageError> {
-    metrics.pulse.works();
-    let begun = Instant::now();
-    let execute = |sql| connection.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(failed);
-    execute("BEGIN IMMEDIATE")?;
-    let result = jobs.iter_mut().try_for_each(|job| run_one(connection, job.as_mut())).and_then(|()| {
-        let ran = Instant::now();
-        execute("COMMIT")?;
-        metrics.commit_seconds.observe_duration(ran.elapsed());
-        Ok(())
-    });
-    if result.is_ok() {
-        metrics.commits.inc();
-        metrics.commit_jobs.observe(jobs.len() as u64);
-        metrics.batch_seconds.observe_duration(begun.elapsed());
-    }
-    if result.is_err() && !connection.is_autocommit() {
-        execute("ROLLBACK")?;
-    }
-    result
-}
-
-fn run_one(connection: &Connection, job: &mut dyn WriteJob) -> Result<(), StorageError> {
-    let run = || {
-        let mut txn = Txn::new(connection);
-        job.run(&mut txn)?;
-        txn.finish()
-    };
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(StorageError::Failed("a write job panicked".to_owned())))
 }

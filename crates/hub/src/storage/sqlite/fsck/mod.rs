@@ -96,7 +96,7 @@ pub fn fsck(path: &Path, listener: &mut dyn Listener) -> Result<Checked, OpenErr
     begun.map_err(|error| OpenError::of(&file, error))?;
     let mut check = Check {
         connection: &connection,
-        txn: Txn::new(&connection),
+        txn: Txn::reading(&connection),
         listener,
         checked: Checked::default(),
         runs: Bits::default(),
