@@ -2,81 +2,48 @@
 
 mod coverage;
 mod device;
+mod judge;
+mod sync;
 
+use std::any::Any;
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tolstoy_proto::LogId;
-use tolstoy_store::{Entid, ErrorKind as StoreError, Store, Transaction};
-use tolstoy_sync::{ErrorKind, MemoryTransport, Outcome, SyncReport};
+use tolstoy_store::Entid;
 use uuid::Uuid;
 
 use crate::dice::Dice;
-use crate::oracle::facts::show;
-use crate::oracle::{Facts, History, View, judge, justified, recognised};
-use crate::users::User;
-use crate::world::{Faults, Hub, Link, LinkCounts, block_on, env, options};
+use crate::oracle::History;
+use crate::plan::{Medium, Plan};
+use crate::world::{Hub, Net, env, lock};
 
 pub use coverage::Coverage;
 use device::Device;
 
-/// What is played.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
-    /// Decides everything that the plan leaves open.
-    pub seed: u64,
-    /// How many devices there are.
-    pub devices: usize,
-    /// How many steps are taken before the end.
-    pub steps: u64,
-    /// The links.
-    pub faults: Faults,
-    /// Whether the stores are files, which are closed and opened again.
-    pub files: bool,
-    /// How often a backup of the hub is restored, in a thousand steps.
-    pub restores: u64,
-    /// How often others get in between a device's pull and its push, in a thousand pushes.
-    pub races: u64,
-}
-
-impl Plan {
-    /// The plan of a seed, as the tests play it: three devices, most of them on bad links.
-    pub fn of(seed: u64) -> Self {
-        let mut dice = Dice::new(seed, 0);
-        let faults = if dice.chance(250) { Faults::NONE } else { Faults::BAD };
-        Self {
-            seed,
-            devices: 3,
-            steps: dice.between(12, 36),
-            faults,
-            files: seed % 25 == 24,
-            restores: if dice.chance(300) { 60 } else { 0 },
-            races: if dice.chance(500) { 150 } else { 0 },
-        }
-    }
-}
-
 /// A simulation that found something wrong.
 #[derive(Debug)]
 pub struct Failure {
-    /// The seed it was played from.
-    pub seed: u64,
+    /// What was played.
+    pub plan: Plan,
     /// What is wrong.
     pub what: String,
     /// What happened until then, a line each.
     pub trace: Vec<String>,
 }
 
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "seed {}: {}\nreplay it with: cargo run -p tolstoy-testkit --example replay -- {}",
-            self.seed, self.what, self.seed
-        )
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}\nreplay it with: {}", self.plan, self.what, replay(&self.plan))
     }
+}
+
+/// The command that replays a plan.
+pub fn replay(plan: &Plan) -> String {
+    format!("cargo run -p tolstoy-testkit --bin tolstoy-sim -- --replay \"{plan}\"")
 }
 
 /// What a simulation did.
@@ -105,203 +72,38 @@ impl Simulation {
 /// # Errors
 /// What is wrong, with the trace.
 pub fn simulate(plan: &Plan) -> Result<Simulation, Box<Failure>> {
-    let failure = |what, trace| Box::new(Failure { seed: plan.seed, what, trace });
+    let failure = |what, trace| Box::new(Failure { plan: plan.clone(), what, trace });
     let mut world = match World::new(plan.clone()) {
         Ok(world) => world,
         Err(what) => return Err(failure(what, Vec::new())),
     };
-    match world.play() {
+    // Nothing may panic, whatever goes wrong: where something does, that is what the seed found.
+    let played = catch_unwind(AssertUnwindSafe(|| world.play())).unwrap_or_else(|panic| Err(cause(panic.as_ref())));
+    match played {
         Ok(()) => Ok(Simulation { trace: world.book.trace, coverage: world.book.coverage }),
         Err(what) => Err(failure(what, world.book.trace)),
     }
 }
 
-/// The hub, and what is on the way to it.
-struct Net {
-    hub: Mutex<Hub>,
-    old: Mutex<Vec<Bytes>>,
+fn cause(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("it panicked: {}", text.unwrap_or("without a word"))
+}
+
+/// A log, and what the oracle knows of it.
+struct Account {
+    log: LogId,
+    history: History,
+    /// The attributes that all devices have from the log.
+    settled: BTreeSet<Entid>,
 }
 
 /// What is written down.
 struct Book {
     plan: Plan,
-    history: History,
+    accounts: Vec<Account>,
     trace: Vec<String>,
     coverage: Coverage,
-    dice: Dice,
-    /// Syncs so far: each one has dice of its own.
-    syncs: u64,
-    /// The attributes that all devices have from the log.
-    settled: BTreeSet<Entid>,
-}
-
-struct World {
-    net: Net,
-    devices: Vec<Device>,
-    book: Book,
-    // Where the files are; goes when the world ends.
-    _folder: Option<tempfile::TempDir>,
-}
-
-/// Rounds of syncs in which all devices must come to rest.
-const REST: u32 = 24;
-
-impl World {
-    fn new(plan: Plan) -> Result<Self, String> {
-        let folder = if plan.files { Some(tempfile::tempdir().map_err(|e| e.to_string())?) } else { None };
-        let log = LogId::from_bytes(*Uuid::from_u128(plan.seed.into()).as_bytes());
-        let hub = Hub::new(env(plan.seed, 0), log);
-        let devices = (1..=plan.devices).map(|n| Device::new(&plan, n, folder.as_ref().map(|f| f.path())));
-        let devices = devices.collect::<Result<_, _>>()?;
-        let dice = Dice::new(plan.seed, 1);
-        let book = Book {
-            plan,
-            history: History::default(),
-            trace: Vec::new(),
-            coverage: Coverage::default(),
-            dice,
-            syncs: 0,
-            settled: BTreeSet::new(),
-        };
-        Ok(Self { net: Net { hub: Mutex::new(hub), old: Mutex::new(Vec::new()) }, devices, book, _folder: folder })
-    }
-
-    fn play(&mut self) -> Result<(), String> {
-        for _ in 0..self.book.plan.steps {
-            let at = self.book.dice.index(self.devices.len());
-            let restores = self.book.plan.restores;
-            match self.book.dice.weighted(&[50, 34, 10, restores / 10]) {
-                0 => {
-                    self.settle()?;
-                    for _ in 0..self.book.dice.between(1, 4) {
-                        self.devices[at].transact(&mut self.book)?;
-                    }
-                }
-                1 => self.sync(at, self.book.plan.faults)?,
-                2 => self.crash(at)?,
-                _ => self.restore()?,
-            }
-        }
-        self.rest()?;
-        self.agree()
-    }
-
-    /// Notes which attributes all devices have from the log, and so may be altered. Where backups are restored none may:
-    /// a definition that the log lost, altered since, is a different one to a device that made it too and still has it so.
-    fn settle(&mut self) -> Result<(), String> {
-        if self.book.plan.restores > 0 {
-            return Ok(());
-        }
-        let mut settled: Option<BTreeSet<Entid>> = None;
-        for device in &self.devices {
-            let own = device.synced_attributes()?;
-            settled = Some(settled.map_or_else(|| own.clone(), |all| all.intersection(&own).copied().collect()));
-        }
-        self.book.settled = settled.unwrap_or_default();
-        Ok(())
-    }
-
-    /// Syncs until the link dies after some requests; then the device is closed and opened again.
-    fn crash(&mut self, at: usize) -> Result<(), String> {
-        let dead_after = Some(self.book.dice.below(4));
-        self.sync(at, Faults { dead_after, ..self.book.plan.faults })?;
-        self.book.coverage.crashes += 1;
-        self.devices[at].reopen()
-    }
-
-    fn restore(&mut self) -> Result<(), String> {
-        let hub = self.net.hub.get_mut().map_err(|e| e.to_string())?;
-        let seq = hub.state().map_err(|e| e.to_string())?.seq.0;
-        let back = self.book.dice.between(0, 8).min(seq);
-        self.book.say(format!("the hub is restored to {} of {seq}", seq - back));
-        self.book.coverage.restores += 1;
-        hub.restore(seq - back).map_err(|e| e.to_string())
-    }
-
-    fn sync(&mut self, at: usize, faults: Faults) -> Result<(), String> {
-        let mut device = self.devices.remove(at);
-        let result = self.sync_against_others(&mut device, faults);
-        self.devices.insert(at, device);
-        result
-    }
-
-    /// Syncs the device; others may transact and sync whenever it is about to push.
-    fn sync_against_others(&mut self, device: &mut Device, faults: Faults) -> Result<(), String> {
-        let Self { net, devices, book, .. } = self;
-        let mut wrong = Ok(());
-        let mut race = |book: &mut Book| {
-            if !book.dice.chance(book.plan.races) || wrong.is_err() {
-                return;
-            }
-            let at = book.dice.index(devices.len());
-            let Some(other) = devices.get_mut(at) else { return };
-            book.say(format!("meanwhile, device {}:", other.number));
-            book.coverage.races += 1;
-            let both = other.transact(book).and_then(|()| other.sync(net, book, Faults::NONE, &mut |_| {}).map(|_| ()));
-            wrong = both;
-        };
-        let report = device.sync(net, book, faults, &mut race)?;
-        drop(report);
-        wrong
-    }
-
-    /// With good links, all devices come to rest: two rounds of syncs in which nothing happens.
-    fn rest(&mut self) -> Result<(), String> {
-        self.book.say("from here on all links are good");
-        let mut quiet = 0;
-        for _ in 0..REST {
-            let mut nothing = true;
-            for device in &mut self.devices {
-                let report = device.sync(&self.net, &mut self.book, Faults::NONE, &mut |_| {})?;
-                let report = report.ok_or("a sync over a good link failed")?;
-                nothing &= report.passes.iter().all(|p| p.outcome == Outcome::NoChanges);
-            }
-            quiet = if nothing { quiet + 1 } else { 0 };
-            if quiet == 2 {
-                return Ok(());
-            }
-        }
-        Err(format!("the devices did not come to rest within {REST} rounds"))
-    }
-
-    /// All stores and the log are the same, and nothing was lost on the way there.
-    fn agree(&mut self) -> Result<(), String> {
-        let Some((first, others)) = self.devices.split_first() else { return Ok(()) };
-        let digest = first.digest()?;
-        for other in others {
-            if let Some((a, b)) = first.view.log.iter().zip(&other.view.log).find(|(a, b)| a != b) {
-                return Err(format!("devices 1 and {} differ at {}: {a:?} against {b:?}", other.number, a.tx));
-            }
-            if first.view.log.len() != other.view.log.len() || digest != other.digest()? {
-                return Err(format!("devices 1 and {} hold different facts", other.number));
-            }
-        }
-        let state = self.net.hub.get_mut().map_err(|e| e.to_string())?.state().map_err(|e| e.to_string())?;
-        for device in &self.devices {
-            for transaction in first.view.log.iter().skip(1) {
-                let place = |d: &Device| d.store.position(transaction.tx).map_err(|e| e.to_string());
-                if place(device)?.is_none() || place(device)? != place(first)? {
-                    return Err(format!("device {} has {} elsewhere in the log", device.number, transaction.tx));
-                }
-            }
-            let head = device.store.position(device.store.basis()).map_err(|e| e.to_string())?;
-            let at = head.map(|p| (p.id, p.digest));
-            if device.view.log.len() > 1 && at != Some((state.head.0, state.chain.0)) {
-                return Err(format!("device {} is not at the log's HEAD", device.number));
-            }
-        }
-        if state.seq.0 + 1 != first.view.log.len() as u64 {
-            return Err(format!("the log has {} transactions, the stores {}", state.seq.0, first.view.log.len() - 1));
-        }
-        self.book.say("the log:");
-        for transaction in first.view.log.iter().skip(1) {
-            self.book.tell(transaction);
-        }
-        let verdict = judge(&first.view.log, &self.book.history)?;
-        self.book.say(format!("{verdict:?}"));
-        self.book.coverage.judged(&verdict);
-        Ok(())
-    }
 }
 
 impl Book {
@@ -310,160 +112,195 @@ impl Book {
     }
 }
 
-impl Book {
-    /// Tells a transaction of the log.
-    fn tell(&mut self, transaction: &Transaction) {
-        let what = match &transaction.displaced {
-            Some(displaced) => format!("carrier, {}: {}", displaced.reason.word(), displaced.detail),
-            None => String::new(),
-        };
-        let Transaction { tx, origin, entids, overwritten, changes, .. } = transaction;
-        self.say(format!("  {tx} {} {what}", origin.id));
-        for run in entids {
-            self.say(format!("      {} of {} is {}", run.count, run.authored, run.current));
-        }
-        for o in overwritten {
-            self.say(format!("      overwrites [{} {}] {:?} {:?} {}", o.e, o.a, o.base, o.incoming, o.local));
-        }
-        let held = transaction.displaced.iter().flat_map(|d| &d.changes);
-        for change in changes.iter().chain(held) {
-            self.say(format!("      {}", show(change)));
-        }
-    }
+struct World {
+    net: Arc<Mutex<Net>>,
+    devices: Vec<Device>,
+    book: Book,
+    /// Where the files are; goes when the world ends.
+    folder: tempfile::TempDir,
 }
 
-/// How a step on a store must fail, if it fails.
-fn expected(error: &tolstoy_store::Error) -> bool {
-    matches!(error.kind(), StoreError::Input | StoreError::Refused)
+/// What the streams of dice are for. Party 0's environment begins at 1,000.
+mod purpose {
+    pub(super) const NET: u64 = 1;
+    pub(super) const END: u64 = 2;
+    pub(super) const STEPS: u64 = 1_000_000;
 }
 
-impl Device {
-    /// The user transacts something. A refusal leaves no trace.
-    fn transact(&mut self, book: &mut Book) -> Result<(), String> {
-        let text = User::transaction(&mut self.dice, &self.view, &book.settled);
-        let before = self.digest()?;
-        match self.store.transact_str(&text) {
-            Ok(report) => {
-                book.say(format!("device {} transacts {text} as {}", self.number, report.origin.id));
-                for datom in &report.datoms {
-                    book.say(format!(
-                        "    {} {} {} {} {}",
-                        if datom.added { '+' } else { '-' },
-                        datom.e,
-                        datom.a,
-                        datom.v,
-                        datom.tx
-                    ));
-                }
-                book.coverage.transactions += 1;
-                book.history.note(&mut self.view, &self.store, &report, &text)
+/// Devices that copies can make of those there are in the beginning.
+const MOST_DEVICES: usize = 7;
+
+impl World {
+    fn new(plan: Plan) -> Result<Self, String> {
+        let folder = tempfile::tempdir().map_err(told)?;
+        let hub = Hub::new(plan.hub, env(plan.seed, 0))?;
+        let mut devices = Vec::new();
+        let mut accounts = Vec::new();
+        for n in 0..plan.accounts {
+            let log = LogId(Uuid::from_u64_pair(n, plan.seed));
+            for _ in 0..plan.devices {
+                let (number, account) = (devices.len() + 1, accounts.len());
+                devices.push(Device::new(&plan, number, account, folder.path())?);
             }
-            Err(e) if expected(&e) => {
-                book.say(format!("device {} is refused {text}: {e}", self.number));
-                book.coverage.refused += 1;
-                if self.digest()? != before || self.store.basis() != self.basis() {
-                    return Err(format!("a refused transaction left a trace: {text}"));
-                }
-                Ok(())
+            accounts.push(Account { log, history: History::default(), settled: BTreeSet::new() });
+        }
+        let net = Arc::new(Mutex::new(Net::new(hub, Dice::new(plan.seed, purpose::NET))));
+        let mut book = Book { plan, accounts, trace: Vec::new(), coverage: Coverage::default() };
+        let [hub, stores] = [book.plan.hub, book.plan.stores];
+        let (hub, stores) = (
+            match hub {
+                Medium::Memory => "logs on a hub in memory",
+                Medium::Disk => "logs on a hub on a disk",
+                Medium::Files => "logs on a hub in files",
+            },
+            match stores {
+                Medium::Memory => "stores in memory",
+                Medium::Disk | Medium::Files => "stores on a disk",
+            },
+        );
+        book.coverage.count(hub, book.plan.accounts);
+        book.coverage.count(stores, devices.len() as u64);
+        book.coverage.count("several logs on a hub", u64::from(book.plan.accounts > 1));
+        Ok(Self { net, devices, book, folder })
+    }
+
+    fn play(&mut self) -> Result<(), String> {
+        for n in (0..self.book.plan.steps).filter(|n| !self.book.plan.without.contains(n)).collect::<Vec<_>>() {
+            let mut dice = Dice::new(self.book.plan.seed, purpose::STEPS + n);
+            self.book.say(format!("step {n}"));
+            self.step(&mut dice)?;
+            if let Some(broken) = lock(&self.net).broken() {
+                return Err(broken);
             }
-            Err(e) => Err(format!("device {}: {text}: {:?}: {e}", self.number, e.kind())),
+        }
+        self.rest(&mut Dice::new(self.book.plan.seed, purpose::END))?;
+        self.agree()
+    }
+
+    fn step(&mut self, dice: &mut Dice) -> Result<(), String> {
+        let faults = self.book.plan.faults;
+        let [restore, copy, rewind] = [faults.restore, faults.copy, faults.rewind].map(|rate| dice.chance(rate));
+        let (at, transacts) = (dice.index(self.devices.len()), dice.chance(560));
+        if self.is_absent(at) {
+            return Ok(());
+        }
+        if restore {
+            self.restore(dice)
+        } else if copy {
+            self.copy(at)
+        } else if rewind {
+            self.rewind(at)
+        } else if transacts {
+            self.transact(at, dice)
+        } else {
+            self.sync(at, dice)
         }
     }
 
-    /// Syncs over a link with these faults and checks the store afterwards. `None` where the link failed for good.
-    fn sync(
-        &mut self,
-        net: &Net,
-        book: &mut Book,
-        faults: Faults,
-        race: &mut (dyn FnMut(&mut Book) + Send),
-    ) -> Result<Option<SyncReport>, String> {
-        book.syncs += 1;
-        book.say(format!("device {} syncs", self.number));
-        let mut link = Link::new(&net.hub, &net.old, Dice::new(book.plan.seed, 1_000_000 + book.syncs), faults);
-        let mut pushes = 0;
-        let options = options(self.env.clone());
-        let result = {
-            let mut transport = MemoryTransport::new(|request| {
-                if matches!(request, tolstoy_sync::transport::Request::Push(_)) {
-                    pushes += 1;
-                    race(book);
-                }
-                link.carry(request)
-            });
-            block_on(tolstoy_sync::sync(&mut self.store, &mut transport, &options))
-        };
-        let LinkCounts { .. } = link.counts;
-        book.coverage.link(&link.counts);
-        let before = std::mem::replace(&mut self.view, View::of(&self.store)?);
-        book.history.note_moved(&before, &self.view, self.store.device());
-        if book.plan.restores == 0 && !book.history.worn().is_empty() {
-            return Err(format!("device {} moved what others committed, though the log lost nothing", self.number));
-        }
-        for origin in before.origins() {
-            if !self.view.origins().any(|o| o == origin) {
-                return Err(format!("device {} lost the change {origin} in a sync", self.number));
-            }
-        }
-        match result {
-            Ok(report) => {
-                book.say(format!("    {}", summary(&report)));
-                book.coverage.synced(&report);
-                self.check_displaced(&report, book)?;
-                Ok(Some(report))
-            }
-            Err(e) if [ErrorKind::Offline, ErrorKind::Contended].contains(&e.kind()) => {
-                book.say(format!("    fails after {pushes} pushes: {e}"));
-                book.coverage.failed_syncs += 1;
-                Ok(None)
-            }
-            Err(e) => Err(format!("device {}: the sync fails: {:?}: {e}", self.number, e.kind())),
-        }
+    fn is_absent(&self, at: usize) -> bool {
+        self.book.plan.absent.contains(&(at as u64 + 1))
     }
 
-    /// A change that this sync displaced could not be applied, on the facts it was to be applied to, and is about whom it
-    /// should be.
-    fn check_displaced(&self, report: &SyncReport, book: &Book) -> Result<(), String> {
-        let mut merges = report.passes.iter().filter_map(|p| p.rebased.as_ref());
-        let (Some(only), None) = (merges.next(), merges.next()) else { return Ok(()) };
-        for displaced in &only.displaced {
-            let mut before = Facts::default();
-            for transaction in self.view.log.iter().take_while(|t| t.tx < displaced.tx) {
-                before.apply(transaction)?;
+    fn transact(&mut self, at: usize, dice: &mut Dice) -> Result<(), String> {
+        self.settle()?;
+        let Self { devices, book, .. } = self;
+        let device = &mut devices[at];
+        device.arm(&book.plan.faults, dice);
+        let (times, bulk) = (dice.between(1, 4), dice.chance(350));
+        for _ in 0..times {
+            device.transact(book, dice)?;
+            if device.own.is_off() {
+                break;
             }
-            let carrier = self.view.log.iter().find(|t| t.tx == displaced.tx).ok_or("a carrier is not in the log")?;
-            justified(carrier, &before)?;
-            if book.plan.restores == 0 {
-                recognised(carrier, &self.view.log, &book.history)?;
+        }
+        device.disarm(book, dice)?;
+        if bulk && book.plan.bulk > 0 {
+            let n = dice.between(book.plan.bulk / 3, book.plan.bulk);
+            device.transact_bulk(book, dice, n)?;
+        }
+        Ok(())
+    }
+
+    /// Notes which attributes all devices have from the log, and so may be altered. Where backups are restored none may:
+    /// a definition that the log lost, altered since, is a different one to a device that made it too and still has it so.
+    fn settle(&mut self) -> Result<(), String> {
+        if !self.book.plan.steady() {
+            return Ok(());
+        }
+        for (n, account) in self.book.accounts.iter_mut().enumerate() {
+            let mut settled: Option<BTreeSet<Entid>> = None;
+            for device in self.devices.iter().filter(|d| d.own.account == n) {
+                let own = device.synced_attributes()?;
+                settled = Some(settled.map_or_else(|| own.clone(), |all| all.intersection(&own).copied().collect()));
+            }
+            account.settled = settled.unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Restores a backup of the hub.
+    fn restore(&mut self, dice: &mut Dice) -> Result<(), String> {
+        let mut net = lock(&self.net);
+        let mut logs = Vec::new();
+        for account in &self.book.accounts {
+            let seq = net.hub().state(account.log).map_err(told)?.seq.0;
+            let back = dice.between(0, 8).min(seq);
+            self.book.trace.push(format!("the hub is restored to {} of {seq}", seq - back));
+            logs.push((account.log, seq - back));
+        }
+        self.book.coverage.count("hub restores", 1);
+        net.restore(&logs)?;
+        drop(net);
+        self.forgive()
+    }
+
+    /// Makes a device of a copy of another's file.
+    fn copy(&mut self, at: usize) -> Result<(), String> {
+        if self.devices.len() >= MOST_DEVICES {
+            return Ok(());
+        }
+        let number = self.devices.len() + 1;
+        if let Some(copy) = self.devices[at].copy(&self.book.plan, number, self.folder.path())? {
+            self.book.say(format!("device {number} has a copy of device {}'s file", at + 1));
+            self.book.coverage.count("stores copied", 1);
+            self.devices.push(copy);
+        }
+        Ok(())
+    }
+
+    /// Restores the backup of a device or, where there is none, makes one.
+    fn rewind(&mut self, at: usize) -> Result<(), String> {
+        let device = &mut self.devices[at];
+        if device.rewind()? {
+            self.book.say(format!("device {} is restored from its backup", at + 1));
+            self.book.coverage.count("stores restored", 1);
+            return self.forgive();
+        }
+        if device.keep_backup() {
+            self.book.say(format!("a backup is made of device {}", at + 1));
+        }
+        Ok(())
+    }
+
+    /// Forgives the loss of the changes that no device has and that are not in the log, as far as it is known what is.
+    fn forgive(&mut self) -> Result<(), String> {
+        for (n, account) in self.book.accounts.iter_mut().enumerate() {
+            let mut there: BTreeSet<Uuid> =
+                account.history.acknowledged(&lock(&self.net).hub().chain(account.log).map_err(told)?);
+            for device in self.devices.iter().filter(|d| d.own.account == n) {
+                there.extend(device.own.view.origins());
+            }
+            for origin in account.history.missing_from(&there) {
+                self.book.trace.push(format!("    the change {origin} is gone"));
+                self.book.coverage.count("changes that a backup took for good", 1);
+                account.history.forgive(origin);
             }
         }
         Ok(())
     }
 }
 
-fn summary(report: &SyncReport) -> String {
-    let passes: Vec<String> = report
-        .passes
-        .iter()
-        .map(|p| {
-            let rebased = p.rebased.as_ref().map(|r| {
-                format!(
-                    " (reapplied {}, empty {}, known {}, displaced {:?}, carried {}, renamed {:?})",
-                    r.reapplied,
-                    r.empty,
-                    r.known,
-                    r.displaced.iter().map(|d| (d.tx.get(), d.reason.word(), &d.detail)).collect::<Vec<_>>(),
-                    r.carried,
-                    r.renamed.iter().map(|(from, to)| (from.get(), to.get())).collect::<Vec<_>>()
-                )
-            });
-            format!("{:?} received {} sent {}{}", p.outcome, p.received, p.sent, rebased.unwrap_or_default())
-        })
-        .collect();
-    format!("{}; acknowledged {}, resupplied {}", passes.join("; "), report.acknowledged, report.resupplied)
-}
-
-/// The digest of a store's facts.
-fn digest(store: &Store) -> Result<[u8; 32], String> {
-    store.facts_digest().map_err(|e| e.to_string())
+/// What an error says.
+fn told(e: impl fmt::Display) -> String {
+    e.to_string()
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use tolstoy_store::{Entid, Value};
+use tolstoy_edn::Keyword;
+use tolstoy_store::{Entid, Operation, Update, Value};
 
 use crate::dice::Dice;
 use crate::oracle::facts::core;
@@ -21,10 +22,24 @@ const fn design(name: &'static str, value_type: &'static str, many: bool, more: 
     Design { name, value_type, many, more }
 }
 
+impl Design {
+    fn text(&self, doc: &str) -> String {
+        let Self { name, value_type, many, more } = self;
+        let many = if *many { "many" } else { "one" };
+        format!(
+            "{{:db/ident :{name} :db/valueType :db.type/{value_type} :db/cardinality :db.cardinality/{many} {more}{doc}}}"
+        )
+    }
+}
+
+/// What many transactions in a row are about.
+const BULK: [&str; 4] = ["u/name", "u/age", "u/note", "u/boss"];
+
 const IDENTITY: &str = ":db/unique :db.unique/identity";
 const UNIQUE: &str = ":db/unique :db.unique/value";
 
-const DESIGNS: [Design; 18] = [
+const DESIGNS: [Design; 19] = [
+    design("u/count", "long", false, ""),
     design("u/name", "string", false, IDENTITY),
     design("u/ssn", "long", false, IDENTITY),
     design("u/key", "uuid", false, IDENTITY),
@@ -78,9 +93,12 @@ enum Move {
     Remark,
     /// Another cardinality or uniqueness for an attribute.
     Alter,
+    /// Something done to a value as it is found: an increment, mostly.
+    Operate,
 }
 
-const MOVES: [(Move, u64); 13] = [
+const MOVES: [(Move, u64); 14] = [
+    (Move::Operate, 14),
     (Move::Add, 20),
     (Move::Entity, 24),
     (Move::Retract, 14),
@@ -96,6 +114,14 @@ const MOVES: [(Move, u64); 13] = [
     (Move::Alter, 3),
 ];
 
+/// What a user transacts.
+#[derive(Debug, Clone)]
+pub(crate) struct Deed {
+    pub(crate) text: String,
+    /// The operations in it.
+    pub(crate) operations: Vec<Operation>,
+}
+
 /// A user who sees a store and decides what to transact.
 pub(crate) struct User<'u> {
     dice: &'u mut Dice,
@@ -103,14 +129,16 @@ pub(crate) struct User<'u> {
     /// The attributes that all devices have from the log.
     settled: &'u BTreeSet<Entid>,
     text: String,
+    operations: Vec<Operation>,
     /// The tempids that are referred to, and those about which something is stated.
     tempids: (BTreeSet<String>, BTreeSet<String>),
 }
 
 impl<'u> User<'u> {
     /// A transaction as text. It is well-formed; the store may refuse it all the same, since users err.
-    pub(crate) fn transaction(dice: &'u mut Dice, view: &'u View, settled: &'u BTreeSet<Entid>) -> String {
-        let mut user = Self { dice, view, settled, text: String::from("["), tempids: Default::default() };
+    pub(crate) fn transaction(dice: &'u mut Dice, view: &'u View, settled: &'u BTreeSet<Entid>) -> Deed {
+        let mut user =
+            Self { dice, view, settled, text: String::from("["), operations: Vec::new(), tempids: Default::default() };
         if user.attributes().len() < 4 {
             user.define();
         }
@@ -121,7 +149,29 @@ impl<'u> User<'u> {
         }
         user.state_the_rest();
         user.text.push(']');
-        user.text
+        Deed { text: user.text, operations: user.operations }
+    }
+
+    /// One of many transactions of a user who is not asked what it sees: some entities, now and then a long value.
+    pub(crate) fn plain(dice: &mut Dice, view: &View) -> Deed {
+        let mut text = String::from("[");
+        let named = |name| Keyword::parse(&format!(":{name}")).is_some_and(|k| view.facts.has_ident(&k));
+        for design in DESIGNS.iter().filter(|d| BULK.contains(&d.name) && !named(d.name)) {
+            text.push_str(&design.text(""));
+        }
+        if text == "[" {
+            for _ in 0..dice.between(1, 6) {
+                let (n, age, words) = (dice.below(900), dice.below(9), dice.below(90));
+                let words = if dice.chance(2) { dice.between(1 << 19, 3 << 20) } else { words };
+                let words = "x".repeat(usize::try_from(words).unwrap_or(0));
+                let _ = match dice.below(3) {
+                    0 => write!(text, "{{:u/note \"{n} {words}\" :u/boss [:u/name \"person {n}\"]}} "),
+                    _ => write!(text, "{{:u/name \"person {n}\" :u/age {age}}} "),
+                };
+            }
+        }
+        text.push_str("{:db/doc \"one of many\"}]");
+        Deed { text, operations: Vec::new() }
     }
 
     fn make(&mut self, chosen: Move) {
@@ -145,6 +195,7 @@ impl<'u> User<'u> {
             Move::Refer => self.refer(),
             Move::Remark => self.remark(),
             Move::Alter => self.alter(),
+            Move::Operate => self.operate(),
         }
     }
 
@@ -341,13 +392,10 @@ impl<'u> User<'u> {
     fn define(&mut self) {
         for _ in 0..self.dice.between(1, 4) {
             let at = self.dice.index(DESIGNS.len());
-            let Some(Design { name, value_type, many, more }) = DESIGNS.get(at) else { continue };
-            let many = if *many { "many" } else { "one" };
+            let Some(design) = DESIGNS.get(at) else { continue };
             let doc =
                 if self.dice.chance(300) { format!(" :db/doc \"d{}\"", self.dice.below(3)) } else { String::new() };
-            self.push(&format!(
-                "{{:db/ident :{name} :db/valueType :db.type/{value_type} :db/cardinality :db.cardinality/{many} {more}{doc}}}"
-            ));
+            self.push(&design.text(&doc));
         }
     }
 
@@ -439,5 +487,39 @@ impl<'u> User<'u> {
             _ => format!("[:db/add {ident} :db/cardinality :db.cardinality/one]"),
         };
         self.push(&form);
+    }
+
+    /// An operation on an entity that is there. Mostly an increment of a counter, so that many are nothing but incremented.
+    fn operate(&mut self) {
+        let counter = Keyword::parse(":u/count");
+        let counts = |facts: &Facts, a: Entid| facts.ident(a) == counter.as_ref() && facts.is_one(a);
+        let long = |facts: &Facts, a: Entid| facts.value_type(a) == Some(Entid::new(25)) && facts.unique(a).is_none();
+        let any = self.dice.chance(300);
+        let Some(a) = self.attribute(|facts, a| counts(facts, a) || any && facts.is_one(a) && long(facts, a)) else {
+            return;
+        };
+        let all: Vec<Entid> = self.entities().into_iter().filter(|e| !self.is_attribute(*e)).collect();
+        let Some(e) = self.dice.pick(all.get(..3).unwrap_or(&all)).copied() else { return };
+        if self.operations.iter().any(|o| matches!(o, Operation::Update { e: at, .. } if *at == e)) {
+            return;
+        }
+        let number = |n: u64| Value::Long(i64::try_from(n).unwrap_or(0) - 2);
+        let (n, current) = (number(self.dice.below(7)), self.facts().values(e, a).next().cloned());
+        let shown = |v: &Option<Value>| v.as_ref().map_or_else(|| "nil".to_owned(), ToString::to_string);
+        let (update, said) = match self.dice.weighted(&[70, 8, 8, 14]) {
+            1 => (Update::Max(n.clone()), format!("{n}")),
+            2 => (Update::Min(n.clone()), format!("{n}")),
+            3 => {
+                // Now and then of what is not so: that is refused.
+                let old = if self.dice.chance(100) { Some(number(self.dice.below(3))) } else { current };
+                let new = if self.dice.chance(800) { Some(n) } else { None };
+                let said = format!("{} {}", shown(&old), shown(&new));
+                (Update::Cas { old, new }, said)
+            }
+            _ => (Update::Inc(n.clone()), format!("{n}")),
+        };
+        let name = self.name(a);
+        self.push(&format!("[{} {e} {name} {said}]", update.name()));
+        self.operations.push(Operation::Update { e, a, update });
     }
 }

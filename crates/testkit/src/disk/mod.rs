@@ -109,11 +109,54 @@ impl Disk {
         state.refused
     }
 
+    /// How many writes were refused for want of space since it was filled.
+    pub fn refused(&self) -> u64 {
+        self.state().refused
+    }
+
     /// The `n`-th sync from now on fails, and what it was to sync will never be durable, though it can be read: as
     /// kernels do it. 0 is the next one.
     pub fn fail_sync(&self, n: u64) {
         let mut state = self.state();
         state.bad_sync = Some(state.syncs.saturating_add(n));
+    }
+
+    /// The power goes off after `n` further operations: from then on nothing can be read or written. What is left is the
+    /// [survivor](Self::survivor). 0 is now.
+    pub fn cut_power(&self, n: usize) {
+        let mut state = self.state();
+        state.off_after = Some(state.ops.len().saturating_add(n));
+    }
+
+    /// The power stays, where it was to go off and has not yet.
+    pub fn keep_power(&self) {
+        let mut state = self.state();
+        if !state.is_off() {
+            state.off_after = None;
+        }
+    }
+
+    /// Whether the power or the space goes after so many operations, or has gone.
+    pub fn is_armed(&self) -> bool {
+        let state = self.state();
+        state.off_after.is_some() || state.full.is_some()
+    }
+
+    /// Whether the power went off.
+    pub fn is_off(&self) -> bool {
+        self.state().is_off()
+    }
+
+    /// What is on it, as programs see it: a copy of its files at this moment.
+    pub fn image(&self) -> Image {
+        self.state().image()
+    }
+
+    /// What a power loss at this moment leaves, as the seed decides.
+    pub fn survivor(&self, seed: u64) -> Image {
+        let mut replay = self.replay(false);
+        replay.forward(usize::MAX);
+        replay.cut(seed)
     }
 
     /// Everything that happened to it so far, to be cut anywhere. A disk that `lies` synced nothing, though it said so.

@@ -63,6 +63,7 @@ pub(super) enum Trouble {
     Busy,
     NoSuchFile,
     SharedMemory,
+    NoPower,
 }
 
 #[derive(Debug, Default)]
@@ -90,6 +91,8 @@ pub(super) struct State {
     pub(super) full: Option<(u64, Refusal)>,
     pub(super) refused: u64,
     pub(super) bad_sync: Option<u64>,
+    /// After how many operations the power is off for good.
+    pub(super) off_after: Option<usize>,
 }
 
 /// How a file is opened.
@@ -123,12 +126,22 @@ impl State {
         self.nodes.get_mut(&inode).ok_or(Trouble::NoSuchFile)
     }
 
+    /// Whether the power is off: then nothing is done any more.
+    pub(super) fn is_off(&self) -> bool {
+        self.off_after.is_some_and(|after| self.ops.len() >= after)
+    }
+
+    fn powered(&self) -> Result<(), Trouble> {
+        if self.is_off() { Err(Trouble::NoPower) } else { Ok(()) }
+    }
+
     fn is_full(&self) -> Option<Refusal> {
         self.full.filter(|(from, _)| self.writes >= *from).map(|(_, refusal)| refusal)
     }
 
     /// Opens a file; one without a name is gone when it is closed.
     pub(super) fn open(&mut self, name: Option<&str>, how: Opening) -> Result<(Inode, FileId), Trouble> {
+        self.powered()?;
         let known = name.and_then(|name| self.names.get(name).copied());
         let inode = match (known, name) {
             (Some(_), _) if how.create && how.exclusive => return Err(Trouble::NoSuchFile),
@@ -170,6 +183,7 @@ impl State {
     }
 
     pub(super) fn delete(&mut self, name: &str, directory: bool) -> Result<(), Trouble> {
+        self.powered()?;
         let inode = self.names.remove(name).ok_or(Trouble::NoSuchFile)?;
         self.node(inode)?.named = false;
         self.ops.push(Op::Delete { name: name.to_owned(), directory });
@@ -183,6 +197,7 @@ impl State {
 
     /// Reads as much as there is; gives how much.
     pub(super) fn read(&mut self, inode: Inode, offset: usize, into: &mut [u8]) -> Result<usize, Trouble> {
+        self.powered()?;
         let bytes = self.node(inode)?.bytes.get(offset..).unwrap_or_default();
         let n = bytes.len().min(into.len());
         if let (Some(into), Some(bytes)) = (into.get_mut(..n), bytes.get(..n)) {
@@ -192,6 +207,7 @@ impl State {
     }
 
     pub(super) fn write(&mut self, inode: Inode, offset: usize, bytes: &[u8]) -> Result<(), Trouble> {
+        self.powered()?;
         let refusal = self.is_full();
         self.writes += 1;
         let size = self.size(inode)?;
@@ -218,6 +234,7 @@ impl State {
     }
 
     pub(super) fn truncate(&mut self, inode: Inode, size: usize) -> Result<(), Trouble> {
+        self.powered()?;
         let node = self.node(inode)?;
         node.bytes.resize(size, 0);
         if node.named {
@@ -227,6 +244,7 @@ impl State {
     }
 
     pub(super) fn sync(&mut self, inode: Inode) -> Result<(), Trouble> {
+        self.powered()?;
         let bad = self.bad_sync.is_some_and(|bad| bad == self.syncs);
         self.syncs += 1;
         let node = self.node(inode)?;
@@ -277,6 +295,12 @@ impl State {
 
     pub(super) fn shm(&mut self, inode: Inode) -> Result<&mut Shm, Trouble> {
         Ok(&mut self.node(inode)?.shm)
+    }
+
+    /// All files that have a name, as programs see them.
+    pub(super) fn image(&self) -> Image {
+        let bytes = |inode| self.nodes.get(inode).map(|node| Arc::new(node.bytes.clone()));
+        Image { files: self.names.iter().filter_map(|(name, inode)| Some((name.clone(), bytes(inode)?))).collect() }
     }
 
     /// Whether shared memory may grow: elsewhere it is a file beside the database.

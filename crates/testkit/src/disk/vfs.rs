@@ -134,7 +134,7 @@ fn code(trouble: Trouble) -> c_int {
         Trouble::Full => SQLITE_FULL,
         Trouble::Sync => SQLITE_IOERR_FSYNC,
         Trouble::Busy => SQLITE_BUSY,
-        Trouble::NoSuchFile => SQLITE_IOERR,
+        Trouble::NoSuchFile | Trouble::NoPower => SQLITE_IOERR,
         Trouble::SharedMemory => SQLITE_IOERR_SHMSIZE,
     }
 }

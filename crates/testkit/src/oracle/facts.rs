@@ -232,6 +232,11 @@ impl Facts {
         })
     }
 
+    /// Whether an entity has this ident.
+    pub fn has_ident(&self, ident: &Keyword) -> bool {
+        !self.holders(core::IDENT, &Value::Keyword(ident.clone())).is_empty()
+    }
+
     /// The user's attributes.
     pub fn attributes(&self) -> Vec<Entid> {
         let defined = self.facts.keys().filter(|(e, a, _)| *a == core::VALUE_TYPE && e.get() >= USER0);

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tolstoy_edn::Instant;
-use tolstoy_store::{Change, Entid, Store, TxReport};
+use tolstoy_proto::{ChainDigest, TrnId};
+use tolstoy_store::{Change, Entid, Operation, Store, Transaction, TxReport, Update};
 use uuid::Uuid;
 
+use super::intents::{Intent, outcome, updates};
 use super::names::{Meant, Name, View, Who, facts_of};
 
 /// A change as it was when it was committed.
@@ -13,16 +15,22 @@ use super::names::{Meant, Name, View, Who, facts_of};
 pub struct Authored {
     /// Its origin.
     pub origin: Uuid,
-    /// The device it was committed on.
+    /// Who committed it: devices as the simulation numbers them, whatever they call themselves.
+    pub author: usize,
+    /// The device it was committed on, as that called itself then.
     pub device: Uuid,
     /// Its instant.
     pub instant: Instant,
     /// The number of its transaction there and then.
     pub tx: Entid,
-    /// Its datoms, without its instant, as their author meant them.
+    /// Its datoms, as their author meant them, without its instant and what its operations came to.
     pub meant: Vec<Meant>,
+    /// Its operations, as their author meant them.
+    pub intents: Vec<Intent>,
     /// Its datoms as they were.
     pub changes: Vec<Change>,
+    /// The entities of which something was known to its author, among those that it makes a statement about or refers to.
+    pub known: BTreeSet<Entid>,
     /// The numbers of the entities that it allocated.
     pub allocated: BTreeSet<Entid>,
     /// The changes that its author had in the store.
@@ -36,29 +44,66 @@ pub struct Authored {
 pub struct History {
     changes: BTreeMap<Uuid, Authored>,
     worn: BTreeSet<Uuid>,
+    forgiven: BTreeSet<Uuid>,
+    /// The change of each transaction of the log, by its id there.
+    positions: BTreeMap<Uuid, Uuid>,
 }
 
 impl History {
-    /// Writes down what a user just committed; `view` is what the store was before, and is brought up to date.
+    /// Writes down what a user just committed; `view` is what the store was before, and is brought up to date. Where it is
+    /// known which `operations` the user meant, the log holds these.
     ///
     /// # Errors
     /// Where the report, the log and the numbering rules disagree.
-    pub fn note(&mut self, view: &mut View, store: &Store, report: &TxReport, text: &str) -> Result<(), String> {
+    pub fn note(
+        &mut self,
+        author: usize,
+        view: &mut View,
+        store: &Store,
+        report: &TxReport,
+        text: &str,
+        operations: Option<&[Operation]>,
+    ) -> Result<(), String> {
         let read = store.transaction(report.tx).map_err(|e| e.to_string())?;
         let transaction = read.ok_or("the transaction that was just committed is not in the log")?;
         if !transaction.datoms().eq(report.datoms.iter().cloned())
             || (transaction.instant, transaction.origin) != (report.instant, report.origin)
             || transaction.origin.device != store.device()
-            || transaction.origin.authored != transaction.instant
-            || transaction.displaced.is_some()
-            || !transaction.overwritten.is_empty()
         {
             return Err(format!("the report {report:?} is not what the log holds: {transaction:?}"));
         }
+        self.note_found(author, view, transaction, text, operations)
+    }
+
+    /// Writes down a transaction that a user committed, and whose report nobody saw.
+    ///
+    /// # Errors
+    /// Where it is not what a user commits.
+    pub fn note_found(
+        &mut self,
+        author: usize,
+        view: &mut View,
+        transaction: Transaction,
+        text: &str,
+        operations: Option<&[Operation]>,
+    ) -> Result<(), String> {
+        if operations.is_some_and(|meant| meant != transaction.operations) {
+            return Err(format!("the user meant {operations:?}, and the log holds {:?}", transaction.operations));
+        }
+        if transaction.origin.authored != transaction.instant
+            || transaction.displaced.is_some()
+            || !transaction.overwritten.is_empty()
+        {
+            return Err(format!("a change was just committed, and the log holds {transaction:?}"));
+        }
+        let (origin, instant, tx) = (transaction.origin, transaction.instant, transaction.tx);
         // Worked out from the numbers themselves, and only then compared with what the store says of itself.
         let high = view.facts.high();
         let seen = view.origins().collect();
         let changes: Vec<Change> = facts_of(&transaction).cloned().collect();
+        let plain = plainly(view, &transaction, &changes)?;
+        let updates: Vec<(Entid, Entid, Update)> =
+            updates(&transaction.operations).into_iter().map(|(e, a, update)| (e, a, update.clone())).collect();
         let allocated: BTreeSet<Entid> = changes
             .iter()
             .flat_map(|c| [Some(c.e), c.v.as_ref_entid()])
@@ -70,20 +115,27 @@ impl History {
         if said != allocated || transaction.entids.iter().any(|r| r.authored != r.current) {
             return Err(format!("a new change allocated {allocated:?}, and says that it was {said:?}"));
         }
+        let mentioned = changes.iter().filter(|c| c.added).flat_map(|c| [Some(c.e), c.v.as_ref_entid()]).flatten();
+        let known = mentioned.filter(|e| e.is_user() && view.facts.exists(*e)).collect();
         view.take_in(transaction)?;
-        let meant = changes.iter().map(|c| meant(view, c)).collect::<Result<_, _>>()?;
+        let meant = plain.iter().map(|c| meant(view, c)).collect::<Result<_, _>>()?;
+        let intent = |(e, a, update)| Ok::<_, String>(Intent { e: view.who(e)?, a: view.who(a)?, update });
+        let intents = updates.into_iter().map(intent).collect::<Result<_, _>>()?;
         let authored = Authored {
-            origin: report.origin.id,
-            device: report.origin.device,
-            instant: report.instant,
-            tx: report.tx,
+            origin: origin.id,
+            author,
+            device: origin.device,
+            instant,
+            tx,
             meant,
+            intents,
             changes,
+            known,
             allocated,
             seen,
             text: text.to_owned(),
         };
-        match self.changes.insert(report.origin.id, authored) {
+        match self.changes.insert(origin.id, authored) {
             None => Ok(()),
             Some(_) => Err("two changes have one origin".to_owned()),
         }
@@ -91,9 +143,35 @@ impl History {
 
     /// Writes down what a sync moved on a device that is not the author's: changes that the log had lost. They are known
     /// there as the log had them, without what was true already when they got there, and with what they replaced then.
-    pub fn note_moved(&mut self, before: &View, after: &View, device: Uuid) {
-        let same = before.log.iter().zip(&after.log).take_while(|(a, b)| a == b).count();
-        self.worn.extend(before.log.iter().skip(same).map(|t| t.origin).filter(|o| o.device != device).map(|o| o.id));
+    pub fn note_moved(&mut self, moved: &[Transaction], mover: usize) {
+        let of_others = |origin: &Uuid| self.changes.get(origin).is_none_or(|change| change.author != mover);
+        let worn: Vec<Uuid> = moved.iter().map(|t| t.origin.id).filter(of_others).collect();
+        self.worn.extend(worn);
+    }
+
+    /// Writes down the ids that changes have in the log.
+    pub fn acknowledge(&mut self, positions: impl IntoIterator<Item = (Uuid, Uuid)>) {
+        self.positions.extend(positions);
+    }
+
+    /// The changes that are in a log, as far as devices told.
+    pub fn acknowledged(&self, chain: &[(TrnId, ChainDigest)]) -> BTreeSet<Uuid> {
+        chain.iter().filter_map(|(id, _)| self.positions.get(&id.0).copied()).collect()
+    }
+
+    /// The changes that are not among these.
+    pub fn missing_from(&self, there: &BTreeSet<Uuid>) -> Vec<Uuid> {
+        self.changes.keys().filter(|origin| !there.contains(origin) && !self.is_forgiven(origin)).copied().collect()
+    }
+
+    /// Writes down that a backup took the last copy of a change with it: it may come again, and need not.
+    pub fn forgive(&mut self, origin: Uuid) {
+        self.forgiven.insert(origin);
+    }
+
+    /// Whether a backup took the last copy of a change with it.
+    pub fn is_forgiven(&self, origin: &Uuid) -> bool {
+        self.forgiven.contains(origin)
     }
 
     /// The changes that were moved by others than their authors.
@@ -126,7 +204,25 @@ impl History {
     }
 }
 
+/// What a new change states plainly: its datoms, but for what its operations came to, which is what they had to.
+fn plainly(view: &View, transaction: &Transaction, changes: &[Change]) -> Result<Vec<Change>, String> {
+    let operations = updates(&transaction.operations);
+    if operations.len() != transaction.operations.len() {
+        // Functions are registered by programs: what theirs come to is theirs to say.
+        return Ok(transaction.said.clone().unwrap_or_else(|| changes.to_vec()));
+    }
+    let Some(said) = transaction.said.as_ref().filter(|_| !operations.is_empty()) else { return Ok(changes.to_vec()) };
+    let produced = outcome(&view.facts, &operations)?;
+    let all: BTreeSet<&Change> = said.iter().chain(&produced).collect();
+    if !changes.iter().collect::<BTreeSet<_>>().is_subset(&all) || !produced.iter().all(|c| changes.contains(c)) {
+        return Err(format!(
+            "{operations:?} should come to {produced:?} beside {said:?}, and the change is {changes:?}"
+        ));
+    }
+    Ok(said.clone())
+}
+
 fn meant(view: &View, c: &Change) -> Result<Meant, String> {
     let to: Option<Who> = c.v.as_ref_entid().map(|to| view.who(to)).transpose()?;
-    Ok(Meant { e: view.who(c.e)?, a: view.who(c.a)?, v: c.v.clone(), to, added: c.added })
+    Ok(Meant { e: view.who(c.e)?, number: c.e, a: view.who(c.a)?, v: c.v.clone(), to, added: c.added })
 }

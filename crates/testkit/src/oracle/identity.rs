@@ -18,7 +18,11 @@ pub fn recognised(carrier: &Transaction, log: &[Transaction], history: &History)
     let (Some(displaced), Some(authored)) = (&carrier.displaced, history.get(carrier.origin.id)) else { return Ok(()) };
     // What the device itself had re-applied before the carrier is no part of what it merged with.
     let before = log.iter().position(|t| t.tx >= carrier.tx).unwrap_or(log.len());
-    let theirs = log.iter().take(before).rposition(|t| t.origin.device != authored.device).map_or(0, |at| at + 1);
+    let theirs = log
+        .iter()
+        .take(before)
+        .rposition(|t| history.get(t.origin.id).is_none_or(|c| c.author != authored.author))
+        .map_or(0, |at| at + 1);
     let base = log.get(..theirs).unwrap_or_default();
     let mut facts = Facts::default();
     for transaction in base {
@@ -36,9 +40,9 @@ pub fn recognised(carrier: &Transaction, log: &[Transaction], history: &History)
             let [holder] = facts.holders(claim.a, &claim.v)[..] else { continue };
             let tx = facts.asserted(holder, claim.a, &claim.v);
             let giver = base.iter().find(|t| Some(t.tx) == tx).and_then(|t| history.get(t.origin.id));
-            let meanwhile = giver.is_some_and(|g| g.device != authored.device && !authored.seen.contains(&g.origin));
+            let meanwhile = giver.is_some_and(|g| g.author != authored.author && !authored.seen.contains(&g.origin));
             let other = |m: &Meant| m.v == claim.v && entity(&m.a) == Some(claim.a) && (!m.added || m.e != who);
-            let own = history.changes().filter(|change| change.device == authored.device);
+            let own = history.changes().filter(|change| change.author == authored.author);
             if meanwhile && !own.flat_map(|change| &change.meant).any(other) {
                 return Err(format!(
                     "{} speaks of {holder}, which has [{} {}], and was displaced as if that were somebody else",

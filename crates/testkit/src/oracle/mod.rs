@@ -2,13 +2,17 @@
 //! the public API, and everything else it works out itself.
 
 pub mod facts;
+mod heads;
 mod history;
 mod identity;
+mod intents;
 mod names;
 mod verdict;
 
 pub use facts::Facts;
+pub use heads::Heads;
 pub use history::{Authored, History};
 pub use identity::recognised;
+pub use intents::Intent;
 pub use names::{Name, View, Who};
 pub use verdict::{Verdict, judge, justified};

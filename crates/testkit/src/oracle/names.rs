@@ -43,6 +43,13 @@ impl Who {
     }
 }
 
+/// So many of the newest transactions are compared one by one.
+const COMPARED: usize = 64;
+
+fn unreadable(e: tolstoy_store::Error) -> String {
+    format!("the store cannot be read: {e}")
+}
+
 /// A store as the oracle sees it.
 #[derive(Debug, Clone)]
 pub struct View {
@@ -59,16 +66,34 @@ impl View {
     /// # Errors
     /// Where a transaction breaks a rule or the store holds other facts than its log adds up to.
     pub fn of(store: &Store) -> Result<Self, String> {
-        let read = |e: tolstoy_store::Error| format!("the store cannot be read: {e}");
-        let log = store.transactions(Timeline::MAIN, Entid::TX0.plus(-1), usize::MAX).map_err(read)?;
+        let view = Self::of_log(store)?;
+        view.compare(store)?;
+        Ok(view)
+    }
+
+    fn of_log(store: &Store) -> Result<Self, String> {
         let mut view = Self { log: Vec::new(), facts: Facts::default(), names: BTreeMap::new() };
-        for transaction in log {
-            view.take_in(transaction)?;
+        view.take_in_all(store, Entid::TX0.plus(-1))?;
+        Ok(view)
+    }
+
+    fn take_in_all(&mut self, store: &Store, after: Entid) -> Result<(), String> {
+        let log = store.transactions(Timeline::MAIN, after, usize::MAX);
+        for transaction in log.map_err(unreadable)? {
+            self.take_in(transaction)?;
         }
-        if view.log.last().map(|t| t.tx) != Some(store.basis()) {
+        if self.log.last().map(|t| t.tx) != Some(store.basis()) {
             return Err("the store's basis is not its newest transaction".to_owned());
         }
-        let (datoms, expected) = (store.datoms().map_err(read)?, view.facts.datoms());
+        Ok(())
+    }
+
+    /// Compares the sum of the log with the facts that the store holds.
+    ///
+    /// # Errors
+    /// Where the store holds other facts than its log adds up to.
+    pub fn compare(&self, store: &Store) -> Result<(), String> {
+        let (datoms, expected) = (store.datoms().map_err(unreadable)?, self.facts.datoms());
         if datoms != expected {
             let strange = datoms.iter().find(|d| !expected.contains(d));
             let missing = expected.iter().find(|d| !datoms.contains(d));
@@ -76,7 +101,40 @@ impl View {
                 "the store does not hold what its log adds up to: {missing:?} is missing, {strange:?} too many"
             ));
         }
-        Ok(view)
+        Ok(())
+    }
+
+    /// Brings the view up to date. Where the store only went on, what is new is taken in; else all of it is read again, and
+    /// the transactions are given that are not where they were.
+    ///
+    /// # Errors
+    /// As for [`View::of`], but that the facts are not compared.
+    pub fn refresh(&mut self, store: &Store) -> Result<Vec<Transaction>, String> {
+        let Some(last) = self.log.last() else { return Err("a view without a bootstrap".to_owned()) };
+        if store.basis() == last.tx && self.went_on(store)? {
+            return Ok(Vec::new());
+        }
+        if store.basis() > last.tx && self.went_on(store)? {
+            let after = last.tx;
+            self.take_in_all(store, after)?;
+            return Ok(Vec::new());
+        }
+        let before = std::mem::replace(self, Self::of_log(store)?);
+        let same = before.log.iter().zip(&self.log).take_while(|(a, b)| a == b).count();
+        Ok(before.log.into_iter().skip(same).collect())
+    }
+
+    /// Whether the store still has the log that was seen: compared whole where it is short, else at distances from its end
+    /// that double.
+    fn went_on(&self, store: &Store) -> Result<bool, String> {
+        let mut distance = 1;
+        while let Some(seen) = self.log.len().checked_sub(distance).and_then(|at| self.log.get(at)) {
+            if store.transaction(seen.tx).map_err(unreadable)?.as_ref() != Some(seen) {
+                return Ok(false);
+            }
+            distance += if distance < COMPARED { 1 } else { distance };
+        }
+        Ok(true)
     }
 
     /// Takes in the store's next transaction.
@@ -139,6 +197,8 @@ pub(super) fn mentioned(c: &Change) -> impl Iterator<Item = Entid> {
 pub struct Meant {
     /// The entity.
     pub e: Who,
+    /// The number that it had there and then.
+    pub number: Entid,
     /// The attribute.
     pub a: Who,
     /// The value; of a ref what it refers to is in `to`.

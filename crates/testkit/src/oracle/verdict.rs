@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tolstoy_edn::Instant;
-use tolstoy_store::{Change, Displaced, Entid, Overwrite, Reason, Transaction, Value};
+use tolstoy_store::{Change, Displaced, Entid, Overwrite, Reason, Transaction, Update, Value};
 use uuid::Uuid;
 
 use super::facts::{Facts, core, defines, show};
 use super::history::{Authored, History};
+use super::intents::{At, Intent, outcome, updates};
 use super::names::{Meant, Name, Who, facts_of, mentioned, names};
 
 /// What the judged log held, for coverage.
@@ -25,6 +26,10 @@ pub struct Verdict {
     pub displaced: BTreeMap<&'static str, u64>,
     /// Values that overwrote concurrent ones, as far as the oracle demanded that they are listed.
     pub overwritten: u64,
+    /// Operations that were done.
+    pub operations: u64,
+    /// Values that only increments made, each the sum of them.
+    pub counters: u64,
     /// Entities that were one with an entity of another device.
     pub unified: u64,
     /// Of them, those that took the identity in a later change than the one that allocated them.
@@ -56,9 +61,13 @@ pub fn judge(log: &[Transaction], history: &History) -> Result<Verdict, String> 
         previous = transaction.instant;
     }
     judge.unifications(&facts)?;
+    judge.sums(&facts)?;
     judge.count();
     Ok(judge.verdict)
 }
+
+/// The facts that a transaction takes back, with the transactions that asserted them.
+type Replaced = BTreeMap<(Entid, Entid, Value), Entid>;
 
 struct Judge<'h> {
     history: &'h History,
@@ -67,6 +76,12 @@ struct Judge<'h> {
     carriers: BTreeSet<Uuid>,
     /// Each main transaction's origin.
     origin_of: BTreeMap<Entid, Uuid>,
+    /// What the increments of a value add up to.
+    counters: BTreeMap<(Entid, Entid), i64>,
+    /// The values of which more was said than increments.
+    touched: BTreeSet<(Entid, Entid)>,
+    /// The entities that were deleted whole, each by which change.
+    deleted: BTreeMap<Entid, Uuid>,
     /// Who asserted a value of a unique identity.
     claims: BTreeMap<(Entid, Value), Vec<Claim<'h>>>,
     verdict: Verdict,
@@ -92,7 +107,17 @@ impl<'h> Judge<'h> {
             }
         }
         let origin_of = log.iter().map(|t| (t.tx, t.origin.id)).collect();
-        Ok(Self { history, is, carriers, origin_of, claims: BTreeMap::new(), verdict: Verdict::default() })
+        Ok(Self {
+            history,
+            is,
+            carriers,
+            origin_of,
+            counters: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            deleted: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            verdict: Verdict::default(),
+        })
     }
 
     /// Every origin occurs once, and nothing else does.
@@ -104,11 +129,11 @@ impl<'h> Judge<'h> {
             }
         }
         for authored in self.history.changes() {
-            if !found.contains(&authored.origin) {
+            if !found.contains(&authored.origin) && !self.history.is_forgiven(&authored.origin) {
                 return Err(format!("the change {} is lost: {}", authored.origin, authored.text));
             }
         }
-        for authored in self.history.changes() {
+        for authored in self.history.changes().filter(|c| found.contains(&c.origin)) {
             for number in &authored.allocated {
                 let name = Name { origin: authored.origin, authored: *number };
                 if !self.is.contains_key(&name) && !self.carriers.contains(&authored.origin) {
@@ -129,12 +154,25 @@ impl<'h> Judge<'h> {
         if t.instant != instant {
             return Err(format!("its instant is {:?} and should be {instant:?}", t.instant));
         }
-        let before = facts.clone();
+        let said = self.said(authored)?;
+        let identifying: BTreeSet<Entid> = said.iter().map(|(_, c)| c.a).filter(|a| facts.identifies(*a)).collect();
+        let replaced: Replaced =
+            facts_of(t).filter_map(|c| Some(((c.e, c.a, c.v.clone()), facts.asserted(c.e, c.a, &c.v)?))).collect();
+        let produced = if t.displaced.is_some() { BTreeSet::new() } else { self.produced(authored, facts)? };
+        let skeleton = self.skeleton(authored, &said, facts);
         facts.apply(t)?;
-        self.note_claims(authored, [&before, facts])?;
+        let retracted = facts_of(t).filter(|c| !c.added).map(|c| c.e);
+        self.deleted.extend(retracted.filter(|e| !facts.exists(*e)).map(|e| (e, authored.origin)));
+        for (meant, change) in said {
+            if identifying.contains(&change.a) || facts.identifies(change.a) {
+                self.note_claim(authored, meant, change);
+            }
+        }
         match &t.displaced {
             Some(displaced) => self.carrier(t, displaced, authored),
-            None => self.applied(t, authored, &before, facts),
+            None => {
+                skeleton.map_or(Ok(()), Err).and_then(|()| self.applied(t, authored, (&replaced, &produced), facts))
+            }
         }
         .map_err(|what| format!("{what}\n  authored: {}", authored.text))
     }
@@ -165,12 +203,20 @@ impl<'h> Judge<'h> {
         })
     }
 
-    fn applied(&mut self, t: &Transaction, authored: &Authored, before: &Facts, after: &Facts) -> Result<(), String> {
+    fn applied(
+        &mut self,
+        t: &Transaction,
+        authored: &Authored,
+        (replaced, produced): (&Replaced, &BTreeSet<Change>),
+        after: &Facts,
+    ) -> Result<(), String> {
         let mut expected = BTreeSet::new();
         for meant in &authored.meant {
             let image = self.image(meant)?;
             expected.insert(image.ok_or("it was applied, though it mentions an entity that was displaced")?);
         }
+        self.count_up(t, authored, produced)?;
+        expected.extend(produced.iter().cloned());
         let whole = !self.history.is_worn(authored);
         // Two values that were found to be one entity: what the change replaced one by the other with is stated.
         let restated = |c: &Change| !c.added && expected.contains(&Change { added: true, ..c.clone() });
@@ -188,23 +234,88 @@ impl<'h> Judge<'h> {
                 return Err(format!("it does {}, which nobody committed", show(done)));
             }
         }
-        self.overwrites(t, authored, &expected, before, after)?;
+        self.overwrites(t, authored, &expected, replaced, after)?;
         Ok(())
     }
 
-    /// Notes which names its author took for holders of which unique identities.
-    fn note_claims(&mut self, authored: &'h Authored, facts: [&Facts; 2]) -> Result<(), String> {
+    /// What its author asserted, as far as it can be said in entities of this log.
+    fn said(&self, authored: &'h Authored) -> Result<Vec<(&'h Meant, Change)>, String> {
+        let mut said = Vec::new();
         for meant in authored.meant.iter().filter(|m| m.added) {
-            let Some(change) = self.image(meant)? else { continue };
-            if facts.into_iter().any(|f| f.identifies(change.a)) {
-                let names = match &meant.e {
-                    Who::Named(names) => names.clone(),
-                    Who::Core(e) => vec![core_name(*e)],
-                };
-                self.claims.entry((change.a, change.v)).or_default().push(Claim { names, meant, by: authored });
+            said.extend(self.image(meant)?.map(|change| (meant, change)));
+        }
+        Ok(said)
+    }
+
+    /// An operation in entities of this log; none where it mentions one that this log does not have.
+    fn update<'i>(&self, intent: &'i Intent) -> Result<Option<At<'i>>, String> {
+        let (e, a) = (self.entity(&intent.e)?, self.entity(&intent.a)?);
+        Ok(e.zip(a).map(|(e, a)| (e, a, &intent.update)))
+    }
+
+    /// What the operations of a change must come to on the facts before it.
+    fn produced(&self, authored: &Authored, before: &Facts) -> Result<BTreeSet<Change>, String> {
+        let mut updates = Vec::new();
+        for intent in &authored.intents {
+            updates.push(
+                self.update(intent)?.ok_or("it was applied, though it operates on an entity that was displaced")?,
+            );
+        }
+        outcome(before, &updates).map_err(|why| format!("it was applied, and {why}"))
+    }
+
+    /// Adds up the increments of counters, and notes what else was said of a value.
+    fn count_up(&mut self, t: &Transaction, authored: &Authored, produced: &BTreeSet<Change>) -> Result<(), String> {
+        self.touched.extend(facts_of(t).filter(|c| !produced.contains(*c)).map(|c| (c.e, c.a)));
+        for intent in &authored.intents {
+            self.verdict.operations += 1;
+            match self.update(intent)? {
+                Some((e, a, Update::Inc(Value::Long(n)))) => *self.counters.entry((e, a)).or_default() += n,
+                Some((e, a, _)) => drop(self.touched.insert((e, a))),
+                None => {}
             }
         }
         Ok(())
+    }
+
+    /// Every value that only increments made is the sum of them.
+    fn sums(&mut self, facts: &Facts) -> Result<(), String> {
+        for ((e, a), sum) in self.counters.iter().filter(|(place, _)| !self.touched.contains(place)) {
+            let held = facts.values(*e, *a).next();
+            if held != Some(&Value::Long(*sum)) {
+                return Err(format!("[{e} {a}] was to be incremented by {sum} in all, and is {held:?}"));
+            }
+            self.verdict.counters += 1;
+        }
+        Ok(())
+    }
+
+    /// Whom the change would bring back: an entity that its author knew, and that somebody else had deleted whole meanwhile.
+    /// It may only where it states anew which entity that is.
+    fn skeleton(&self, authored: &Authored, said: &[(&Meant, Change)], before: &Facts) -> Option<String> {
+        if self.history.is_worn(authored) {
+            return None;
+        }
+        let restated = |e: Entid| said.iter().any(|(_, c)| c.e == e && before.identifies(c.a));
+        let numbers = |m: &Meant, c: &Change| [(Some(m.number), Some(c.e)), (m.v.as_ref_entid(), c.v.as_ref_entid())];
+        let known = |(number, e): (Option<Entid>, Option<Entid>)| {
+            e.filter(|_| number.is_some_and(|n| authored.known.contains(&n)))
+        };
+        said.iter().flat_map(|(m, c)| numbers(m, c)).filter_map(known).find_map(|e| {
+            let by = self.history.get(*self.deleted.get(&e)?)?;
+            let unseen = by.author != authored.author && !authored.seen.contains(&by.origin);
+            let gone = unseen && !before.exists(e) && !restated(e);
+            gone.then(|| format!("it speaks of {e}, which {} deleted whole meanwhile", by.origin))
+        })
+    }
+
+    /// Notes which names its author took for holders of which unique identity.
+    fn note_claim(&mut self, authored: &'h Authored, meant: &'h Meant, change: Change) {
+        let names = match &meant.e {
+            Who::Named(names) => names.clone(),
+            Who::Core(e) => vec![core_name(*e)],
+        };
+        self.claims.entry((change.a, change.v)).or_default().push(Claim { names, meant, by: authored });
     }
 
     /// A value that somebody else set, whom the author had not seen, is not replaced in silence.
@@ -213,7 +324,7 @@ impl<'h> Judge<'h> {
         t: &Transaction,
         authored: &Authored,
         expected: &BTreeSet<Change>,
-        before: &Facts,
+        replaced: &Replaced,
         after: &Facts,
     ) -> Result<(), String> {
         for Overwrite { e, a, local, .. } in &t.overwritten {
@@ -222,10 +333,11 @@ impl<'h> Judge<'h> {
             }
         }
         for gone in facts_of(t).filter(|c| !c.added && after.is_one(c.a) && !expected.contains(*c)) {
-            let set_by = before.asserted(gone.e, gone.a, &gone.v).and_then(|tx| self.origin_of.get(&tx));
+            let set_by = replaced.get(&(gone.e, gone.a, gone.v.clone())).and_then(|tx| self.origin_of.get(tx));
             let other = set_by.and_then(|origin| self.history.get(*origin));
-            let Some(other) = other.filter(|o| o.device != t.origin.device) else { continue };
-            if self.knew(authored, gone)? {
+            let Some(other) = other.filter(|o| o.author != authored.author) else { continue };
+            // What an operation made of a value is another one on each base.
+            if self.operates(other, gone)? || self.knew(authored, gone)? {
                 continue;
             }
             let listed = t.overwritten.iter().any(|o| {
@@ -242,6 +354,16 @@ impl<'h> Judge<'h> {
             self.verdict.overwritten += 1;
         }
         Ok(())
+    }
+
+    /// Whether a change has an operation that made this fact what it is.
+    fn operates(&self, change: &Authored, fact: &Change) -> Result<bool, String> {
+        for intent in &change.intents {
+            if self.update(intent)?.is_some_and(|(e, a, _)| (e, a) == (fact.e, fact.a)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether the author of a change had the fact that it replaced, about what the author took for the entity.
@@ -279,6 +401,11 @@ impl<'h> Judge<'h> {
         }
         let mut expected = Vec::new();
         let mut canon = BTreeMap::new();
+        let mut operations = Vec::new();
+        for Intent { e, a, update } in &authored.intents {
+            let thing = |who: &Who| Ok::<_, String>(self.entity(who)?.map_or_else(|| first_name(who), Thing::Is));
+            operations.push((thing(e)?, thing(a)?, update));
+        }
         for meant in &authored.meant {
             let mut thing = |who: &Who| -> Result<Thing, String> {
                 Ok(match (self.entity(who)?, who) {
@@ -293,6 +420,15 @@ impl<'h> Judge<'h> {
             };
             let v = meant.to.as_ref().map_or(Ok(Datum::Value(meant.v.clone())), |to| thing(to).map(Datum::Ref))?;
             expected.push((thing(&meant.e)?, thing(&meant.a)?, v, meant.added));
+        }
+        let of = |e: Entid| unbound.get(&e).map_or(Thing::Is(e), |name| Thing::Unbound(*name));
+        let carried: Vec<_> = updates(&displaced.operations).into_iter().map(|(e, a, u)| (of(e), of(a), u)).collect();
+        let same = |(x, y): (&(Thing, Thing, &Update), &(Thing, Thing, &Update))| {
+            let is = |x: &Thing, y: &Thing| x == y || matches!((x, y), (Thing::Unbound(_), Thing::Unbound(_)));
+            is(&x.0, &y.0) && is(&x.1, &y.1) && x.2 == y.2
+        };
+        if carried.len() != operations.len() || !carried.iter().zip(&operations).all(same) {
+            return Err(format!("the carrier holds the operations {carried:?} and should hold {operations:?}"));
         }
         let held = displaced.changes.iter().map(|c| {
             let thing = |e: Entid| match unbound.get(&e) {
@@ -330,6 +466,8 @@ impl<'h> Judge<'h> {
                 .flatten()
                 .any(|x| matches!(x, Thing::Unbound(n) if n.origin != t.origin.id))
         });
+        let depends =
+            depends || operations.iter().any(|(e, a, _)| [e, a].iter().any(|x| matches!(x, Thing::Unbound(_))));
         if displaced.reason == Reason::Depends && !depends {
             return Err("it was displaced since it depends on another, and does not".to_owned());
         }
@@ -427,6 +565,14 @@ impl Claim<'_> {
     }
 }
 
+/// An entity that the log does not have.
+fn first_name(who: &Who) -> Thing {
+    match who {
+        Who::Named(names) => names.first().map_or(Thing::Is(Entid::new(0)), |name| Thing::Unbound(*name)),
+        Who::Core(e) => Thing::Is(*e),
+    }
+}
+
 /// Stands for an entity of the bootstrap among names.
 fn core_name(e: Entid) -> Name {
     Name { origin: Uuid::nil(), authored: e }
@@ -460,6 +606,9 @@ pub fn justified(carrier: &Transaction, before: &Facts) -> Result<(), String> {
     let foreign = displaced.unbound.iter().any(|u| u.origin != carrier.origin.id);
     let gone = |e: Entid| e.is_user() && !before.exists(e);
     let deleted = changes.iter().filter(|c| c.added).any(|c| gone(c.e) || c.v.as_ref_entid().is_some_and(gone));
+    let operations = updates(&displaced.operations);
+    let stated = |e: Entid, a: Entid| changes.iter().any(|c| (c.e, c.a) == (e, a));
+    let stuck = outcome(before, &operations).is_err() || operations.iter().any(|(e, a, _)| gone(*e) || stated(*e, *a));
     let schema = changes.iter().any(|c| defines(c.a));
     let unknown = changes.iter().flat_map(mentioned).next().is_some()
         && changes.iter().any(|c| !new(c.a) && before.value_type(c.a) != Some(c.v.value_type().entid()));
@@ -476,7 +625,7 @@ pub fn justified(carrier: &Transaction, before: &Facts) -> Result<(), String> {
         let claimed = others.filter(|o| o.added && o.e != c.e).count() > 0;
         twice || both || before.unique(c.a).is_some() && (taken || claimed)
     });
-    if foreign || deleted || schema || unknown || clash {
+    if foreign || deleted || schema || unknown || clash || stuck {
         return Ok(());
     }
     Err(format!(

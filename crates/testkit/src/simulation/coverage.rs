@@ -6,144 +6,138 @@ use std::fmt;
 use tolstoy_sync::{Outcome, SyncReport};
 
 use crate::oracle::Verdict;
-use crate::world::LinkCounts;
+use crate::world::NetCounts;
 
 /// Counts over any number of simulations.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Coverage {
-    pub(super) transactions: u64,
-    pub(super) refused: u64,
-    pub(super) crashes: u64,
-    pub(super) restores: u64,
-    pub(super) races: u64,
-    pub(super) failed_syncs: u64,
-    merges: u64,
-    contended_merges: u64,
-    reapplied: u64,
-    empty: u64,
-    known: u64,
-    carried: u64,
-    renamed: u64,
-    acknowledged: u64,
-    resupplied: u64,
-    link: LinkCounts,
-    verdict: Verdict,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coverage(BTreeMap<&'static str, u64>);
+
+/// Everything that is counted. What is not among these is not counted.
+const COUNTED: [&str; 52] = [
+    "transactions",
+    "transactions refused",
+    "transactions while a sync waits",
+    "transactions found after a power loss",
+    "syncs",
+    "syncs side by side",
+    "failed syncs",
+    "syncs dropped while they wait",
+    "stores without power",
+    "stores with a full disk",
+    "passes undone by a full disk",
+    "hubs without power",
+    "hub restores",
+    "stores copied",
+    "stores restored",
+    "changes that a backup took for good",
+    "merges",
+    "merges after a lost race",
+    "changes re-applied",
+    "empty re-applications",
+    "changes known by origin",
+    "carriers moved along",
+    "entities renumbered",
+    "pushes found acknowledged",
+    "transactions resupplied",
+    "lost requests",
+    "lost acknowledgements",
+    "repeated requests",
+    "requests that arrive late",
+    "cut streams",
+    "heads seen",
+    "logs judged",
+    "logs on a hub in memory",
+    "logs on a hub on a disk",
+    "logs on a hub in files",
+    "several logs on a hub",
+    "colliding entids",
+    "attributes with differing entids",
+    "refs into displaced entities",
+    "retractions",
+    "overwritten values",
+    "unifications",
+    "unifications by looking ahead",
+    "displaced: unique",
+    "displaced: depends",
+    "displaced: deleted",
+    "displaced: schema",
+    "displaced: operation",
+    "operations",
+    "counters that are the sum of their increments",
+    "stores in memory",
+    "stores on a disk",
+];
+
+impl Default for Coverage {
+    fn default() -> Self {
+        Self(COUNTED.map(|name| (name, 0)).into())
+    }
 }
 
 impl Coverage {
     /// Adds what another simulation covered.
     pub fn add(&mut self, other: &Self) {
-        let sums: [(&mut u64, u64); 15] = [
-            (&mut self.transactions, other.transactions),
-            (&mut self.refused, other.refused),
-            (&mut self.crashes, other.crashes),
-            (&mut self.restores, other.restores),
-            (&mut self.races, other.races),
-            (&mut self.failed_syncs, other.failed_syncs),
-            (&mut self.merges, other.merges),
-            (&mut self.contended_merges, other.contended_merges),
-            (&mut self.reapplied, other.reapplied),
-            (&mut self.empty, other.empty),
-            (&mut self.known, other.known),
-            (&mut self.carried, other.carried),
-            (&mut self.renamed, other.renamed),
-            (&mut self.acknowledged, other.acknowledged),
-            (&mut self.resupplied, other.resupplied),
-        ];
-        for (sum, more) in sums {
-            *sum += more;
+        for (name, n) in &other.0 {
+            self.count(name, *n);
         }
-        self.link(&other.link);
-        self.judged(&other.verdict);
     }
 
-    pub(super) fn link(&mut self, more: &LinkCounts) {
-        let link = &mut self.link;
-        link.lost_requests += more.lost_requests;
-        link.lost_acknowledgements += more.lost_acknowledgements;
-        link.repeated += more.repeated;
-        link.cut += more.cut;
-        link.stale += more.stale;
+    pub(super) fn count(&mut self, name: &str, n: u64) {
+        if let Some(count) = self.0.get_mut(name) {
+            *count += n;
+        }
+    }
+
+    pub(super) fn net(&mut self, counts: &NetCounts) {
+        let NetCounts { lost_requests, lost_acknowledgements, repeated, late, cut, blackouts } = *counts;
+        self.count("lost requests", lost_requests);
+        self.count("lost acknowledgements", lost_acknowledgements);
+        self.count("repeated requests", repeated);
+        self.count("requests that arrive late", late);
+        self.count("cut streams", cut);
+        self.count("hubs without power", blackouts);
     }
 
     pub(super) fn synced(&mut self, report: &SyncReport) {
-        self.acknowledged += report.acknowledged;
-        self.resupplied += report.resupplied;
+        self.count("pushes found acknowledged", report.acknowledged);
+        self.count("transactions resupplied", report.resupplied);
         let merges = report.passes.iter().filter(|p| matches!(p.outcome, Outcome::Merge { .. })).count() as u64;
-        self.merges += merges;
-        self.contended_merges += merges.saturating_sub(1);
+        self.count("merges", merges);
+        self.count("merges after a lost race", merges.saturating_sub(1));
         for rebased in report.passes.iter().filter_map(|p| p.rebased.as_ref()) {
-            self.reapplied += rebased.reapplied;
-            self.empty += rebased.empty;
-            self.known += rebased.known;
-            self.carried += rebased.carried;
-            self.renamed += rebased.renamed.len() as u64;
+            self.count("changes re-applied", rebased.reapplied);
+            self.count("empty re-applications", rebased.empty);
+            self.count("changes known by origin", rebased.known);
+            self.count("carriers moved along", rebased.carried);
+            self.count("entities renumbered", rebased.renamed.len() as u64);
         }
     }
 
-    pub(super) fn judged(&mut self, more: &Verdict) {
-        let verdict = &mut self.verdict;
-        verdict.colliding_entids += more.colliding_entids;
-        verdict.differing_attributes += more.differing_attributes;
-        verdict.refs_into_displaced += more.refs_into_displaced;
-        verdict.retractions += more.retractions;
-        verdict.overwritten += more.overwritten;
-        verdict.unified += more.unified;
-        verdict.unified_late += more.unified_late;
-        for (reason, n) in &more.displaced {
-            *verdict.displaced.entry(reason).or_default() += n;
+    pub(super) fn judged(&mut self, verdict: &Verdict) {
+        self.count("logs judged", 1);
+        self.count("colliding entids", verdict.colliding_entids);
+        self.count("attributes with differing entids", verdict.differing_attributes);
+        self.count("refs into displaced entities", verdict.refs_into_displaced);
+        self.count("retractions", verdict.retractions);
+        self.count("overwritten values", verdict.overwritten);
+        self.count("operations", verdict.operations);
+        self.count("counters that are the sum of their increments", verdict.counters);
+        self.count("unifications", verdict.unified);
+        self.count("unifications by looking ahead", verdict.unified_late);
+        for (reason, n) in &verdict.displaced {
+            self.count(&format!("displaced: {reason}"), *n);
         }
-    }
-
-    /// All counts, by name.
-    pub fn counts(&self) -> BTreeMap<String, u64> {
-        let (link, verdict) = (&self.link, &self.verdict);
-        let mut counts: BTreeMap<String, u64> = [
-            ("transactions", self.transactions),
-            ("transactions refused", self.refused),
-            ("crashes", self.crashes),
-            ("hub restores", self.restores),
-            ("races for HEAD", self.races),
-            ("failed syncs", self.failed_syncs),
-            ("merges", self.merges),
-            ("merges after a lost race", self.contended_merges),
-            ("changes re-applied", self.reapplied),
-            ("empty re-applications", self.empty),
-            ("changes known by origin", self.known),
-            ("carriers moved along", self.carried),
-            ("entities renumbered", self.renamed),
-            ("pushes found acknowledged", self.acknowledged),
-            ("transactions resupplied", self.resupplied),
-            ("lost requests", link.lost_requests),
-            ("lost acknowledgements", link.lost_acknowledgements),
-            ("repeated requests", link.repeated),
-            ("cut streams", link.cut),
-            ("stale pushes", link.stale),
-            ("colliding entids", verdict.colliding_entids),
-            ("attributes with differing entids", verdict.differing_attributes),
-            ("refs into displaced entities", verdict.refs_into_displaced),
-            ("retractions", verdict.retractions),
-            ("overwritten values", verdict.overwritten),
-            ("unifications", verdict.unified),
-            ("unifications by looking ahead", verdict.unified_late),
-        ]
-        .map(|(name, n)| (name.to_owned(), n))
-        .into();
-        for reason in ["unique", "depends", "deleted", "schema"] {
-            counts.insert(format!("displaced: {reason}"), verdict.displaced.get(reason).copied().unwrap_or(0));
-        }
-        counts
     }
 
     /// What never happened.
-    pub fn missing(&self) -> Vec<String> {
-        self.counts().into_iter().filter(|(_, n)| *n == 0).map(|(name, _)| name).collect()
+    pub fn missing(&self) -> Vec<&'static str> {
+        self.0.iter().filter(|(_, n)| **n == 0).map(|(name, _)| *name).collect()
     }
 }
 
 impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, n) in self.counts() {
+        for (name, n) in &self.0 {
             writeln!(f, "{n:>9}  {name}")?;
         }
         Ok(())

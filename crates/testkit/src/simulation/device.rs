@@ -1,63 +1,327 @@
-//! A device: a store, its user's chances, and what the oracle knows of it.
+//! A device: a store, the machine that it is on, and what the oracle knows of it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use tolstoy_env::Env;
-use tolstoy_store::{Entid, Store};
+use tolstoy_store::{Entid, ErrorKind, Store, StoreOptions, Timeline};
+use uuid::Uuid;
 
-use super::{Plan, digest};
+use super::{Book, told};
 use crate::dice::Dice;
+use crate::disk::{Disk, Image, Refusal};
 use crate::oracle::View;
+use crate::plan::{Faults, Medium, Plan};
+use crate::users::{Deed, User};
 use crate::world::env;
 
+/// A store, beside everything else of its device: a sync holds the one, while the other is looked at.
 pub(super) struct Device {
-    pub(super) number: usize,
     pub(super) store: Store,
-    pub(super) env: Env,
-    pub(super) view: View,
-    pub(super) dice: Dice,
-    path: Option<PathBuf>,
+    pub(super) own: Own,
 }
 
+pub(super) struct Own {
+    pub(super) number: usize,
+    pub(super) account: usize,
+    pub(super) env: Env,
+    pub(super) view: View,
+    place: Place,
+    backup: Option<Image>,
+    /// Whether its disk has little space in this step.
+    narrow: bool,
+    /// What was being transacted when the power went off.
+    doubt: Option<Doubt>,
+}
+
+/// A transaction whose end nobody saw: it is in the store whole, or not at all.
+struct Doubt {
+    deed: Deed,
+    /// It was acknowledged, so that it is there.
+    acknowledged: Option<Uuid>,
+}
+
+enum Place {
+    Memory,
+    Disk(Disk),
+    File(PathBuf),
+}
+
+const PATH: &str = "/store.db";
+
 impl Device {
-    pub(super) fn new(plan: &Plan, number: usize, folder: Option<&Path>) -> Result<Self, String> {
-        let env = env(plan.seed, number as u64);
-        let path = folder.map(|f| f.join(format!("{number}.db")));
-        let store = match &path {
-            Some(path) => Store::open_or_create(path, env.clone()),
-            None => Store::in_memory(env.clone()),
+    pub(super) fn new(plan: &Plan, number: usize, account: usize, folder: &Path) -> Result<Self, String> {
+        let place = match plan.stores {
+            Medium::Memory => Place::Memory,
+            Medium::Disk => Place::Disk(Disk::new()),
+            Medium::Files => Place::File(file(folder, number)),
         };
-        let store = store.map_err(|e| e.to_string())?;
-        let view = View::of(&store)?;
-        Ok(Self { number, store, env, view, dice: Dice::new(plan.seed, 100 + number as u64), path })
+        Self::on(plan, number, account, place)
     }
 
-    /// Closes the store and opens it again, where it is a file.
+    fn on(plan: &Plan, number: usize, account: usize, place: Place) -> Result<Self, String> {
+        let env = env(plan.seed, number as u64);
+        let store = place.open(env.clone())?;
+        let view = View::of(&store)?;
+        Ok(Self { store, own: Own { number, account, env, view, place, backup: None, narrow: false, doubt: None } })
+    }
+
+    /// Another device, which has a copy of this one's file. None where the store is in no file.
+    pub(super) fn copy(&self, plan: &Plan, number: usize, folder: &Path) -> Result<Option<Self>, String> {
+        let place = match &self.own.place {
+            Place::Memory => return Ok(None),
+            Place::Disk(disk) => Place::Disk(Disk::holding(disk.image())),
+            Place::File(path) => {
+                let copy = file(folder, number);
+                for part in ["", "-wal"] {
+                    let with = |path: &Path| PathBuf::from(format!("{}{part}", path.display()));
+                    if with(path).exists() {
+                        std::fs::copy(with(path), with(&copy)).map_err(|e| e.to_string())?;
+                    }
+                }
+                Place::File(copy)
+            }
+        };
+        Self::on(plan, number, self.own.account, place).map(Some)
+    }
+
+    /// Keeps a backup, in place of an earlier one; false where the store is in no file that can be kept.
+    pub(super) fn keep_backup(&mut self) -> bool {
+        self.own.backup = self.own.place.disk().map(Disk::image);
+        self.own.backup.is_some()
+    }
+
+    /// Goes back to the backup, if there is one.
+    pub(super) fn rewind(&mut self) -> Result<bool, String> {
+        let Some(image) = self.own.backup.take() else { return Ok(false) };
+        self.begin_on(image)?;
+        self.own.view = View::of(&self.store)?;
+        Ok(true)
+    }
+
+    fn begin_on(&mut self, image: Image) -> Result<(), String> {
+        self.own.place = Place::Disk(Disk::holding(image));
+        self.store = self.own.open()?;
+        Ok(())
+    }
+
+    /// Decides what becomes of the machine in the next step.
+    pub(super) fn arm(&mut self, faults: &Faults, dice: &mut Dice) {
+        let (power, full) = (dice.chance(faults.power), dice.chance(faults.full));
+        let (at, refusal) = (dice.below(40), if dice.chance(500) { Refusal::Growth } else { Refusal::Writes });
+        match self.own.place.disk() {
+            Some(disk) if power => disk.cut_power(usize::try_from(at).unwrap_or(0)),
+            Some(disk) if full => {
+                disk.fill(at / 2, refusal);
+                self.own.narrow = true;
+            }
+            _ => {}
+        }
+    }
+
+    /// Loses the power now.
+    pub(super) fn switch_off(&self) {
+        if let Some(disk) = self.own.place.disk() {
+            disk.cut_power(0);
+        }
+    }
+
+    /// The step is over: space and power are there again. Where the power was off the store is opened on what is left, or
+    /// cannot be.
+    pub(super) fn disarm(&mut self, book: &mut Book, dice: &mut Dice) -> Result<(), String> {
+        let Some(disk) = self.own.place.disk() else { return Ok(()) };
+        disk.keep_power();
+        if disk.free() > 0 && std::mem::take(&mut self.own.narrow) {
+            book.coverage.count("stores with a full disk", 1);
+        }
+        if disk.is_off() {
+            book.say(format!("    device {} lost its power", self.own.number));
+            book.coverage.count("stores without power", 1);
+            let image = disk.survivor(dice.below(u64::MAX));
+            let failed = |why| format!("device {} cannot be opened after a power loss: {why}", self.own.number);
+            self.own.place = Place::Disk(Disk::holding(image));
+            self.store = self.own.open().map_err(failed)?;
+        }
+        self.own.narrow = false;
+        self.own.look(&self.store, book)
+    }
+
+    /// Closes the store and opens it again, where it is in a file.
     pub(super) fn reopen(&mut self) -> Result<(), String> {
-        let Some(path) = &self.path else { return Ok(()) };
-        let memory = Store::in_memory(self.env.clone()).map_err(|e| e.to_string())?;
-        drop(std::mem::replace(&mut self.store, memory));
-        self.store = Store::open(path, self.env.clone()).map_err(|e| e.to_string())?;
-        let view = View::of(&self.store)?;
-        if view.log != self.view.log {
-            return Err(format!("device {} has another log after it was opened again", self.number));
+        if let Place::Disk(_) | Place::File(_) = self.own.place {
+            self.store = self.own.open()?;
         }
         Ok(())
     }
 
+    /// The user transacts something. A refusal leaves no trace.
+    pub(super) fn transact(&mut self, book: &mut Book, dice: &mut Dice) -> Result<(), String> {
+        self.own.transact(&mut self.store, book, dice)
+    }
+
+    /// The user transacts a lot.
+    pub(super) fn transact_bulk(&mut self, book: &mut Book, dice: &mut Dice, n: u64) -> Result<(), String> {
+        for _ in 0..n {
+            let deed = User::plain(dice, &self.own.view);
+            self.own.commit(&mut self.store, book, deed)?;
+        }
+        self.own.look(&self.store, book)
+    }
+
     /// The attributes that it has from the log, or that the log has from it.
     pub(super) fn synced_attributes(&self) -> Result<BTreeSet<Entid>, String> {
-        let synced = self.store.last_positioned().map_err(|e| e.to_string())?.unwrap_or(Entid::TX0);
-        let since = |a: Entid| self.view.log.iter().find(|t| t.changes.iter().any(|c| c.e == a)).map(|t| t.tx);
-        Ok(self.view.facts.attributes().into_iter().filter(|a| since(*a).is_some_and(|tx| tx <= synced)).collect())
+        let synced = self.store.last_positioned().map_err(told)?.unwrap_or(Entid::TX0);
+        let log = &self.own.view.log;
+        let since = |a: Entid| log.iter().find(|t| t.changes.iter().any(|c| c.e == a)).map(|t| t.tx);
+        let attributes = self.own.view.facts.attributes().into_iter();
+        Ok(attributes.filter(|a| since(*a).is_some_and(|tx| tx <= synced)).collect())
+    }
+}
+
+impl Own {
+    pub(super) fn open(&self) -> Result<Store, String> {
+        self.place.open(self.env.clone())
     }
 
-    pub(super) fn digest(&self) -> Result<[u8; 32], String> {
-        digest(&self.store)
+    /// Whether another process can open the store meanwhile.
+    pub(super) fn is_shared(&self) -> bool {
+        self.place.disk().is_some()
     }
 
-    pub(super) fn basis(&self) -> Entid {
+    /// Whether the machine is about to fail.
+    pub(super) fn is_armed(&self) -> bool {
+        self.place.disk().is_some_and(Disk::is_armed)
+    }
+
+    pub(super) fn is_off(&self) -> bool {
+        self.place.disk().is_some_and(Disk::is_off)
+    }
+
+    /// Whether space was wanting since the step began.
+    pub(super) fn was_full(&self) -> bool {
+        self.narrow && self.place.disk().is_some_and(|disk| disk.refused() > 0)
+    }
+
+    /// Looks at the store: it holds what its log adds up to, and no change was lost.
+    pub(super) fn look(&mut self, store: &Store, book: &mut Book) -> Result<(), String> {
+        if let Some(doubt) = self.doubt.take() {
+            self.find_doubtful(store, book, &doubt)?;
+        }
+        let moved = self.view.refresh(store)?;
+        if book.plan.bulk == 0 {
+            self.view.compare(store)?;
+        }
+        let (steady, history) = (book.plan.steady(), &mut book.accounts[self.account].history);
+        history.note_moved(&moved, self.number);
+        if steady && !history.worn().is_empty() {
+            return Err(format!("device {} moved what others committed, though the log lost nothing", self.number));
+        }
+        if !moved.is_empty() {
+            let origins: BTreeSet<_> = self.view.origins().collect();
+            if let Some(lost) = moved.iter().find(|t| !origins.contains(&t.origin.id)) {
+                return Err(format!("device {} lost the change {}", self.number, lost.origin.id));
+            }
+        }
+        Ok(())
+    }
+
+    fn find_doubtful(&mut self, store: &Store, book: &mut Book, doubt: &Doubt) -> Result<(), String> {
+        let Doubt { deed: Deed { text, operations }, acknowledged } = doubt;
+        let next = self.basis().plus(1);
+        match (store.transaction(next).map_err(told)?, acknowledged) {
+            (Some(found), acknowledged) if acknowledged.is_none_or(|origin| origin == found.origin.id) => {
+                book.say(format!("    and had committed {text} as {}", found.origin.id));
+                book.coverage.count("transactions found after a power loss", 1);
+                book.accounts[self.account].history.note_found(
+                    self.number,
+                    &mut self.view,
+                    found,
+                    text,
+                    Some(operations),
+                )
+            }
+            (None, None) => Ok(()),
+            (found, _) => Err(format!("{text} was acknowledged as {acknowledged:?}, and is lost: {found:?}")),
+        }
+    }
+
+    /// The user transacts something through this opening of the store.
+    pub(super) fn transact(&mut self, store: &mut Store, book: &mut Book, dice: &mut Dice) -> Result<(), String> {
+        let deed = User::transaction(dice, &self.view, &book.accounts[self.account].settled);
+        self.commit(store, book, deed)
+    }
+
+    fn commit(&mut self, store: &mut Store, book: &mut Book, deed: Deed) -> Result<(), String> {
+        let text = deed.text.as_str();
+        match store.transact_str(text) {
+            Ok(report) => {
+                book.say(format!("device {} transacts {text} as {}", self.number, report.origin.id));
+                for d in &report.datoms {
+                    book.say(format!("    {} {} {} {} {}", if d.added { '+' } else { '-' }, d.e, d.a, d.v, d.tx));
+                }
+                book.coverage.count("transactions", 1);
+                if self.is_off() {
+                    self.doubt = Some(Doubt { deed, acknowledged: Some(report.origin.id) });
+                    return Ok(());
+                }
+                book.accounts[self.account].history.note(
+                    self.number,
+                    &mut self.view,
+                    store,
+                    &report,
+                    text,
+                    Some(&deed.operations),
+                )
+            }
+            Err(e) if self.is_off() => {
+                book.say(format!("device {} transacts {text}, and the power goes off: {e}", self.number));
+                self.doubt = Some(Doubt { deed, acknowledged: None });
+                Ok(())
+            }
+            Err(e) if matches!(e.kind(), ErrorKind::Input | ErrorKind::Refused) => {
+                book.say(format!("device {} is refused {text}: {e}", self.number));
+                book.coverage.count("transactions refused", 1);
+                self.left_no_trace(store, text)
+            }
+            Err(e) if e.kind() == ErrorKind::Storage && self.was_full() => {
+                book.say(format!("device {} has no space for {text}", self.number));
+                Ok(())
+            }
+            Err(e) => Err(format!("device {}: {text}: {:?}: {e}", self.number, e.kind())),
+        }
+    }
+
+    fn left_no_trace(&self, store: &Store, text: &str) -> Result<(), String> {
+        let newest = store.transactions(Timeline::MAIN, self.basis().plus(-1), 2).map_err(told)?;
+        if store.basis() != self.basis() || newest.len() != 1 || self.view.compare(store).is_err() {
+            return Err(format!("a refused transaction left a trace: {text}"));
+        }
+        Ok(())
+    }
+
+    fn basis(&self) -> Entid {
         self.view.log.last().map_or(Entid::TX0, |t| t.tx)
     }
+}
+
+impl Place {
+    fn open(&self, env: Env) -> Result<Store, String> {
+        let store = match self {
+            Self::Memory => Store::in_memory(env),
+            Self::Disk(disk) => {
+                let options = StoreOptions { create: true, vfs: Some(disk.vfs().to_owned()) };
+                Store::open_with(Path::new(PATH), env, &options)
+            }
+            Self::File(path) => Store::open_or_create(path, env),
+        };
+        store.map_err(told)
+    }
+
+    fn disk(&self) -> Option<&Disk> {
+        if let Self::Disk(disk) = self { Some(disk) } else { None }
+    }
+}
+
+fn file(folder: &Path, number: usize) -> PathBuf {
+    folder.join(format!("{number}.db"))
 }

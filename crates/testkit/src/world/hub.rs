@@ -1,23 +1,43 @@
-//! A hub in memory: the real rules over the storage in memory, and what a backup can do to it.
+//! A hub: the real rules over the real storages, and what can happen to the machine that it runs on.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tempfile::TempDir;
 use tolstoy_env::Env;
-use tolstoy_hub::service::{PushOutcome, Service, Upload};
-use tolstoy_hub::storage::{Committed, LogRow, MemoryStorage, Storage, StorageError, WriteJob, WriteTxn};
+use tolstoy_hub::SqliteOptions;
+use tolstoy_hub::service::{Pull, PullEnd, PushOutcome, PutOutcome, Service, Upload};
+use tolstoy_hub::storage::{
+    Committed, LogRow, MemoryStorage, SqliteStorage, Storage, StorageError, WriteJob, WriteTxn,
+};
 use tolstoy_proto::{
-    ChunkId, ErrorBody, ErrorKind, Form, Frame, FrameDecoder, FrameEncoder, Generation, LogId, LogState, Seq, TrnId,
+    ChainDigest, ChunkId, ErrorBody, ErrorKind, Form, Frame, FrameDecoder, FrameEncoder, Generation, LogId, LogState,
+    Seq, TrnId,
 };
 use tolstoy_sync::transport::{MemoryBody, Request};
 use tolstoy_sync::{Answer, TransportError};
 
-/// A hub that serves one log, and answers at once.
+use crate::disk::{Disk, Image};
+use crate::plan::Medium;
+
+/// A hub that answers at once.
 pub struct Hub {
-    storage: Arc<MemoryStorage>,
+    kept: Kept,
     service: Service,
     env: Env,
-    log: LogId,
+    /// How often it was started.
+    starts: u64,
+}
+
+/// Where its logs are.
+enum Kept {
+    Memory(Arc<MemoryStorage>),
+    Sqlite {
+        storage: Arc<SqliteStorage>,
+        /// Where its lock is, and without a disk of ours its database.
+        directory: Arc<TempDir>,
+        disk: Option<Disk>,
+    },
 }
 
 /// Chunk bytes in one piece of an answer.
@@ -25,18 +45,58 @@ const PAGE: usize = 2_000;
 
 impl Hub {
     /// A hub without logs.
-    pub fn new(env: Env, log: LogId) -> Self {
-        let storage = Arc::new(MemoryStorage::new());
-        let service = Service::new(storage.clone(), env.clone());
-        Self { storage, service, env, log }
+    ///
+    /// # Errors
+    /// Where its database cannot be made.
+    pub fn new(medium: Medium, env: Env) -> Result<Self, String> {
+        let kept = match medium {
+            Medium::Memory => Kept::Memory(Arc::new(MemoryStorage::new())),
+            Medium::Disk => Kept::sqlite(new_directory()?, Some(Disk::new()))?,
+            Medium::Files => Kept::sqlite(new_directory()?, None)?,
+        };
+        Ok(Self { service: Service::new(kept.storage(), env.clone()), kept, env, starts: 1 })
+    }
+
+    /// How often it was started: streams of an earlier time are cut.
+    pub fn starts(&self) -> u64 {
+        self.starts
+    }
+
+    /// The disk that its database is on, where that is one that can fail.
+    pub fn disk(&self) -> Option<&Disk> {
+        match &self.kept {
+            Kept::Sqlite { disk, .. } => disk.as_ref(),
+            Kept::Memory(_) => None,
+        }
+    }
+
+    /// Whether it lost its power.
+    pub fn is_off(&self) -> bool {
+        self.disk().is_some_and(Disk::is_off)
     }
 
     /// The log's state.
     ///
     /// # Errors
     /// Where the storage failed.
-    pub fn state(&self) -> Result<LogState, StorageError> {
-        self.service.info(self.log)
+    pub fn state(&self, log: LogId) -> Result<LogState, StorageError> {
+        self.service.info(log)
+    }
+
+    /// The log's committed transactions, in order, with the chain digest at each.
+    ///
+    /// # Errors
+    /// Where the storage failed.
+    pub fn chain(&self, log: LogId) -> Result<Vec<(TrnId, ChainDigest)>, StorageError> {
+        let mut chain = Vec::new();
+        self.kept.storage().read(&mut |txn| {
+            let LogRow::Living(life, _) = txn.log(log)? else { return Ok(()) };
+            txn.walk(life, Seq::ROOT, &mut |committed, _| {
+                chain.push((committed.id, committed.chain));
+                Ok(true)
+            })
+        })?;
+        Ok(chain)
     }
 
     /// The rules themselves, for what the original clients ask.
@@ -48,37 +108,23 @@ impl Hub {
     ///
     /// # Errors
     /// Where the storage failed.
-    pub fn delete(&self) -> Result<(), StorageError> {
-        self.service.delete(self.log).wait()
+    pub fn delete(&self, log: LogId) -> Result<(), StorageError> {
+        self.service.delete(log).wait()
     }
 
     /// Answers a request.
     ///
     /// # Errors
     /// `Broken` where the storage failed.
-    pub fn serve(&self, request: Request) -> Result<Answer<MemoryBody>, TransportError> {
+    pub fn serve(&self, log: LogId, request: Request) -> Result<Answer<Pull>, TransportError> {
         match request {
-            Request::Pull(from) => Ok(Answer::Stream(self.stream(&from)?)),
-            Request::Push(body) => self.push(&body),
-            Request::PutChunk(id, bytes) => self.put_chunk(id, bytes),
+            Request::Pull(from) => self.service.pull(log, &from).map(Answer::Stream).map_err(failed),
+            Request::Push(body) => self.push(log, &body),
+            Request::PutChunk(id, bytes) => self.put_chunk(log, id, bytes),
         }
     }
 
-    fn stream(&self, from: &[TrnId]) -> Result<MemoryBody, TransportError> {
-        let mut pull = self.service.pull(self.log, from).map_err(failed)?;
-        let mut encoder = FrameEncoder::new(Form::MessagePack);
-        let mut pieces = Vec::new();
-        loop {
-            let mut piece = Vec::new();
-            let end = pull.page(PAGE, &mut encoder, &mut piece).map_err(failed)?;
-            pieces.push(Ok(Bytes::from(piece)));
-            if end == tolstoy_hub::service::PullEnd::Whole {
-                return Ok(MemoryBody::new(pieces));
-            }
-        }
-    }
-
-    fn push(&self, body: &Bytes) -> Result<Answer<MemoryBody>, TransportError> {
+    fn push(&self, log: LogId, body: &Bytes) -> Result<Answer<Pull>, TransportError> {
         let refuse = |kind, why: String| Ok(Answer::Refused(ErrorBody::new(kind, why)));
         let mut decoder = FrameDecoder::new(Form::MessagePack);
         decoder.feed(body);
@@ -98,9 +144,9 @@ impl Hub {
             Ok(upload) => upload,
             Err(e) => return refuse(ErrorKind::BadRequest, e.to_string()),
         };
-        match self.service.push(self.log, upload).wait().map_err(failed)? {
+        match self.service.push(log, upload).wait().map_err(failed)? {
             PushOutcome::Done(state, _) => Ok(Answer::Accepted(state)),
-            PushOutcome::Conflict => Ok(Answer::Conflict(self.stream(&expect)?)),
+            PushOutcome::Conflict => self.service.pull(log, &expect).map(Answer::Conflict).map_err(failed),
             PushOutcome::Generation(state) => Ok(Answer::Generation(state)),
             PushOutcome::MissingChunks(chunks) => Ok(Answer::Missing(chunks)),
             PushOutcome::IdTaken(what) => refuse(ErrorKind::IdTaken, what),
@@ -109,35 +155,79 @@ impl Hub {
         }
     }
 
-    fn put_chunk(&self, id: ChunkId, bytes: Bytes) -> Result<Answer<MemoryBody>, TransportError> {
-        match self.service.v0_put_chunk(self.log, id, bytes).wait().map_err(failed)? {
-            tolstoy_hub::service::PutOutcome::Done => Ok(Answer::Stored),
+    fn put_chunk(&self, log: LogId, id: ChunkId, bytes: Bytes) -> Result<Answer<Pull>, TransportError> {
+        match self.service.v0_put_chunk(log, id, bytes).wait().map_err(failed)? {
+            PutOutcome::Done => Ok(Answer::Stored),
             other => Ok(Answer::Refused(ErrorBody::new(ErrorKind::IdTaken, format!("{other:?}")))),
         }
     }
 
-    /// Restores the hub to what it was when its log had `seq` transactions, as from a backup: the same generation, and
+    /// Starts it again after its power went off, on what is left of its disk, as the seed decides.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn restart(&mut self, seed: u64) -> Result<(), String> {
+        let Some(disk) = self.disk() else { return Ok(()) };
+        let image = disk.survivor(seed);
+        self.begin_on(Some(image))
+    }
+
+    /// Restores it to what it was when its logs had so many transactions, as from a backup: the same generations, and
     /// nothing above.
     ///
     /// # Errors
     /// Where the storage failed.
-    pub fn restore(&mut self, seq: u64) -> Result<(), StorageError> {
-        *self = self.as_of(seq)?;
-        Ok(())
+    pub fn restore(&mut self, logs: &[(LogId, u64)]) -> Result<(), String> {
+        let mut kept = Vec::new();
+        for (log, seq) in logs {
+            kept.extend(self.beginning(*log, *seq).map_err(|e| e.to_string())?);
+        }
+        self.begin_on(None)?;
+        for refill in kept {
+            self.kept.storage().write(Box::new(refill));
+        }
+        self.service.prove().wait().map_err(|e| e.to_string())
     }
 
-    /// Another hub that holds what this one does, and goes its own way from here.
+    /// Another hub that holds the beginnings of these logs, and goes its own way from here.
     ///
     /// # Errors
     /// Where the storage failed.
-    pub fn copy(&self) -> Result<Self, StorageError> {
-        self.as_of(u64::MAX)
+    pub fn copy(&self, medium: Medium, logs: &[(LogId, u64)]) -> Result<Self, String> {
+        let copy = Self::new(medium, self.env.clone())?;
+        for (log, seq) in logs {
+            if let Some(refill) = self.beginning(*log, *seq).map_err(|e| e.to_string())? {
+                copy.kept.storage().write(Box::new(refill));
+            }
+        }
+        copy.service.prove().wait().map_err(|e| e.to_string())?;
+        Ok(copy)
     }
 
-    fn as_of(&self, seq: u64) -> Result<Self, StorageError> {
-        let mut kept: Option<(Generation, Vec<Row>)> = None;
-        self.storage.read(&mut |txn| {
-            let LogRow::Living(life, generation) = txn.log(self.log)? else { return Ok(()) };
+    /// Goes on with another storage: an empty one, or one on what is left of a disk.
+    fn begin_on(&mut self, image: Option<Image>) -> Result<(), String> {
+        let kept = match &self.kept {
+            Kept::Memory(_) => Kept::Memory(Arc::new(MemoryStorage::new())),
+            Kept::Sqlite { storage, directory, disk } => {
+                storage.close();
+                match disk {
+                    // The files on the disk have the directory's name.
+                    Some(_) => Kept::sqlite(directory.clone(), Some(Disk::holding(image.unwrap_or_default())))?,
+                    None => Kept::sqlite(new_directory()?, None)?,
+                }
+            }
+        };
+        self.service = Service::new(kept.storage(), self.env.clone());
+        self.kept = kept;
+        self.starts += 1;
+        Ok(())
+    }
+
+    /// The first transactions of a log, with the bytes of their chunks.
+    fn beginning(&self, log: LogId, seq: u64) -> Result<Option<Refill>, StorageError> {
+        let mut kept = None;
+        self.kept.storage().read(&mut |txn| {
+            let LogRow::Living(life, generation) = txn.log(log)? else { return Ok(()) };
             let mut rows = Vec::new();
             txn.walk(life, Seq::ROOT, &mut |committed, chunks| {
                 if committed.seq.0 <= seq {
@@ -148,15 +238,75 @@ impl Hub {
                 }
                 Ok(committed.seq.0 < seq)
             })?;
-            kept = Some((generation, rows));
+            kept = Some(Refill { log, generation, rows });
             Ok(())
         })?;
-        let copy = Self::new(self.env.clone(), self.log);
-        if let Some((generation, rows)) = kept {
-            copy.storage.write(Box::new(Refill { log: self.log, generation, rows }));
-        }
-        Ok(copy)
+        Ok(kept)
     }
+}
+
+impl Kept {
+    fn sqlite(directory: Arc<TempDir>, disk: Option<Disk>) -> Result<Self, String> {
+        let vfs = disk.as_ref().map(|disk| disk.vfs().to_owned());
+        let options = SqliteOptions { readers: 1, checkpoint_pages: 24, vfs, ..SqliteOptions::default() };
+        let storage = Arc::new(SqliteStorage::open(directory.path(), &options).map_err(|e| e.to_string())?);
+        Ok(Self::Sqlite { storage, directory, disk })
+    }
+
+    fn storage(&self) -> Arc<dyn Storage> {
+        match self {
+            Self::Memory(storage) => storage.clone(),
+            Self::Sqlite { storage, .. } => storage.clone(),
+        }
+    }
+}
+
+fn new_directory() -> Result<Arc<TempDir>, String> {
+    tempfile::tempdir().map(Arc::new).map_err(|e| e.to_string())
+}
+
+/// The next piece of an answer's body; none after its end.
+///
+/// # Errors
+/// Where the stream breaks.
+pub(super) fn next_piece(pull: &mut Pull, ended: &mut bool) -> Result<Option<Bytes>, TransportError> {
+    if *ended {
+        return Ok(None);
+    }
+    let mut piece = Vec::new();
+    // Each piece is whole frames, so an encoder of its own does.
+    let end = pull.page(PAGE, &mut FrameEncoder::new(Form::MessagePack), &mut piece).map_err(failed)?;
+    *ended = end == PullEnd::Whole;
+    Ok(Some(piece.into()))
+}
+
+/// An answer with all of its body.
+///
+/// # Errors
+/// Where the stream breaks.
+pub fn in_memory(answer: Answer<Pull>) -> Result<Answer<MemoryBody>, TransportError> {
+    let body = |mut pull: Pull| {
+        let (mut pieces, mut ended) = (Vec::new(), false);
+        while let Some(piece) = next_piece(&mut pull, &mut ended)? {
+            pieces.push(Ok(piece));
+        }
+        Ok::<_, TransportError>(MemoryBody::new(pieces))
+    };
+    with_body(answer, body)
+}
+
+/// The same answer with another kind of body.
+pub(super) fn with_body<A, B, E>(answer: Answer<A>, mut body: impl FnMut(A) -> Result<B, E>) -> Result<Answer<B>, E> {
+    Ok(match answer {
+        Answer::Stream(of) => Answer::Stream(body(of)?),
+        Answer::Conflict(of) => Answer::Conflict(body(of)?),
+        Answer::Accepted(state) => Answer::Accepted(state),
+        Answer::Stored => Answer::Stored,
+        Answer::Generation(state) => Answer::Generation(state),
+        Answer::Missing(chunks) => Answer::Missing(chunks),
+        Answer::Later { after, body } => Answer::Later { after, body },
+        Answer::Refused(body) => Answer::Refused(body),
+    })
 }
 
 /// A transaction, with the bytes of its chunks.

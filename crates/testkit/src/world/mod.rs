@@ -2,15 +2,16 @@
 
 mod env;
 mod hub;
-mod link;
+mod net;
 
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 pub use env::env;
-pub use hub::Hub;
-pub use link::{Faults, Link, LinkCounts};
+pub use hub::{Hub, in_memory};
+pub(crate) use net::lock;
+pub use net::{Link, Net, NetCounts, Stream};
 
 /// Runs a future that never has to wait for anything, as nothing in a simulation does.
 ///
@@ -21,6 +22,11 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
         Poll::Ready(value) => value,
         Poll::Pending => panic!("a future in a simulation waits for something outside of it"),
     }
+}
+
+/// The usual options of a sync, where a pause is a turn for others.
+pub fn patient(env: tolstoy_env::Env) -> tolstoy_sync::Options {
+    tolstoy_sync::Options::new(env, std::sync::Arc::new(|_| Box::pin(net::Turns(1))))
 }
 
 /// The usual options of a sync, where a pause takes no time.

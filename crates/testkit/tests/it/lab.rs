@@ -2,11 +2,54 @@
 
 use std::sync::Mutex;
 
-use tolstoy_proto::LogId;
+use tolstoy_env::Env;
+use tolstoy_hub::service::Service;
+use tolstoy_hub::storage::StorageError;
+use tolstoy_proto::{LogId, LogState};
 use tolstoy_store::{Entid, Store, Timeline, Transaction, TxReport, Value};
-use tolstoy_sync::{Error, MemoryTransport, NewLog, Options, Outcome, SyncReport};
+use tolstoy_sync::transport::{MemoryBody, Request};
+use tolstoy_sync::{Answer, Error, MemoryTransport, NewLog, Options, Outcome, SyncReport, TransportError};
 use tolstoy_testkit::oracle::{History, View, judge};
-use tolstoy_testkit::world::{self, Hub, block_on};
+use tolstoy_testkit::plan::Medium;
+use tolstoy_testkit::world::{self, block_on, in_memory};
+
+/// A hub in memory, and one log of it.
+pub(crate) struct Hub {
+    hub: world::Hub,
+    log: LogId,
+}
+
+impl Hub {
+    pub(crate) fn new(env: Env, log: LogId) -> Self {
+        Self { hub: world::Hub::new(Medium::Memory, env).unwrap(), log }
+    }
+
+    pub(crate) fn serve(&self, request: Request) -> Result<Answer<MemoryBody>, TransportError> {
+        in_memory(self.hub.serve(self.log, request)?)
+    }
+
+    pub(crate) fn restore(&mut self, seq: u64) -> Result<(), String> {
+        self.hub.restore(&[(self.log, seq)])
+    }
+
+    pub(crate) fn state(&self) -> Result<LogState, StorageError> {
+        self.hub.state(self.log)
+    }
+
+    /// Another hub that holds what this one does, and goes its own way from here.
+    pub(crate) fn copy(&self) -> Result<Self, String> {
+        Ok(Self { hub: self.hub.copy(Medium::Memory, &[(self.log, u64::MAX)])?, log: self.log })
+    }
+
+    /// The rules themselves, for what the original clients ask.
+    pub(crate) fn service(&self) -> &Service {
+        self.hub.service()
+    }
+
+    pub(crate) fn delete(&self) -> Result<(), StorageError> {
+        self.hub.delete(self.log)
+    }
+}
 
 pub(crate) const LOG: &str = "3a1f0b52-6c1d-4a57-9f0e-5d1c2b7a9e10";
 
@@ -40,7 +83,7 @@ impl Lab {
         let at = device - 1;
         let report = self.stores[at].transact_str(text).unwrap_or_else(|e| panic!("device {device}: {text}: {e}"));
         if self.judged {
-            self.history.note(&mut self.views[at], &self.stores[at], &report, text).unwrap();
+            self.history.note(device, &mut self.views[at], &self.stores[at], &report, text, None).unwrap();
         }
         report
     }
@@ -51,9 +94,7 @@ impl Lab {
         let hub = Mutex::new(&mut self.hub);
         let mut left = requests;
         let mut transport = MemoryTransport::new(|request| {
-            left = left
-                .checked_sub(1)
-                .ok_or_else(|| tolstoy_sync::TransportError::Unreachable("the link is dead".to_owned()))?;
+            left = left.checked_sub(1).ok_or_else(|| TransportError::Unreachable("the link is dead".to_owned()))?;
             hub.lock().unwrap().serve(request)
         });
         let options = Options { new_log: self.new_log, ..world::options(world::env(7, device as u64 + 100)) };

@@ -9,6 +9,7 @@ mod intent;
 mod lab;
 mod load;
 mod merge_cases;
+mod mutants;
 mod on_an_original_log;
 mod original;
 mod power_loss;

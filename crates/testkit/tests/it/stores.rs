@@ -11,8 +11,9 @@ use tolstoy_sync::MemoryTransport;
 use tolstoy_testkit::Dice;
 use tolstoy_testkit::disk::{Disk, Image, Refusal};
 use tolstoy_testkit::oracle::View;
-use tolstoy_testkit::world::{self, Hub, block_on};
+use tolstoy_testkit::world::{self, block_on};
 
+use crate::lab::Hub;
 use crate::load::check_file;
 use crate::long;
 

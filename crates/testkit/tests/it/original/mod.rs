@@ -8,13 +8,13 @@ pub(crate) mod reader;
 
 use std::collections::HashMap;
 
+use crate::lab::Hub;
 use bytes::Bytes;
 use serde_json::Value as Json;
 use tolstoy_hub::service::{HeadOutcome, PutOutcome};
 use tolstoy_proto::v0::NewTransaction;
 use tolstoy_proto::{ChunkId, LogId, TrnId};
 use tolstoy_store::Entid;
-use tolstoy_testkit::world::Hub;
 
 use crate::lab::{LOG, Lab};
 

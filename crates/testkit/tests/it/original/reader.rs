@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::lab::Hub;
 use serde_json::{Map, Value as Json};
 use tolstoy_edn::Instant;
 use tolstoy_hub::service::{ListOutcome, Service};
 use tolstoy_proto::{LogId, TrnId};
 use tolstoy_store::{Store, Value};
-use tolstoy_testkit::world::Hub;
 
 /// `(e, a, value, tx)`, the value as text with its tag.
 pub(crate) type Fact = (i64, i64, String, i64);

@@ -1,0 +1,127 @@
+//! The end: all devices come to rest, and what came of it is judged.
+
+use tolstoy_store::Transaction;
+use tolstoy_sync::Outcome;
+
+use super::device::Device;
+use super::{Book, World, told};
+use crate::dice::Dice;
+use crate::oracle::facts::show;
+use crate::oracle::{View, judge};
+use crate::plan::Faults;
+use crate::world::lock;
+
+/// Rounds of syncs in which all devices must come to rest.
+const REST: u32 = 24;
+
+impl World {
+    /// With good links, all devices come to rest: two rounds of syncs in which nothing happens.
+    pub(super) fn rest(&mut self, dice: &mut Dice) -> Result<(), String> {
+        self.book.say("from here on nothing goes wrong");
+        let mut net = lock(&self.net);
+        if let Some(disk) = net.hub().disk() {
+            disk.keep_power();
+        }
+        net.settle();
+        drop(net);
+        let mut quiet = 0;
+        for _ in 0..REST {
+            let mut nothing = true;
+            for at in 0..self.devices.len() {
+                let reports = self.side_by_side(&[at], Faults::NONE, dice)?;
+                let report = reports.first().ok_or("a sync over a good link failed")?;
+                nothing &= report.passes.iter().all(|p| p.outcome == Outcome::NoChanges);
+            }
+            quiet = if nothing { quiet + 1 } else { 0 };
+            if quiet == 2 {
+                return lock(&self.net).broken().map_or(Ok(()), Err);
+            }
+        }
+        Err(format!("the devices did not come to rest within {REST} rounds"))
+    }
+
+    /// Of each account all stores and the log are the same, and nothing was lost on the way there.
+    pub(super) fn agree(&mut self) -> Result<(), String> {
+        for n in 0..self.book.accounts.len() {
+            let devices: Vec<&Device> = self.devices.iter().filter(|d| d.own.account == n).collect();
+            let Some((first, others)) = devices.split_first() else { continue };
+            // From the beginning once more, and compared with all of what the stores hold.
+            let view = View::of(&first.store)?;
+            for other in others {
+                same(first, other, &view)?;
+            }
+            let log = self.book.accounts[n].log;
+            let mut net = lock(&self.net);
+            let (state, chain) = (net.hub().state(log).map_err(told)?, net.hub().chain(log).map_err(told)?);
+            net.heads(log).saw(&state)?;
+            net.heads(log).check(&chain)?;
+            self.book.coverage.count("heads seen", net.heads(log).count());
+            drop(net);
+            for device in &devices {
+                in_the_log(device, &view, &chain)?;
+            }
+            let verdict = judge(&view.log, &self.book.accounts[n].history)?;
+            self.book.say(format!("the log {log}:"));
+            for transaction in view.log.iter().skip(1) {
+                self.book.tell(transaction);
+            }
+            self.book.say(format!("{verdict:?}"));
+            self.book.coverage.judged(&verdict);
+        }
+        Ok(())
+    }
+}
+
+/// Two stores hold the same log and the same facts.
+fn same(first: &Device, other: &Device, view: &View) -> Result<(), String> {
+    let [one, two] = [first, other].map(|d| d.own.number);
+    if let Some((a, b)) = view.log.iter().zip(&other.own.view.log).find(|(a, b)| a != b) {
+        return Err(format!("devices {one} and {two} differ at {}: {a:?} against {b:?}", a.tx));
+    }
+    let digest = |device: &Device| device.store.facts_digest().map_err(told);
+    if view.log.len() != other.own.view.log.len() || digest(first)? != digest(other)? {
+        return Err(format!("devices {one} and {two} hold different facts"));
+    }
+    view.compare(&other.store)
+}
+
+/// Each transaction of the store is noted at its place in the log, and there is nothing else in the log.
+fn in_the_log(
+    device: &Device,
+    view: &View,
+    chain: &[(tolstoy_proto::TrnId, tolstoy_proto::ChainDigest)],
+) -> Result<(), String> {
+    let number = device.own.number;
+    if chain.len() + 1 != view.log.len() {
+        return Err(format!("the log has {} transactions, device {number} {}", chain.len(), view.log.len() - 1));
+    }
+    for (transaction, (id, digest)) in view.log.iter().skip(1).zip(chain) {
+        let position = device.store.position(transaction.tx).map_err(told)?;
+        if position.map(|p| (p.id, p.digest)) != Some((id.0, digest.0)) {
+            return Err(format!("device {number} has {} elsewhere in the log", transaction.tx));
+        }
+    }
+    Ok(())
+}
+
+impl Book {
+    /// Tells a transaction of the log.
+    fn tell(&mut self, transaction: &Transaction) {
+        let what = match &transaction.displaced {
+            Some(displaced) => format!("carrier, {}: {}", displaced.reason.word(), displaced.detail),
+            None => String::new(),
+        };
+        let Transaction { tx, origin, entids, overwritten, changes, .. } = transaction;
+        self.say(format!("  {tx} {} {what}", origin.id));
+        for run in entids {
+            self.say(format!("      {} of {} is {}", run.count, run.authored, run.current));
+        }
+        for o in overwritten {
+            self.say(format!("      overwrites [{} {}] {:?} {:?} {}", o.e, o.a, o.base, o.incoming, o.local));
+        }
+        let held = transaction.displaced.iter().flat_map(|d| &d.changes);
+        for change in changes.iter().chain(held) {
+            self.say(format!("      {}", show(change)));
+        }
+    }
+}
