@@ -16,6 +16,7 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "it measures real time")]
 
+mod clone;
 mod growth;
 mod hub;
 mod load;
@@ -42,5 +43,9 @@ fn main() {
     hub::pull_long(&mut table);
     sync::no_op(&mut table);
     sync::fast_forward(&mut table);
+    clone::down(&mut table);
+    clone::up(&mut table);
+    clone::cold_start(&mut table);
+    clone::slow_link(&mut table);
     table.print();
 }
