@@ -16,6 +16,7 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "it measures real time")]
 
+mod clone;
 mod growth;
 mod hub;
 mod load;
@@ -44,5 +45,9 @@ fn main() {
     sync::no_op(&mut table);
     sync::fast_forward(&mut table);
     merge::rebase_is_linear(&mut table);
+    clone::down(&mut table);
+    clone::up(&mut table);
+    clone::cold_start(&mut table);
+    clone::slow_link(&mut table);
     table.print();
 }

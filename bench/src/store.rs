@@ -21,7 +21,12 @@ pub(crate) fn with_schema() -> (TempDir, Store) {
 
 /// A connection to a store's file, with the store's own settings.
 pub(crate) fn by_hand(dir: &TempDir) -> Connection {
-    let sql = Connection::open(dir.path().join("people.db")).unwrap();
+    by_hand_at(&dir.path().join("people.db"))
+}
+
+/// The same, wherever the file is.
+pub(crate) fn by_hand_at(path: &std::path::Path) -> Connection {
+    let sql = Connection::open(path).unwrap();
     sql.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).unwrap();
     sql.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY",

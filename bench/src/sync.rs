@@ -74,7 +74,7 @@ impl Pair {
     }
 }
 
-trait CycleTo: Iterator + Sized {
+pub(crate) trait CycleTo: Iterator + Sized {
     /// As many items as asked for, beginning again where they run out.
     fn cycle_to(self, count: usize) -> impl Iterator<Item = Self::Item>;
 }

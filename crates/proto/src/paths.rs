@@ -37,6 +37,12 @@ pub fn pull(log: LogId, from: &[TrnId]) -> String {
     path
 }
 
+/// GET: pull as [`pull`] says; where the stream begins at the root it may begin with the newest snapshot.
+pub fn pull_with_snapshot(log: LogId, from: &[TrnId]) -> String {
+    let path = pull(log, from);
+    format!("{path}{}snapshot=1", if from.is_empty() { '?' } else { '&' })
+}
+
 /// GET: the snapshots that the hub has of the log.
 pub fn snapshots(log: LogId) -> String {
     format!("/1/logs/{log}/snapshots")
@@ -85,5 +91,9 @@ mod tests {
             "/1/logs/3a1f0b52-6c1d-4a57-9f0e-5d1c2b7a9e10/pull\
              ?from=3a1f0b52-6c1d-4a57-9f0e-5d1c2b7a9e10,00000000-0000-0000-0000-000000000000"
         );
+        let with_snapshot = pull_with_snapshot(log, &[]);
+        assert_eq!(with_snapshot, "/1/logs/3a1f0b52-6c1d-4a57-9f0e-5d1c2b7a9e10/pull?snapshot=1");
+        let with_snapshot = pull_with_snapshot(log, &[TrnId::ROOT]);
+        assert!(with_snapshot.ends_with("/pull?from=00000000-0000-0000-0000-000000000000&snapshot=1"));
     }
 }

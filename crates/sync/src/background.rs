@@ -10,8 +10,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tolstoy_proto::LogState;
 use tolstoy_store::{Entid, Store};
 
-use crate::carry_out::{Options, sync};
+use crate::carry_out::sync;
 use crate::error::{Error, ErrorKind, Result};
+use crate::options::Options;
 use crate::outgoing::Place;
 use crate::remote::Remote;
 use crate::report::SyncReport;

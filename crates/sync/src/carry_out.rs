@@ -12,114 +12,26 @@
 //! whatever else happened does no harm: a rebase takes in local changes that were added, and a place is noted only for what
 //! was pushed.
 
-use std::future::Future;
-use std::path::PathBuf;
-use std::pin::Pin;
+mod offer;
+
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tolstoy_edn::Keyword;
-use tolstoy_env::Env;
-use tolstoy_proto::{ErrorBody, ErrorKind, Generation, LogState, TrnId};
+use tolstoy_proto::{ErrorBody, ErrorKind, Generation, LogState, Pushed, TrnId};
 use tolstoy_store::{Entid, Pass, Store, Timeline, Transaction};
 use uuid::Uuid;
 
 use crate::engine::{Action, Arrived, Engine, Event, Local, OtherLife, Stop};
 use crate::error::{Error, Result};
+use crate::format::Format;
 use crate::format::sealed::BadSeal;
-use crate::format::{Format, NewLog};
 use crate::key::{KeyNumber, Keyring};
+use crate::options::{Options, Progress};
 use crate::outgoing::{self, Outgoing, Place};
 use crate::report::SyncReport;
-use crate::spool::Spool;
-use crate::transport::{Answer, Transport, TransportError};
-
-/// How to pause: given by the caller, who owns the runtime and the time.
-pub type Sleep = Arc<dyn Fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
-
-/// Told how many transactions have arrived, or were sent, so far.
-pub type Told = Arc<dyn Fn(Progress) + Send + Sync>;
-
-/// How far a sync is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
-    /// So many transactions arrived.
-    Received(u64),
-    /// So many transactions that arrived were applied.
-    Applied {
-        /// How many.
-        done: u64,
-        /// Of how many.
-        of: u64,
-    },
-    /// So many transactions were sent.
-    Sent {
-        /// How many.
-        done: u64,
-        /// Of how many.
-        of: u64,
-    },
-}
-
-/// What a sync needs of its caller.
-#[derive(Clone)]
-pub struct Options {
-    /// Randomness, for the pauses between retries.
-    pub env: Env,
-    /// How to pause.
-    pub sleep: Sleep,
-    /// Told of progress, if anybody wants to know.
-    pub told: Option<Told>,
-    /// After how many lost races in a row to give up.
-    pub max_conflicts: u32,
-    /// How often to ask again for the rest of a stream that was cut before anything new arrived.
-    pub max_cuts: u32,
-    /// How often to ask again, for each request, where the hub says that it has no time now.
-    pub max_waits: u32,
-    /// The longest pause that the hub may ask for; where it asks for a longer one the sync ends.
-    pub max_wait: Duration,
-    /// Attributes whose definition in the log stands where the store has another; the store's own is displaced.
-    pub theirs: Vec<Keyword>,
-    /// What the log is begun in, where it is still empty.
-    pub new_log: NewLog,
-    /// Where what comes in is put aside when it is long; in memory where there is none. The store's own folder is good.
-    pub spool_dir: Option<PathBuf>,
-    /// What to do where the log was wiped or begun anew.
-    pub other_life: OtherLife,
-    /// The keys of the log, where it is encrypted. A log that these begin is encrypted, and one that is not is refused.
-    pub keys: Option<Arc<Keyring>>,
-}
-
-impl Options {
-    /// The usual options.
-    pub fn new(env: Env, sleep: Sleep) -> Self {
-        Self {
-            env,
-            sleep,
-            told: None,
-            max_conflicts: 10,
-            max_cuts: 3,
-            max_waits: 5,
-            max_wait: Duration::from_secs(60),
-            theirs: Vec::new(),
-            new_log: NewLog::default(),
-            spool_dir: None,
-            other_life: OtherLife::Stop,
-            keys: None,
-        }
-    }
-
-    /// The usual options, with the pauses of tokio's timer.
-    pub fn on_tokio(env: Env) -> Self {
-        Self::new(env, Arc::new(|pause| Box::pin(tokio::time::sleep(pause))))
-    }
-
-    fn tell(&self, progress: Progress) {
-        if let Some(told) = &self.told {
-            told(progress);
-        }
-    }
-}
+use crate::spool::{Filled, Spool};
+use crate::transport::{Answer, Begin, Transport, TransportError};
 
 /// Syncs the store with the log that the transport leads to: afterwards both have what either had.
 ///
@@ -136,7 +48,7 @@ pub async fn sync<T: Transport>(store: &mut Store, transport: &mut T, options: &
         store,
         transport,
         options,
-        engine: Engine::new(options.max_conflicts, options.other_life),
+        engine: Engine::new(options.max_conflicts, options.other_life, options.makes_snapshots),
         format,
         sealed,
         sent: 0,
@@ -147,7 +59,7 @@ pub async fn sync<T: Transport>(store: &mut Store, transport: &mut T, options: &
     let mut event = Event::Begin(session.local()?);
     loop {
         event = match session.engine.step(event) {
-            Action::Pull => session.pull().await?,
+            Action::Pull(begin) => session.pull(begin).await?,
             Action::Push { after } => session.push(after).await?,
             Action::Settle { root } => session.settle(root)?,
             Action::Apply { root } => {
@@ -158,6 +70,7 @@ pub async fn sync<T: Transport>(store: &mut Store, transport: &mut T, options: &
                 }
             }
             Action::Forget => session.forget()?,
+            Action::Offer { at } => session.offer(at).await,
             Action::Wait(pause) => session.wait(pause).await?,
             Action::Stop(stop) => return Err(stopped(stop)),
             Action::Finish => return Ok(session.engine.into_report()),
@@ -259,11 +172,12 @@ impl<T: Transport> Session<'_, T> {
         Ok(Event::Forgotten(self.local()?))
     }
 
-    async fn pull(&mut self) -> Result<Event> {
+    async fn pull(&mut self, begin: Begin) -> Result<Event> {
+        let begin = if self.options.takes_snapshots { begin } else { Begin::Transactions };
         let have = outgoing::have(self.store, &self.format(), self.local()?.synced)?;
         let from: Vec<TrnId> = have.iter().map(|p| p.id).collect();
-        match self.ask_for(&from).await? {
-            Answer::Stream(body) => self.receive(body, &have, false).await,
+        match self.ask_for(&from, begin).await? {
+            Answer::Stream(body) => self.receive(body, begin, &have, false).await,
             other => Err(unexpected(other)),
         }
     }
@@ -279,7 +193,7 @@ impl<T: Transport> Session<'_, T> {
         if !ahead.is_empty() && !self.looked {
             // A chunk on its own says nothing of the generation, so look first whether the log is still the same.
             self.looked = true;
-            return self.pull().await;
+            return self.pull(Begin::Transactions).await;
         }
         for (id, bytes) in ahead {
             let mut waits = 0;
@@ -304,18 +218,18 @@ impl<T: Transport> Session<'_, T> {
             }
         };
         match answer {
-            Answer::Accepted(state) => {
+            Answer::Accepted(Pushed { state, snapshot: wanted }) => {
                 self.acknowledge(after, &places, &state)?;
                 self.format = Some(format);
                 let sent = places.len() as u64;
                 self.sent += sent;
                 let left = u64::try_from(basis.get() - after.tx.get()).unwrap_or(0).saturating_sub(sent);
                 self.options.tell(Progress::Sent { done: self.sent, of: self.sent + left });
-                Ok(Event::Pushed { sent, local: self.local()? })
+                Ok(Event::Pushed { sent, local: self.local()?, wanted })
             }
             Answer::Conflict(body) => {
                 let have = outgoing::have(self.store, &format, after.tx)?;
-                self.receive(body, &have, true).await
+                self.receive(body, Begin::Transactions, &have, true).await
             }
             Answer::Generation(state) => Ok(Event::OtherGeneration(state)),
             other => Err(unexpected(other)),
@@ -323,11 +237,11 @@ impl<T: Transport> Session<'_, T> {
     }
 
     /// Pulls, and again where the hub says when.
-    async fn ask_for(&mut self, from: &[TrnId]) -> Result<Answer<T::Body>, TransportError> {
+    async fn ask_for(&mut self, from: &[TrnId], begin: Begin) -> Result<Answer<T::Body>, TransportError> {
         let mut waits = 0;
         loop {
             self.engine.report_mut().round_trips += 1;
-            let answer = self.transport.pull(from).await?;
+            let answer = self.transport.pull(from, begin).await?;
             if !self.waited(&answer, &mut waits).await {
                 return Ok(answer);
             }
@@ -384,12 +298,12 @@ impl<T: Transport> Session<'_, T> {
 
     /// Spools a stream and compares it with what the store has. Of a stream that is cut for good, what arrived whole is
     /// taken in before the sync ends, so that a bad link gets further each time.
-    async fn receive(&mut self, body: T::Body, have: &[Place], conflict: bool) -> Result<Event> {
+    async fn receive(&mut self, body: T::Body, begin: Begin, have: &[Place], conflict: bool) -> Result<Event> {
         let mut spool = Spool::new(self.options.spool_dir.as_deref(), self.format.clone());
-        self.broken = self.fill(&mut spool, body, have).await?;
+        self.broken = self.fill(&mut spool, body, begin, have).await?;
         self.format = spool.format().cloned();
         self.engine.report_mut().bytes_received += spool.bytes();
-        if let Some(broken) = self.broken.take_if(|_| spool.count() == 0) {
+        if let Some(broken) = self.broken.take_if(|_| !spool.is_begun()) {
             return Err(broken.into());
         }
         let (stream, arrived) = self.compare(spool, have, conflict)?;
@@ -401,20 +315,42 @@ impl<T: Transport> Session<'_, T> {
     }
 
     /// Spools a stream, asking for the rest where it is cut. Gives what cut it for good, if something did.
-    async fn fill(&mut self, spool: &mut Spool, mut body: T::Body, have: &[Place]) -> Result<Option<TransportError>> {
+    async fn fill(
+        &mut self,
+        spool: &mut Spool,
+        mut body: T::Body,
+        mut begin: Begin,
+        have: &[Place],
+    ) -> Result<Option<TransportError>> {
         let mut cuts = 0;
         loop {
-            let before = spool.count();
-            let tell = |n| self.options.tell(Progress::Received(n));
-            if spool.fill(&mut body, tell).await? {
-                return Ok(None);
+            let before = (spool.count(), spool.is_begun());
+            let is_cut_in_snapshot = match spool.fill(&mut body, begin, |step| self.options.tell(step)).await? {
+                Filled::Whole => return Ok(None),
+                Filled::NoSnapshot(why) => {
+                    self.engine.report_mut().snapshot_unusable = Some(why);
+                    (begin, cuts) = (Begin::Transactions, 0);
+                    false
+                }
+                Filled::Cut { in_snapshot } => {
+                    cuts = if (spool.count(), spool.is_begun()) == before { cuts + 1 } else { 0 };
+                    in_snapshot
+                }
+            };
+            if cuts > self.options.max_cuts && is_cut_in_snapshot {
+                // A link that never carries all of it may carry the log, bit by bit.
+                let why = "the connection broke each time before all of it was here".to_owned();
+                self.engine.report_mut().snapshot_unusable = Some(why);
+                (begin, cuts) = (Begin::Transactions, 0);
             }
-            cuts = if spool.count() > before { 0 } else { cuts + 1 };
             if cuts > self.options.max_cuts {
                 return Ok(Some(TransportError::Broken("the answer was cut, again and again".to_owned())));
             }
-            let from = if spool.count() > 0 { vec![spool.last()] } else { have.iter().map(|p| p.id).collect() };
-            body = match self.ask_for(&from).await {
+            let (from, begin) = match spool.is_begun() {
+                true => (vec![spool.last()], Begin::Transactions),
+                false => (have.iter().map(|p| p.id).collect(), begin),
+            };
+            body = match self.ask_for(&from, begin).await {
                 Ok(Answer::Stream(body)) => body,
                 Ok(other) => return Err(unexpected(other)),
                 Err(e @ (TransportError::Protocol(_) | TransportError::Untrusted(_))) => return Err(e.into()),
@@ -433,13 +369,18 @@ impl<T: Transport> Session<'_, T> {
             return Err(Error::Damaged("the log's history is not the one that this store has of it".to_owned()));
         }
         let (total, mut same, mut root) = (spool.count(), 0, from);
-        for spooled in spool.read()? {
-            let id = spooled?.id;
-            let Some(ours) = self.next_place(&root)?.filter(|ours| ours.id == id) else { break };
-            same += 1;
-            root = ours;
+        // A snapshot is asked for by a store that has nothing in common with it.
+        let in_snapshot = spool.snapshot().map_or(0, |snapshot| snapshot.told.seq.0);
+        if in_snapshot == 0 {
+            for spooled in spool.read()? {
+                let id = spooled?.id;
+                let Some(ours) = self.next_place(&root)?.filter(|ours| ours.id == id) else { break };
+                same += 1;
+                root = ours;
+            }
         }
-        let arrived = Arrived { state: start.state, root: root.tx, incoming: total - same, conflict };
+        let incoming = in_snapshot.saturating_add(total - same);
+        let arrived = Arrived { state: start.state, root: root.tx, incoming, conflict };
         Ok((Stream { spool, state: start.state, same }, arrived))
     }
 
@@ -490,37 +431,55 @@ impl<T: Transport> Session<'_, T> {
         Ok(Event::Settled(self.local()?))
     }
 
-    /// Rebases the store onto what arrived.
+    /// Rebases the store onto what arrived. Where that began with a snapshot which proves to be of no use, nothing is done.
     fn apply(&mut self, root: Entid) -> Result<Event> {
         let Stream { mut spool, state, same } = self.stream.take().ok_or_else(raced)?;
         let (base, further) = self.places_up_to(root)?;
         self.format().check_sayable(self.store, root)?;
-        let (of, options, format) = (spool.count() - same, self.options, self.format());
-        let before = self.sealed;
-        self.sealed = before.max(spool.key());
-        let sealed = self.sealed;
-        let rebased = self.store.pass(|pass| {
+        let (options, format, snapshot) = (self.options, self.format(), spool.snapshot().cloned());
+        let from_snapshot = snapshot.as_ref().map_or(0, |snapshot| snapshot.told.seq.0);
+        let of = from_snapshot.saturating_add(spool.count() - same);
+        // Whatever goes wrong while this says so is the snapshot's.
+        let in_snapshot = Cell::new(snapshot.is_some());
+        let newest = Cell::new(self.sealed);
+        let result = self.store.pass(|pass| {
             note_places(pass, &format, base, &further)?;
-            let incoming = (1..).zip(spool.read()?.skip(usize::try_from(same).unwrap_or(usize::MAX)));
-            let rebased = pass.rebase(
-                root,
-                &options.theirs,
-                incoming.map(|(done, spooled)| {
-                    if done % TELL_EVERY == 0 {
-                        options.tell(Progress::Applied { done, of });
-                    }
-                    let spooled = spooled?;
-                    if let Some(number) = spooled.key.filter(|key| before > Some(*key)) {
-                        return Err(BadSeal::OldKey { number }.into());
-                    }
-                    format.decode(&spooled)
-                }),
-            )?;
-            note_sealed(pass, sealed)?;
+            if snapshot.is_some() && pass.basis() != Entid::TX0 {
+                return Err(raced());
+            }
+            let first = snapshot.map(|snapshot| snapshot.transactions(&format, &newest)).transpose()?;
+            let rest = spool.read()?.skip(usize::try_from(same).unwrap_or(usize::MAX));
+            let rest = rest.map(|spooled| {
+                in_snapshot.set(false);
+                let spooled = spooled?;
+                if let Some(number) = spooled.key.filter(|key| newest.get() > Some(*key)) {
+                    return Err(BadSeal::OldKey { number }.into());
+                }
+                newest.set(newest.get().max(spooled.key));
+                format.decode(&spooled)
+            });
+            let incoming = (1..).zip(first.into_iter().flatten().chain(rest)).map(|(done, item)| {
+                if done % TELL_EVERY == 0 {
+                    options.tell(Progress::Applied { done, of });
+                }
+                item
+            });
+            let rebased = pass.rebase(root, &options.theirs, incoming)?;
+            note_sealed(pass, newest.get())?;
             note_generation(pass, state.generation)?;
             Ok::<_, Error>(rebased)
-        })?;
-        Ok(Event::Applied { rebased, local: self.local()? })
+        });
+        match result {
+            Ok(rebased) => {
+                self.sealed = newest.get();
+                Ok(Event::Applied { rebased, from_snapshot, local: self.local()? })
+            }
+            Err(error) if in_snapshot.get() && error.is_of_what_came_in() => {
+                self.engine.report_mut().snapshot_unusable = Some(error.to_string());
+                Ok(Event::Unusable)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -7,10 +7,11 @@
 
 use std::time::Duration;
 
-use tolstoy_proto::{Generation, LogState, Seq};
+use tolstoy_proto::{Generation, LogState, Seq, SnapshotWanted, Urgency};
 use tolstoy_store::{Entid, Rebased};
 
 use crate::report::{Outcome, PassReport, SyncReport};
+use crate::transport::Begin;
 
 /// Where the store stands, relative to what it knows of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,8 @@ pub enum Event {
         sent: u64,
         /// The store now.
         local: Local,
+        /// Whether the hub wants a snapshot.
+        wanted: Option<SnapshotWanted>,
     },
     /// A stream arrived whole.
     Arrived(Arrived),
@@ -73,9 +76,15 @@ pub enum Event {
     Applied {
         /// What happened to it.
         rebased: Rebased,
+        /// How many of the transactions applied came in a snapshot.
+        from_snapshot: u64,
         /// The store now.
         local: Local,
     },
+    /// What arrived began with a snapshot that is of no use. The store is as it was.
+    Unusable,
+    /// The snapshot was made, or not.
+    Offered,
     /// The pause is over.
     Waited,
 }
@@ -84,7 +93,7 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Ask for what the log has above what the store has of it. Answer with [`Event::Arrived`].
-    Pull,
+    Pull(Begin),
     /// Push what the store has above `after`. Answer with [`Event::Pushed`] or [`Event::Arrived`].
     Push {
         /// The newest transaction that the log has.
@@ -95,7 +104,7 @@ pub enum Action {
         /// The newest common transaction.
         root: Entid,
     },
-    /// Rebase the store onto what arrived. Answer with [`Event::Applied`].
+    /// Rebase the store onto what arrived. Answer with [`Event::Applied`] or [`Event::Unusable`].
     Apply {
         /// The newest common transaction.
         root: Entid,
@@ -105,6 +114,12 @@ pub enum Action {
     Forget,
     /// Pause for a random time of at most this. Answer with [`Event::Waited`].
     Wait(Duration),
+    /// Make a snapshot of the log up to `at`, and give it to the hub. Whether that succeeds does not matter to the sync.
+    /// Answer with [`Event::Offered`].
+    Offer {
+        /// The newest transaction that the log has.
+        at: Entid,
+    },
     /// Done; [`Engine::into_report`] has the report.
     Finish,
     /// Stop unfinished.
@@ -146,16 +161,24 @@ pub struct Engine {
     conflicts: u32,
     max_conflicts: u32,
     other_life: OtherLife,
+    /// The snapshot that the hub wants and that is still to be made.
+    wanted: Option<SnapshotWanted>,
+    makes_snapshots: bool,
 }
 
 /// The first pause after a lost race is at most this; each further one at most twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(40);
 
+/// A snapshot that would only be good to have is made where so many times what came since the last one is all of the log:
+/// then all snapshots together hold a few times what the log does, however long it grows.
+const CHEAP: u64 = 4;
+
 impl Engine {
-    /// An engine that gives up after so many lost races, and does this with another life of the log.
-    pub fn new(max_conflicts: u32, other_life: OtherLife) -> Self {
+    /// An engine that gives up after so many lost races, does this with another life of the log, and makes snapshots or not.
+    pub fn new(max_conflicts: u32, other_life: OtherLife, makes_snapshots: bool) -> Self {
         let local = Local { basis: Entid::TX0, synced: Entid::TX0, generation: None };
-        Self { report: SyncReport::default(), local, conflicts: 0, max_conflicts, other_life }
+        let report = SyncReport::default();
+        Self { report, local, conflicts: 0, max_conflicts, other_life, wanted: None, makes_snapshots }
     }
 
     /// What was done, for the driver to add its counts to.
@@ -173,12 +196,17 @@ impl Engine {
         match event {
             Event::Begin(local) => {
                 self.local = local;
-                if local.ahead() > 0 { Action::Push { after: local.synced } } else { Action::Pull }
+                match (local.ahead(), local.basis) {
+                    (0, Entid::TX0) => Action::Pull(Begin::Snapshot),
+                    (0, _) => Action::Pull(Begin::Transactions),
+                    _ => Action::Push { after: local.synced },
+                }
             }
-            Event::Pushed { sent, local } => {
+            Event::Pushed { sent, local, wanted } => {
                 self.local = local;
+                self.wanted = wanted;
                 self.conflicts = 0;
-                self.pass(Outcome::RemoteFastForward, 0, sent, None);
+                self.pass(Outcome::RemoteFastForward, sent);
                 self.push_or_finish()
             }
             Event::Arrived(arrived) => self.arrived(arrived),
@@ -186,7 +214,7 @@ impl Engine {
             Event::Forgotten(local) => {
                 self.local = local;
                 match self.other_life {
-                    OtherLife::Adopt => Action::Pull,
+                    OtherLife::Adopt => Action::Pull(Begin::Transactions),
                     _ => self.push_or_finish(),
                 }
             }
@@ -194,7 +222,9 @@ impl Engine {
                 self.local = local;
                 self.push_or_finish()
             }
-            Event::Applied { rebased, local } => self.applied(rebased, local),
+            Event::Applied { rebased, from_snapshot, local } => self.applied(rebased, from_snapshot, local),
+            Event::Unusable => Action::Pull(Begin::Transactions),
+            Event::Offered => Action::Finish,
             Event::Waited => self.push_or_finish(),
         }
     }
@@ -233,7 +263,7 @@ impl Engine {
         }
     }
 
-    fn applied(&mut self, rebased: Rebased, local: Local) -> Action {
+    fn applied(&mut self, rebased: Rebased, from_snapshot: u64, local: Local) -> Action {
         self.local = local;
         let follow_up = local.ahead() > 0;
         let outcome = match rebased.side {
@@ -241,7 +271,7 @@ impl Engine {
             Some(_) => Outcome::Merge { follow_up },
         };
         let received = rebased.applied;
-        self.pass(outcome, received, 0, Some(rebased));
+        self.report.push(PassReport { outcome, received, from_snapshot, sent: 0, rebased: Some(rebased) });
         match self.conflicts {
             0 | 1 => self.push_or_finish(),
             more if follow_up => Action::Wait(FIRST_PAUSE * (1 << (more - 2).min(6))),
@@ -254,13 +284,21 @@ impl Engine {
             return Action::Push { after: self.local.synced };
         }
         if self.report.passes.is_empty() {
-            self.pass(Outcome::NoChanges, 0, 0, None);
+            self.pass(Outcome::NoChanges, 0);
         }
-        Action::Finish
+        match self.wanted.take() {
+            Some(wanted) if self.makes_snapshots && self.is_worth_it(wanted) => Action::Offer { at: self.local.synced },
+            _ => Action::Finish,
+        }
     }
 
-    fn pass(&mut self, outcome: Outcome, received: u64, sent: u64, rebased: Option<Rebased>) {
-        self.report.push(PassReport { outcome, received, sent, rebased });
+    fn is_worth_it(&self, wanted: SnapshotWanted) -> bool {
+        let all = between(Entid::TX0, self.local.synced);
+        wanted.urgency == Urgency::High || wanted.transactions.saturating_mul(CHEAP) >= all
+    }
+
+    fn pass(&mut self, outcome: Outcome, sent: u64) {
+        self.report.push(PassReport { outcome, received: 0, from_snapshot: 0, sent, rebased: None });
     }
 }
 
@@ -282,45 +320,45 @@ mod tests {
 
     #[test]
     fn nothing_to_do_is_one_pull() {
-        let mut engine = Engine::new(3, OtherLife::Stop);
-        assert_eq!(engine.step(Event::Begin(local(5, 5))), Action::Pull);
+        let mut engine = Engine::new(3, OtherLife::Stop, true);
+        assert_eq!(engine.step(Event::Begin(local(5, 5))), Action::Pull(Begin::Transactions));
         assert_eq!(engine.step(arrived(5, 0, false)), Action::Finish);
         assert_eq!(outcomes(engine), [Outcome::NoChanges]);
     }
 
     #[test]
     fn only_local_changes_are_one_push() {
-        let mut engine = Engine::new(3, OtherLife::Stop);
+        let mut engine = Engine::new(3, OtherLife::Stop, true);
         assert_eq!(engine.step(Event::Begin(local(7, 5))), Action::Push { after: Entid::TX0.plus(5) });
-        assert_eq!(engine.step(Event::Pushed { sent: 2, local: local(7, 7) }), Action::Finish);
+        assert_eq!(engine.step(Event::Pushed { sent: 2, local: local(7, 7), wanted: None }), Action::Finish);
         assert_eq!(outcomes(engine), [Outcome::RemoteFastForward]);
     }
 
     #[test]
     fn only_incoming_changes_are_one_pull() {
-        let mut engine = Engine::new(3, OtherLife::Stop);
+        let mut engine = Engine::new(3, OtherLife::Stop, true);
         engine.step(Event::Begin(local(5, 5)));
         assert_eq!(engine.step(arrived(5, 2, false)), Action::Apply { root: Entid::TX0.plus(5) });
         let rebased = Rebased { applied: 2, ..Rebased::default() };
-        assert_eq!(engine.step(Event::Applied { rebased, local: local(7, 7) }), Action::Finish);
+        assert_eq!(engine.step(Event::Applied { rebased, from_snapshot: 0, local: local(7, 7) }), Action::Finish);
         assert_eq!(outcomes(engine), [Outcome::LocalFastForward]);
     }
 
     #[test]
     fn both_are_a_push_a_merge_and_a_push() {
-        let mut engine = Engine::new(3, OtherLife::Stop);
+        let mut engine = Engine::new(3, OtherLife::Stop, true);
         engine.step(Event::Begin(local(6, 5)));
         assert_eq!(engine.step(arrived(5, 2, true)), Action::Apply { root: Entid::TX0.plus(5) });
         let rebased = Rebased { applied: 2, side: Some(tolstoy_store::Timeline(1)), ..Rebased::default() };
-        let push = engine.step(Event::Applied { rebased, local: local(8, 7) });
+        let push = engine.step(Event::Applied { rebased, from_snapshot: 0, local: local(8, 7) });
         assert_eq!(push, Action::Push { after: Entid::TX0.plus(7) });
-        assert_eq!(engine.step(Event::Pushed { sent: 1, local: local(8, 8) }), Action::Finish);
+        assert_eq!(engine.step(Event::Pushed { sent: 1, local: local(8, 8), wanted: None }), Action::Finish);
         assert_eq!(outcomes(engine), [Outcome::Merge { follow_up: true }, Outcome::RemoteFastForward]);
     }
 
     #[test]
     fn a_lost_answer_is_noticed() {
-        let mut engine = Engine::new(3, OtherLife::Stop);
+        let mut engine = Engine::new(3, OtherLife::Stop, true);
         engine.step(Event::Begin(local(7, 5)));
         assert_eq!(engine.step(arrived(7, 0, true)), Action::Settle { root: Entid::TX0.plus(7) });
         assert_eq!(engine.step(Event::Settled(local(7, 7))), Action::Finish);
@@ -329,17 +367,17 @@ mod tests {
 
     #[test]
     fn a_restored_hub_is_supplied_again() {
-        let mut engine = Engine::new(3, OtherLife::Stop);
+        let mut engine = Engine::new(3, OtherLife::Stop, true);
         engine.step(Event::Begin(local(7, 7)));
         assert_eq!(engine.step(arrived(4, 0, false)), Action::Settle { root: Entid::TX0.plus(4) });
         assert_eq!(engine.step(Event::Settled(local(7, 4))), Action::Push { after: Entid::TX0.plus(4) });
-        assert_eq!(engine.step(Event::Pushed { sent: 3, local: local(7, 7) }), Action::Finish);
+        assert_eq!(engine.step(Event::Pushed { sent: 3, local: local(7, 7), wanted: None }), Action::Finish);
         assert_eq!(engine.into_report().resupplied, 3);
     }
 
     #[test]
     fn another_generation_stops_everything() {
-        let mut engine = Engine::new(3, OtherLife::Stop);
+        let mut engine = Engine::new(3, OtherLife::Stop, true);
         let generation = Some(Generation { id: uuid::Uuid::from_u128(1), number: 1 });
         engine.step(Event::Begin(Local { generation, ..local(5, 5) }));
         assert_eq!(engine.step(arrived(0, 0, false)), Action::Stop(Stop::Generation(LogState::EMPTY)));
@@ -350,7 +388,7 @@ mod tests {
         let generation = |n: u128| Some(Generation { id: uuid::Uuid::from_u128(n), number: 1 });
         let filled = LogState { generation: generation(2), seq: Seq(3), ..LogState::EMPTY };
         let began = |other_life| {
-            let mut engine = Engine::new(3, other_life);
+            let mut engine = Engine::new(3, other_life, true);
             engine.step(Event::Begin(Local { generation: generation(1), ..local(7, 5) }));
             engine
         };
@@ -367,7 +405,7 @@ mod tests {
         }
         let mut adopting = began(OtherLife::Adopt);
         adopting.step(Event::OtherGeneration(filled));
-        assert_eq!(adopting.step(Event::Forgotten(local(7, 0))), Action::Pull);
+        assert_eq!(adopting.step(Event::Forgotten(local(7, 0))), Action::Pull(Begin::Transactions));
         let mut reseeding = began(OtherLife::Reseed);
         reseeding.step(Event::OtherGeneration(LogState::EMPTY));
         assert_eq!(reseeding.step(Event::Forgotten(local(7, 0))), Action::Push { after: Entid::TX0 });
@@ -375,7 +413,7 @@ mod tests {
 
     #[test]
     fn lost_races_are_bounded_and_pauses_grow() {
-        let mut engine = Engine::new(4, OtherLife::Stop);
+        let mut engine = Engine::new(4, OtherLife::Stop, true);
         engine.step(Event::Begin(local(1, 0)));
         let mut pauses = Vec::new();
         for round in 1.. {
@@ -388,11 +426,49 @@ mod tests {
                 other => panic!("{other:?}"),
             }
             let rebased = Rebased { applied: 1, side: Some(tolstoy_store::Timeline(round)), ..Rebased::default() };
-            if let Action::Wait(pause) = engine.step(Event::Applied { rebased, local: local(round + 1, round) }) {
+            if let Action::Wait(pause) =
+                engine.step(Event::Applied { rebased, from_snapshot: 0, local: local(round + 1, round) })
+            {
                 pauses.push(pause.as_millis());
                 engine.step(Event::Waited);
             }
         }
         assert_eq!(pauses, [40, 80, 160]);
+    }
+    #[test]
+    fn an_empty_store_asks_for_a_snapshot_once() {
+        let mut engine = Engine::new(3, OtherLife::Stop, true);
+        assert_eq!(engine.step(Event::Begin(local(0, 0))), Action::Pull(Begin::Snapshot));
+        assert_eq!(engine.step(arrived(0, 9, false)), Action::Apply { root: Entid::TX0 });
+        assert_eq!(engine.step(Event::Unusable), Action::Pull(Begin::Transactions));
+        assert_eq!(engine.step(arrived(0, 9, false)), Action::Apply { root: Entid::TX0 });
+        // What was made here before the first sync has to be merged.
+        let mut engine = Engine::new(3, OtherLife::Stop, true);
+        assert_eq!(engine.step(Event::Begin(local(1, 0))), Action::Push { after: Entid::TX0 });
+    }
+
+    #[test]
+    fn a_snapshot_is_made_last_where_it_is_needed_or_cheap() {
+        let offered = |urgency, transactions, all, makes| {
+            let mut engine = Engine::new(3, OtherLife::Stop, makes);
+            engine.step(Event::Begin(local(all, all - 2)));
+            let wanted = |urgency, transactions| Some(SnapshotWanted { urgency, bytes: 1, transactions });
+            let first = Event::Pushed { sent: 1, local: local(all, all - 1), wanted: wanted(Urgency::High, 1_000) };
+            // Not before everything is pushed, and as the last answer says.
+            assert_eq!(engine.step(first), Action::Push { after: Entid::TX0.plus(all - 1) });
+            let last = Event::Pushed { sent: 1, local: local(all, all), wanted: wanted(urgency, transactions) };
+            match engine.step(last) {
+                Action::Finish => false,
+                action => {
+                    assert_eq!(action, Action::Offer { at: Entid::TX0.plus(all) });
+                    assert_eq!(engine.step(Event::Offered), Action::Finish);
+                    true
+                }
+            }
+        };
+        assert!(offered(Urgency::Low, 25, 100, true));
+        assert!(!offered(Urgency::Low, 24, 100, true));
+        assert!(offered(Urgency::High, 1, 100, true));
+        assert!(!offered(Urgency::High, 100, 100, false));
     }
 }

@@ -120,6 +120,18 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Whether what came in is the cause: it is damaged, or not of this version.
+    pub(crate) fn is_of_what_came_in(&self) -> bool {
+        use tolstoy_store::ErrorKind as Store;
+        match self {
+            Self::Damaged(_) | Self::Format(_) => true,
+            Self::Store(e) => matches!(e.kind(), Store::Damaged | Store::NewerFormat),
+            _ => false,
+        }
+    }
+}
+
 impl From<crate::format::native::BadChunk> for Error {
     fn from(bad: crate::format::native::BadChunk) -> Self {
         use crate::format::native::BadChunk as B;

@@ -264,10 +264,14 @@ impl Keyring {
         self.keys.last()
     }
 
+    /// The key with this number.
+    pub(crate) fn numbered(&self, number: KeyNumber) -> Option<&Key> {
+        self.keys.get(usize::from(number.0).checked_sub(1)?)
+    }
+
     /// The key with this number, if it is the one with this id.
     pub(crate) fn get(&self, number: KeyNumber, id: KeyId) -> Option<&Key> {
-        let at = usize::from(number.0).checked_sub(1)?;
-        self.keys.get(at).filter(|key| key.id == id)
+        self.numbered(number).filter(|key| key.id == id)
     }
 }
 

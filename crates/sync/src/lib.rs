@@ -34,23 +34,27 @@ pub mod engine;
 mod error;
 mod format;
 mod key;
+mod options;
 mod outgoing;
 mod remote;
 mod report;
+mod snapshot;
 mod spool;
 mod status;
 pub mod transport;
 
 pub use background::{Happened, Pair, Syncer};
-pub use carry_out::{Options, Progress, Sleep, Told, sync, sync_blocking};
+pub use carry_out::{sync, sync_blocking};
 pub use engine::OtherLife;
 pub use error::{Error, ErrorKind, Result};
 pub use format::NewLog;
 pub use key::{BadKeys, KeyId, KeyNumber, Keyring, NoKey, Secret, Secrets};
+pub use options::{Options, Progress, Sleep, Told};
 pub use remote::{BadUrl, Remote, normalize_url};
-pub use report::{Outcome, PassReport, SyncReport};
+pub use report::{Offered, Outcome, PassReport, SyncReport};
+pub use snapshot::Blob;
 pub use status::{LocalStatus, LogStatus, Relation, local_status, log_status};
 pub use transport::{
-    Access, Answer, BadToken, BearerToken, Body, HttpTransport, MemoryTransport, NoCertificates, Transport,
+    Access, Answer, BadToken, BearerToken, Begin, Body, HttpTransport, MemoryTransport, NoCertificates, Transport,
     TransportError, Trust,
 };

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tolstoy_proto::{
-    ChainDigest, Chunk, ChunkId, End, Frame, Generation, Push, Transaction, TrnId, encode_frame, limits,
+    ChainDigest, Chunk, ChunkId, End, Frame, Generation, Push, Transaction, TrnId, derive_trn, encode_frame, limits,
 };
 use tolstoy_store::{Entid, Position, Store, Timeline};
 use uuid::Uuid;
@@ -65,6 +65,15 @@ pub(crate) fn have(store: &Store, format: &Format, synced: Entid) -> Result<Vec<
 pub(crate) struct Minted {
     pub(crate) place: Place,
     pub(crate) chunks: Vec<(ChunkId, Bytes)>,
+}
+
+impl Minted {
+    /// The transaction with these chunks that follows `parent`.
+    pub(crate) fn after(parent: &Place, tx: Entid, chunks: Vec<(ChunkId, Bytes)>) -> Self {
+        let ids: Vec<ChunkId> = chunks.iter().map(|(id, _)| *id).collect();
+        let id = derive_trn(parent.id, &ids);
+        Self { place: Place { tx, id, chain: parent.chain.extend(id, &ids) }, chunks }
+    }
 }
 
 /// One push.

@@ -27,10 +27,26 @@ pub struct PassReport {
     pub outcome: Outcome,
     /// Transactions that came from the log.
     pub received: u64,
+    /// How many of them came in a snapshot.
+    pub from_snapshot: u64,
     /// Transactions that went to the log.
     pub sent: u64,
     /// Of a local fast-forward or a merge, what happened to the store.
     pub rebased: Option<Rebased>,
+}
+
+/// What became of the snapshot that the hub asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Offered {
+    /// The hub has it.
+    Kept {
+        /// How many transactions it stands for.
+        transactions: u64,
+        /// Its bytes.
+        bytes: u64,
+    },
+    /// It was not made, or the hub did not take it. Another device, or a later sync, will.
+    Failed(String),
 }
 
 /// A sync: one pass, or a series of them.
@@ -50,6 +66,10 @@ pub struct SyncReport {
     pub acknowledged: u64,
     /// What was done with another life of the log, where it was in one.
     pub other_life: Option<OtherLife>,
+    /// Why the snapshot that the log came with was of no use, so that all of the log was asked for instead.
+    pub snapshot_unusable: Option<String>,
+    /// What became of the snapshot that the hub asked for, if it did.
+    pub snapshot_offered: Option<Offered>,
 }
 
 impl SyncReport {

@@ -1,11 +1,12 @@
 //! What comes in is put aside, checked and whole, before the store is touched.
 
+use std::cmp::Ordering;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use tempfile::SpooledTempFile;
-use tolstoy_proto::{ChainDigest, ChunkId, Form, Frame, FrameDecoder, Seq, Start, Transaction, TrnId};
+use tolstoy_proto::{ChainDigest, ChunkId, Form, Frame, FrameDecoder, Seq, Snapshot, Start, Transaction, TrnId};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
@@ -13,7 +14,9 @@ use crate::format::native::{self, BadChunk};
 use crate::format::sealed::BadSeal;
 use crate::format::{Admitted, Format, Joined};
 use crate::key::KeyNumber;
-use crate::transport::{Body, TransportError};
+use crate::options::Progress;
+use crate::snapshot::{Arrived, Aside};
+use crate::transport::{Begin, Body, TransportError};
 
 /// What is kept in memory before a file is used.
 const IN_MEMORY: usize = 4 << 20;
@@ -21,9 +24,12 @@ const IN_MEMORY: usize = 4 << 20;
 /// Bytes of a transaction's chunks at most, so that no more is ever held.
 const MAX_BYTES: usize = native::MAX_PAYLOAD + native::MAX_PIECES * native::HEADER;
 
-/// The transactions of one stream, in order: each one's id, the chain digest at it, and what its chunks hold.
+/// The transactions of one stream, in order: each one's id, the chain digest at it, and what its chunks hold; before them the
+/// snapshot that the stream began with, if it did.
 pub(crate) struct Spool {
+    dir: Option<PathBuf>,
     file: SpooledTempFile,
+    snapshot: Option<Arrived>,
     /// What the log is written in, once that is known.
     format: Option<Format>,
     start: Option<Start>,
@@ -44,6 +50,26 @@ pub(crate) struct Spooled {
     pub(crate) key: Option<KeyNumber>,
 }
 
+/// How a stream came to its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Filled {
+    /// With its last frame.
+    Whole,
+    /// Before that. What is whole until there is kept; of a snapshot that is not whole, nothing is.
+    Cut {
+        /// Whether it was cut within a snapshot.
+        in_snapshot: bool,
+    },
+    /// It was left where its snapshot turned out to be of no use.
+    NoSnapshot(String),
+}
+
+/// A snapshot that arrives.
+struct Arriving {
+    told: Snapshot,
+    aside: Aside,
+}
+
 /// A transaction of which not all chunks have arrived.
 struct Partial {
     transaction: Transaction,
@@ -61,7 +87,9 @@ impl Spool {
             None => SpooledTempFile::new(usize::MAX),
         };
         Self {
+            dir: dir.map(Path::to_owned),
             file,
+            snapshot: None,
             format,
             start: None,
             key: None,
@@ -86,9 +114,19 @@ impl Spool {
         self.start.as_ref()
     }
 
-    /// How many transactions there are.
+    /// The snapshot that is before the transactions.
+    pub(crate) fn snapshot(&self) -> Option<&Arrived> {
+        self.snapshot.as_ref()
+    }
+
+    /// How many transactions there are, those in the snapshot left out.
     pub(crate) fn count(&self) -> u64 {
         self.count
+    }
+
+    /// Whether anything that is whole is there.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.count > 0 || self.snapshot.is_some()
     }
 
     /// How many bytes arrived.
@@ -101,17 +139,23 @@ impl Spool {
         self.at.0
     }
 
-    /// Takes in a stream. True where it came to its end; false where it was cut, and what is whole until there is kept.
-    /// A further stream must go on where this one was cut.
-    pub(crate) async fn fill<B: Body>(&mut self, body: &mut B, mut told: impl FnMut(u64)) -> Result<bool> {
+    /// Takes in a stream that was asked to begin like this. A further stream must go on where this one was cut.
+    pub(crate) async fn fill<B: Body>(
+        &mut self,
+        body: &mut B,
+        begin: Begin,
+        told: impl Fn(Progress),
+    ) -> Result<Filled> {
         let mut decoder = FrameDecoder::new(Form::MessagePack);
-        let mut partial = None;
+        let (mut partial, mut arriving) = (None::<Partial>, None::<Arriving>);
         let mut started = false;
         let before = self.count;
         loop {
             let piece = match body.next().await {
                 Ok(Some(piece)) => piece,
-                Ok(None) | Err(TransportError::Broken(_) | TransportError::Unreachable(_)) => return Ok(false),
+                Ok(None) | Err(TransportError::Broken(_) | TransportError::Unreachable(_)) => {
+                    return Ok(Filled::Cut { in_snapshot: arriving.is_some() });
+                }
                 Err(e) => return Err(e.into()),
             };
             self.bytes += piece.len() as u64;
@@ -122,39 +166,84 @@ impl Spool {
                         self.begin(start)?;
                         started = true;
                     }
-                    Frame::Transaction(transaction) if started && partial.is_none() => {
+                    Frame::Snapshot(snapshot)
+                        if started && begin == Begin::Snapshot && self.may_begin_with(&arriving) =>
+                    {
+                        arriving = Some(Arriving { told: snapshot, aside: Aside::new(self.dir.as_deref()) });
+                    }
+                    Frame::Piece(piece) => {
+                        let Arriving { told: snapshot, aside } =
+                            arriving.as_mut().ok_or_else(|| protocol("a piece belongs to no snapshot"))?;
+                        aside.write_all(&piece.bytes)?;
+                        told(Progress::Snapshot { received: aside.bytes(), of: snapshot.bytes });
+                    }
+                    Frame::Transaction(transaction) if started && partial.is_none() && arriving.is_none() => {
                         self.check_link(&transaction)?;
                         partial = Some(Partial { transaction, chunks: Vec::new(), bytes: 0 });
                     }
                     Frame::Chunk(arrived) => self.take_chunk(partial.as_mut(), arrived)?,
-                    Frame::End(end) if started && partial.is_none() => {
+                    Frame::End(end) if started && partial.is_none() && arriving.is_none() => {
                         if end.chain != self.at.2 || end.count != self.count - before {
                             return Err(Error::Damaged("the stream does not end as the transactions in it do".into()));
                         }
-                        return Ok(true);
+                        return Ok(Filled::Whole);
                     }
                     _ => return Err(protocol("a frame is out of place")),
                 }
-                if let Some(whole) = partial.take_if(|p| p.chunks.len() == p.transaction.chunks.len()) {
-                    self.keep(&whole)?;
-                    told(self.count);
+                match arriving.take() {
+                    Some(on_its_way) => match on_its_way.aside.bytes().cmp(&on_its_way.told.bytes) {
+                        Ordering::Less => arriving = Some(on_its_way),
+                        Ordering::Equal => {
+                            if let Err(why) = self.keep_snapshot(on_its_way) {
+                                return Ok(Filled::NoSnapshot(why.to_string()));
+                            }
+                        }
+                        Ordering::Greater => return Err(protocol("a snapshot is longer than it was said to be")),
+                    },
+                    None => {
+                        if let Some(whole) = partial.take_if(|p| p.chunks.len() == p.transaction.chunks.len()) {
+                            self.keep(&whole)?;
+                            told(Progress::Received(self.count));
+                        }
+                    }
                 }
             }
         }
     }
 
-    fn begin(&mut self, start: Start) -> Result<()> {
-        match &self.start {
-            Some(_) if start.from != self.at.0 || start.from_chain != self.at.2 => {
-                Err(protocol("the stream does not go on where the one before was cut"))
-            }
-            Some(_) => Ok(()),
-            None => {
-                self.at = (start.from, start.from_seq, start.from_chain);
-                self.start = Some(start);
-                Ok(())
-            }
+    /// A stream that begins at the root may have a snapshot in front of everything.
+    fn may_begin_with(&self, arriving: &Option<Arriving>) -> bool {
+        self.at.0 == TrnId::ROOT && arriving.is_none() && !self.is_begun()
+    }
+
+    fn keep_snapshot(&mut self, Arriving { told, aside }: Arriving) -> Result<()> {
+        let blob = aside.done();
+        if blob.digest() != told.digest {
+            return Err(Error::Damaged(format!(
+                "the snapshot's bytes have the digest {}, not {}",
+                blob.digest(),
+                told.digest
+            )));
         }
+        let arrived = Arrived { told, blob };
+        let format = match &self.format {
+            Some(format) => format.clone(),
+            None => arrived.format()?,
+        };
+        (self.at, self.format) = ((told.id, told.seq, told.chain), Some(format));
+        self.snapshot = Some(arrived);
+        Ok(())
+    }
+
+    fn begin(&mut self, start: Start) -> Result<()> {
+        let here = (start.from, start.from_seq, start.from_chain);
+        if !self.is_begun() {
+            self.at = here;
+            self.start = Some(start);
+        } else if here != self.at {
+            return Err(protocol("the stream does not go on where the one before was cut"));
+        }
+        Ok(())
     }
 
     fn check_link(&self, transaction: &Transaction) -> Result<()> {

@@ -7,7 +7,7 @@ use crate::carry_out::known_generation;
 use crate::error::{Error, Result};
 use crate::format::Format;
 use crate::outgoing::{self, Place};
-use crate::transport::{Answer, Body, Transport, TransportError};
+use crate::transport::{Answer, Begin, Body, Transport, TransportError};
 
 /// What a store knows by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub async fn log_status<T: Transport>(store: &Store, transport: &mut T) -> Resul
     let (synced, root) = (Place::newest(store)?.tx, format.root());
     let have = outgoing::have(store, &format, synced)?;
     let from: Vec<TrnId> = have.iter().map(|place| place.id).collect();
-    let start = match transport.pull(&from).await? {
+    let start = match transport.pull(&from, Begin::Transactions).await? {
         Answer::Stream(body) => first_frame(body).await?,
         Answer::Refused(body) | Answer::Later { body, .. } => return Err(Error::Refused(Box::new(body))),
         _ => return Err(TransportError::Protocol("its answer is to another question".to_owned()).into()),

@@ -173,7 +173,10 @@ impl World {
                 return Err(broken);
             }
         }
-        self.rest(&mut Dice::new(self.book.plan.seed, purpose::END))?;
+        let mut dice = Dice::new(self.book.plan.seed, purpose::END);
+        self.rest(&mut dice)?;
+        self.join(&mut dice)?;
+        self.rest(&mut dice)?;
         self.agree()
     }
 

@@ -10,7 +10,7 @@ use tolstoy_env::Env;
 use tolstoy_proto::LogId;
 use tolstoy_store::{Rebased, Schema};
 use tolstoy_sync::{
-    Access, HttpTransport, Keyring, NewLog, Options, OtherLife, Outcome, PassReport, Progress as Step, Remote,
+    Access, HttpTransport, Keyring, NewLog, Offered, Options, OtherLife, Outcome, PassReport, Progress as Step, Remote,
     SyncReport,
 };
 use uuid::Uuid;
@@ -203,6 +203,8 @@ fn carry_out(
     let bar = progress.clone();
     options.told = Some(Arc::new(move |step| match step {
         Step::Received(n) => bar.tell("receiving transactions", n, None),
+        Step::Snapshot { received, of } => bar.tell("receiving a snapshot, bytes", received, Some(of)),
+        Step::Packed { done, of } => bar.tell("making a snapshot, transactions", done, Some(of)),
         Step::Applied { done, of } => bar.tell("applying transactions", done, Some(of)),
         Step::Sent { done, of } => bar.tell("sending transactions", done, Some(of)),
     }));
@@ -233,10 +235,39 @@ fn show(schema: &Schema, remote: &Remote, report: &SyncReport, ui: &mut Ui) -> R
         Some(OtherLife::Reseed) => ui.line("the log was wiped, and has this store's whole history again")?,
         Some(OtherLife::Stop) | None => {}
     }
+    snapshots(report, ui)?;
     let size = report.bytes_sent + report.bytes_received;
     let trips = facts::count(u64::from(report.round_trips), "round trip");
     let text = ui.paint(DIM, format!("log {} at {}, {trips}, {size} bytes", remote.log, remote.url));
     ui.line(text)
+}
+
+/// What became of snapshots.
+fn snapshots(report: &SyncReport, ui: &mut Ui) -> Result<(), Failure> {
+    let mut warn = |what: &str, why: &str| {
+        let text = ui.paint(WARN, format!("{what}: {}", visible(why)));
+        ui.line(text)
+    };
+    if let Some(why) = &report.snapshot_unusable {
+        warn("all of the log was read, since its snapshot was of no use", why)?;
+    }
+    match &report.snapshot_offered {
+        Some(Offered::Kept { transactions, bytes }) => {
+            let count = facts::count(*transactions, "transaction");
+            ui.line(format!("made a snapshot of {count} for new devices, {bytes} bytes"))
+        }
+        Some(Offered::Failed(why)) => warn("the hub asked for a snapshot for new devices, and did not get one", why),
+        None => Ok(()),
+    }
+}
+
+/// What came from the log, and how.
+fn came(pass: &PassReport) -> String {
+    let count = |n| facts::count(n, "transaction");
+    match pass.from_snapshot {
+        0 => format!("{} came from the log", count(pass.received)),
+        some => format!("from a snapshot of {}, and {} more", count(some), pass.received.saturating_sub(some)),
+    }
 }
 
 /// A pass: its name, and what it did.
@@ -244,10 +275,10 @@ fn in_words(pass: &PassReport) -> (&'static str, String) {
     let count = |n| facts::count(n, "transaction");
     match pass.outcome {
         Outcome::NoChanges => ("no changes", "this store and the log were the same already".to_owned()),
-        Outcome::LocalFastForward => ("local fast-forward", format!("{} came from the log", count(pass.received))),
+        Outcome::LocalFastForward => ("local fast-forward", came(pass)),
         Outcome::RemoteFastForward => ("remote fast-forward", format!("{} went to the log", count(pass.sent))),
         Outcome::Merge { .. } => {
-            let mut text = format!("{} came from the log", count(pass.received));
+            let mut text = came(pass);
             if let Some(rebased) = &pass.rebased {
                 let displaced = rebased.displaced.len() as u64;
                 let parts = [
@@ -296,10 +327,12 @@ struct Report<'r> {
     resupplied: u64,
     acknowledged: u64,
     other_life: Option<&'static str>,
+    snapshot_unusable: Option<&'r str>,
+    snapshot_offered: Option<Json>,
 }
 
 impl<'r> Report<'r> {
-    fn new(schema: &Schema, remote: &'r Remote, report: &SyncReport) -> Self {
+    fn new(schema: &Schema, remote: &'r Remote, report: &'r SyncReport) -> Self {
         Self {
             url: &remote.url,
             log: remote.log.to_string(),
@@ -313,6 +346,11 @@ impl<'r> Report<'r> {
                 OtherLife::Adopt => Some("adopted"),
                 OtherLife::Reseed => Some("reseeded"),
                 OtherLife::Stop => None,
+            }),
+            snapshot_unusable: report.snapshot_unusable.as_deref(),
+            snapshot_offered: report.snapshot_offered.as_ref().map(|offered| match offered {
+                Offered::Kept { transactions, bytes } => json!({"transactions": transactions, "bytes": bytes}),
+                Offered::Failed(why) => json!({"failed": why}),
             }),
         }
     }
@@ -329,6 +367,7 @@ fn pass(schema: &Schema, pass: &PassReport) -> Json {
         "outcome": outcome,
         "follow_up": follow_up,
         "received": pass.received,
+        "from_snapshot": pass.from_snapshot,
         "sent": pass.sent,
         "rebased": pass.rebased.as_ref().map(|r| self::rebased(schema, r)),
     })

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::room::Room;
+use crate::room::{Hub, Room};
 
 const LOG: &str = "0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e";
 
@@ -196,6 +196,25 @@ fn a_new_log_is_named_for_the_other_devices() {
     assert!(ran.err.contains(&format!("tolstoy sync DB {} {log}", hub.url)), "{ran}");
     room.ok(&["sync", "phone.db", &format!("{}/0.1/", hub.url), log]);
     assert_eq!(room.contents("phone.db"), room.contents("people.db"));
+}
+
+#[test]
+fn a_new_device_begins_with_a_snapshot() {
+    let room = Room::with_people();
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--data", "hub", "--snapshot-high-transactions", "2"];
+    let hub = Hub::start(&room, &serve);
+    let made = room.ok(&["sync", "people.db", &hub.url, LOG]);
+    assert!(made.contains("made a snapshot of 2 transactions for new devices, "), "{made}");
+    room.ok(&["transact", "people.db", r#"[{:person/name "Ivan" :person/age 31}]"#]);
+    let report = room.json(&["sync", "--json", "people.db"]);
+    assert_eq!(report["snapshot_offered"], json!(null));
+    let came = room.ok(&["sync", "phone.db", &hub.url, LOG]);
+    assert!(came.starts_with("local fast-forward: from a snapshot of 2 transactions, and 1 more\n"), "{came}");
+    let report = room.json(&["sync", "--json", "laptop.db", &hub.url, LOG]);
+    assert_eq!((&report["passes"][0]["received"], &report["passes"][0]["from_snapshot"]), (&json!(3), &json!(2)));
+    assert_eq!((&report["snapshot_unusable"], &report["round_trips"]), (&json!(null), &json!(1)));
+    assert_eq!(room.contents("phone.db"), room.contents("people.db"));
+    assert_eq!(room.contents("laptop.db"), room.contents("people.db"));
 }
 
 #[test]

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use tokio::sync::{Barrier, mpsc};
 use tokio::task::JoinSet;
 use tolstoy_proto::{
-    Chunk, ChunkId, End, Form, Frame, FrameDecoder, LogId, LogState, Push, Start, Transaction, TrnId, derive_trn,
-    encode_frame,
+    Chunk, ChunkId, End, Form, Frame, FrameDecoder, LogId, LogState, Push, Pushed, Start, Transaction, TrnId,
+    derive_trn, encode_frame,
 };
-use tolstoy_sync::{Answer, Body, HttpTransport, Remote, Transport};
+use tolstoy_sync::{Answer, Begin, Body, HttpTransport, Remote, Transport};
 use uuid::Uuid;
 
 use crate::room::Room;
@@ -107,8 +107,8 @@ impl Racer {
             let content = format!("{} {} {}", self.log, self.writer, self.pushes).into_bytes();
             let (body, after) = push_body(&known, vec![(vec![ChunkId::of(&content)], Some(content))]);
             match transport.push(body).await {
-                Ok(Answer::Accepted(state)) => {
-                    known = state;
+                Ok(Answer::Accepted(pushed)) => {
+                    known = pushed.state;
                     self.won.push(after.head);
                     told.send(()).unwrap();
                 }
@@ -181,7 +181,7 @@ impl Log {
         let (body, after) = push_body(&self.known, transactions);
         self.sent = after;
         match transport.push(body).await {
-            Ok(Answer::Accepted(state)) => {
+            Ok(Answer::Accepted(Pushed { state, .. })) => {
                 assert_eq!((state.head, state.seq, state.chain), (after.head, after.seq, after.chain));
                 self.known = state;
                 true
@@ -231,7 +231,7 @@ fn push_body(known: &LogState, transactions: Vec<Named>) -> (Bytes, LogState) {
 
 /// Pulls a stream and checks that it is whole; gives its beginning, and its transactions.
 async fn pull(transport: &mut HttpTransport, from: &[TrnId]) -> (Start, HashSet<TrnId>) {
-    let Answer::Stream(body) = transport.pull(from).await.unwrap() else { panic!("no stream") };
+    let Answer::Stream(body) = transport.pull(from, Begin::Transactions).await.unwrap() else { panic!("no stream") };
     read(body).await.expect("the stream was cut")
 }
 

@@ -174,12 +174,12 @@ impl Service {
         log: LogId,
         rules: impl FnMut(&mut dyn WriteTxn, &mut bool) -> Result<R, StorageError> + Send + 'static,
     ) -> Answer<R> {
-        self.submit(Some((log, self.shared.clone())), rules)
+        self.submit(Some((log, self.shared.live.clone())), rules)
     }
 
     fn submit<R: Send + 'static>(
         &self,
-        wakes: Option<(LogId, Arc<Shared>)>,
+        wakes: Option<(LogId, Arc<Live>)>,
         rules: impl FnMut(&mut dyn WriteTxn, &mut bool) -> Result<R, StorageError> + Send + 'static,
     ) -> Answer<R> {
         let (reply, answer) = oneshot::channel();
@@ -246,7 +246,8 @@ struct Task<R, F> {
     outcome: Option<R>,
     /// Whether the last run changed the state of the log that `wakes` names.
     moved: bool,
-    wakes: Option<(LogId, Arc<Shared>)>,
+    /// Not the storage: this outlives the answer, and who was answered may close that.
+    wakes: Option<(LogId, Arc<Live>)>,
     reply: Option<oneshot::Sender<Reply<R>>>,
     /// Dropped after the rules, and the memory that they hold.
     _held: Option<Arc<dyn Any + Send + Sync>>,
@@ -270,8 +271,8 @@ where
             // Who asked may have gone; what was written stays written.
             let _ = reply.send((outcome, Some(self)));
         }
-        if let Some((log, shared)) = wakes {
-            shared.live.changed(log);
+        if let Some((log, live)) = wakes {
+            live.changed(log);
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::outgoing::{Minted, Place};
 use crate::spool::Spooled;
 
 use native::BadChunk;
+use sealed::BadSeal;
 
 /// Transactions read from the store at a time.
 const BATCH: usize = 64;
@@ -169,26 +170,57 @@ impl Format {
     /// # Errors
     /// Where the format cannot say it.
     pub(crate) fn mint(&self, store: &Store, parent: &Place, transaction: &log::Transaction) -> Result<Minted> {
-        let mut chunks = match self {
+        match self {
             Self::Native | Self::Sealed(_) => {
-                native::cut(log::codec::version(transaction), transaction.origin.id, &log::codec::encode(transaction))?
+                self.mint_payload(parent, transaction, &log::codec::encode(transaction), self.newest_key())
             }
             Self::Original => {
                 let next = store.next_entid_at(transaction.tx)?;
-                original::write(parent.id, transaction, next)
-                    .map_err(|what| Error::Unsayable { tx: transaction.tx, what: what.to_string() })?
-            }
-        };
-        if let Self::Sealed(keys) = self {
-            for (index, (id, bytes)) in (0..).zip(&mut chunks) {
-                *bytes = sealed::seal_chunk(keys, parent.id, index, bytes)?;
-                *id = ChunkId::of(bytes);
+                let chunks = original::write(parent.id, transaction, next)
+                    .map_err(|what| Error::Unsayable { tx: transaction.tx, what: what.to_string() })?;
+                Ok(Minted::after(parent, transaction.tx, chunks))
             }
         }
-        let ids: Vec<ChunkId> = chunks.iter().map(|(id, _)| *id).collect();
-        let id = derive_trn(parent.id, &ids);
-        let place = Place { tx: transaction.tx, id, chain: parent.chain.extend(id, &ids) };
-        Ok(Minted { place, chunks })
+    }
+
+    /// The newest key, where the log is sealed.
+    fn newest_key(&self) -> Option<KeyNumber> {
+        self.keys().last().copied()
+    }
+
+    /// The keys that the log may be sealed with, in the order in which they replace one another; none where it is not.
+    pub(crate) fn keys(&self) -> Vec<KeyNumber> {
+        match self {
+            Self::Native | Self::Original => Vec::new(),
+            Self::Sealed(keys) => keys.ids().map(|(number, _)| number).collect(),
+        }
+    }
+
+    /// Writes the transaction that follows `parent` in the log, whose payload is this; with this key, where the log is
+    /// sealed.
+    ///
+    /// # Errors
+    /// Where the format cannot say it, or has no such payloads.
+    pub(crate) fn mint_payload(
+        &self,
+        parent: &Place,
+        transaction: &log::Transaction,
+        payload: &[u8],
+        key: Option<KeyNumber>,
+    ) -> Result<Minted> {
+        let mut chunks = native::cut(log::codec::version(transaction), transaction.origin.id, payload)?;
+        match self {
+            Self::Native => {}
+            Self::Sealed(keys) => {
+                let key = key.and_then(|number| keys.numbered(number)).ok_or(BadSeal::Failed)?;
+                for (index, (id, bytes)) in (0..).zip(&mut chunks) {
+                    *bytes = sealed::seal_chunk(keys, key, parent.id, index, bytes)?;
+                    *id = ChunkId::of(bytes);
+                }
+            }
+            Self::Original => return Err(Error::Format("the original's format has no such payloads".to_owned())),
+        }
+        Ok(Minted::after(parent, transaction.tx, chunks))
     }
 
     /// Whether the format can say all that the store has above `after`, so that nothing is sent or changed where it cannot.

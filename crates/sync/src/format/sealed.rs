@@ -104,9 +104,8 @@ fn chunk_place<'p>(header: &'p [u8], keys: &'p Keyring, parent: &'p TrnId, index
     [b"tolstoy chunk 1\n", header, keys.log.as_bytes(), parent.as_bytes(), index]
 }
 
-/// Seals the native chunk with this index of the transaction after `parent`, with the newest key.
-pub(crate) fn seal_chunk(keys: &Keyring, parent: TrnId, index: u32, plain: &[u8]) -> Result<Bytes, BadSeal> {
-    let key = keys.newest().ok_or(BadSeal::Failed)?;
+/// Seals the native chunk with this index of the transaction after `parent`, with a key of the log's.
+pub(crate) fn seal_chunk(keys: &Keyring, key: &Key, parent: TrnId, index: u32, plain: &[u8]) -> Result<Bytes, BadSeal> {
     let (header, index) = (header(MAGIC, key), index.to_be_bytes());
     let mut out = Vec::with_capacity(OVERHEAD + plain.len());
     out.extend_from_slice(&header);
@@ -127,7 +126,6 @@ pub(crate) fn open_chunk(
     Ok((plain.into(), key.number))
 }
 
-#[cfg(test)]
 pub(crate) mod snapshot;
 
 #[cfg(test)]

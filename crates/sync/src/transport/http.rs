@@ -15,11 +15,12 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tolstoy_proto::coding::{self, Decompressor, ZSTD};
-use tolstoy_proto::{ChunkId, ErrorBody, ErrorKind, LogState, TrnId, media, paths};
+use tolstoy_proto::{ChunkId, ErrorBody, ErrorKind, LogState, Pushed, TrnId, media, paths};
 
 use crate::remote::Remote;
+use crate::snapshot::Blob;
 use crate::transport::access::{Access, untrusted};
-use crate::transport::{Answer, Body, Transport, TransportError};
+use crate::transport::{Answer, Begin, Body, Transport, TransportError};
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -147,6 +148,11 @@ impl HttpTransport {
     async fn send(&mut self, request: RequestBuilder, body: Bytes) -> Result<Response, TransportError> {
         let (told, moved) = watch::channel(());
         let request = if body.is_empty() { request } else { request.body(reqwest::Body::wrap(Sending { body, told })) };
+        self.carry(request, moved).await
+    }
+
+    /// Sends a request, and waits for the answer as long as it moves.
+    async fn carry(&mut self, request: RequestBuilder, moved: watch::Receiver<()>) -> Result<Response, TransportError> {
         match while_moving(request.send(), moved, self.silence).await {
             Some(Ok(response)) => {
                 self.learn(&response);
@@ -198,6 +204,34 @@ impl http_body::Body for Sending {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.body.len() as u64)
+    }
+}
+
+/// A snapshot that tells when a piece of it is taken. What is read of it was written a moment ago, a few pages at a time.
+struct SendingSnapshot {
+    snapshot: Blob,
+    at: u64,
+    told: watch::Sender<()>,
+}
+
+impl http_body::Body for SendingSnapshot {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<std::io::Result<Frame<Bytes>>>> {
+        self.told.send_replace(());
+        let piece = self.snapshot.piece(self.at);
+        Poll::Ready(match piece {
+            Ok(piece) => {
+                self.at += piece.len() as u64;
+                (!piece.is_empty()).then(|| Ok(Frame::data(piece)))
+            }
+            Err(error) => Some(Err(error)),
+        })
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.snapshot.bytes().saturating_sub(self.at))
     }
 }
 
@@ -268,8 +302,12 @@ impl Body for HttpBody {
 impl Transport for HttpTransport {
     type Body = HttpBody;
 
-    async fn pull(&mut self, from: &[TrnId]) -> Result<Answer<HttpBody>, TransportError> {
-        let request = self.client.get(self.url(&paths::pull(self.remote.log, from))).header(ACCEPT, media::MSGPACK);
+    async fn pull(&mut self, from: &[TrnId], begin: Begin) -> Result<Answer<HttpBody>, TransportError> {
+        let path = match begin {
+            Begin::Transactions => paths::pull(self.remote.log, from),
+            Begin::Snapshot => paths::pull_with_snapshot(self.remote.log, from),
+        };
+        let request = self.client.get(self.url(&path)).header(ACCEPT, media::MSGPACK);
         let request = request.header(ACCEPT_ENCODING, ZSTD);
         let response = self.send(request, Bytes::new()).await?;
         let body = HttpBody::new(response, self.silence)?;
@@ -286,9 +324,9 @@ impl Transport for HttpTransport {
         let mut body = HttpBody::new(response, self.silence)?;
         match body.response.status() {
             StatusCode::OK => {
-                let state: LogState = serde_json::from_slice(&small(&mut body).await?)
+                let pushed: Pushed = serde_json::from_slice(&small(&mut body).await?)
                     .map_err(|_| TransportError::Protocol("it answered a push with no state of a log".to_owned()))?;
-                Ok(Answer::Accepted(state))
+                Ok(Answer::Accepted(pushed))
             }
             StatusCode::CONFLICT if is_stream(&body.response) => Ok(Answer::Conflict(body)),
             _ => refusal(&self.remote, body).await,
@@ -298,6 +336,19 @@ impl Transport for HttpTransport {
     async fn put_chunk(&mut self, id: &ChunkId, bytes: Bytes) -> Result<Answer<HttpBody>, TransportError> {
         let request = self.client.put(self.url(&paths::v0_chunk(self.remote.log, id)));
         let response = self.upload(request.header(CONTENT_TYPE, media::OCTETS), bytes).await?;
+        if response.status() == StatusCode::CREATED {
+            return Ok(Answer::Stored);
+        }
+        refusal(&self.remote, HttpBody::new(response, self.silence)?).await
+    }
+
+    async fn put_snapshot(&mut self, id: TrnId, snapshot: Blob) -> Result<Answer<HttpBody>, TransportError> {
+        let request = self.client.put(self.url(&paths::snapshot(self.remote.log, id)));
+        let request = request.header(CONTENT_TYPE, media::OCTETS);
+        let request = request.header(media::REPR_DIGEST, snapshot.digest().to_field());
+        let (told, moved) = watch::channel(());
+        let body = reqwest::Body::wrap(SendingSnapshot { snapshot, at: 0, told });
+        let response = self.carry(request.body(body), moved).await?;
         if response.status() == StatusCode::CREATED {
             return Ok(Answer::Stored);
         }

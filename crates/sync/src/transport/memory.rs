@@ -5,17 +5,25 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use tolstoy_proto::{ChunkId, TrnId};
 
-use crate::transport::{Answer, Body, Transport, TransportError};
+use crate::snapshot::Blob;
+use crate::transport::{Answer, Begin, Body, Transport, TransportError};
 
 /// A request about the transport's log.
 #[derive(Debug, Clone)]
 pub enum Request {
     /// See [`Transport::pull`].
-    Pull(Vec<TrnId>),
+    Pull {
+        /// What the client has.
+        from: Vec<TrnId>,
+        /// What it asks the stream to begin with.
+        begin: Begin,
+    },
     /// See [`Transport::push`].
     Push(Bytes),
     /// See [`Transport::put_chunk`].
     PutChunk(ChunkId, Bytes),
+    /// See [`Transport::put_snapshot`].
+    PutSnapshot(TrnId, Blob),
 }
 
 /// Answers each request with what a function says.
@@ -58,8 +66,8 @@ where
 {
     type Body = MemoryBody;
 
-    async fn pull(&mut self, from: &[TrnId]) -> Result<Answer<MemoryBody>, TransportError> {
-        (self.serve)(Request::Pull(from.to_vec()))
+    async fn pull(&mut self, from: &[TrnId], begin: Begin) -> Result<Answer<MemoryBody>, TransportError> {
+        (self.serve)(Request::Pull { from: from.to_vec(), begin })
     }
 
     async fn push(&mut self, body: Bytes) -> Result<Answer<MemoryBody>, TransportError> {
@@ -68,5 +76,8 @@ where
 
     async fn put_chunk(&mut self, id: &ChunkId, bytes: Bytes) -> Result<Answer<MemoryBody>, TransportError> {
         (self.serve)(Request::PutChunk(*id, bytes))
+    }
+    async fn put_snapshot(&mut self, id: TrnId, snapshot: Blob) -> Result<Answer<MemoryBody>, TransportError> {
+        (self.serve)(Request::PutSnapshot(id, snapshot))
     }
 }

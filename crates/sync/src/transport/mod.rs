@@ -8,11 +8,22 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tolstoy_proto::{ChunkId, ErrorBody, LogState, TrnId};
+use tolstoy_proto::{ChunkId, ErrorBody, LogState, Pushed, TrnId};
 
 pub use access::{Access, BadToken, BearerToken, NoCertificates, Trust};
 pub use http::HttpTransport;
 pub use memory::{MemoryBody, MemoryTransport, Request};
+
+use crate::snapshot::Blob;
+
+/// What a stream that begins at the root begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// The first transaction.
+    Transactions,
+    /// The newest snapshot, where the hub has one; the transactions after it follow.
+    Snapshot,
+}
 
 /// Carries requests about one log to a hub.
 ///
@@ -22,7 +33,11 @@ pub trait Transport: Send {
     type Body: Body;
 
     /// Asks for the transactions after the first of `from` that is committed.
-    fn pull(&mut self, from: &[TrnId]) -> impl Future<Output = Result<Answer<Self::Body>, TransportError>> + Send;
+    fn pull(
+        &mut self,
+        from: &[TrnId],
+        begin: Begin,
+    ) -> impl Future<Output = Result<Answer<Self::Body>, TransportError>> + Send;
 
     /// Pushes transactions: `body` is the frames, encoded.
     fn push(&mut self, body: Bytes) -> impl Future<Output = Result<Answer<Self::Body>, TransportError>> + Send;
@@ -32,6 +47,13 @@ pub trait Transport: Send {
         &mut self,
         id: &ChunkId,
         bytes: Bytes,
+    ) -> impl Future<Output = Result<Answer<Self::Body>, TransportError>> + Send;
+
+    /// Uploads the snapshot that stands for the log up to a committed transaction.
+    fn put_snapshot(
+        &mut self,
+        id: TrnId,
+        snapshot: Blob,
     ) -> impl Future<Output = Result<Answer<Self::Body>, TransportError>> + Send;
 }
 
@@ -48,9 +70,9 @@ pub enum Answer<B> {
     Stream(B),
     /// The push did not fit; the transactions that the client lacks.
     Conflict(B),
-    /// The push is in the log.
-    Accepted(LogState),
-    /// The chunk is there.
+    /// The push is in the log. It also says whether a snapshot is wanted.
+    Accepted(Pushed),
+    /// The chunk, or the snapshot, is there.
     Stored,
     /// The log is in another generation than the client's.
     Generation(LogState),

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tolstoy_proto::coding::{compress, decompress};
 use tolstoy_proto::{ChunkId, LogId, LogState};
-use tolstoy_sync::{Answer, Body, HttpTransport, Remote, Transport, TransportError};
+use tolstoy_sync::{Answer, Begin, Body, HttpTransport, Remote, Transport, TransportError};
 use uuid::Uuid;
 
 /// A transport to something that reads the head of one request, answers this, and stays silent.
@@ -62,7 +62,7 @@ fn answer(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 }
 
 async fn pull(answer: &'static [u8]) -> TransportError {
-    to(answer).await.pull(&[]).await.unwrap_err()
+    to(answer).await.pull(&[], Begin::Transactions).await.unwrap_err()
 }
 
 async fn push(answer: &'static [u8]) -> TransportError {
@@ -89,7 +89,9 @@ async fn who_never_answers_is_given_up() {
         assert!(broken(error).ends_with("nothing came from there for 0.1 seconds"));
     }
     let head = b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.tolstoy+msgpack\r\nContent-Length: 9\r\n\r\nabc";
-    let Answer::Stream(mut body) = to(head).await.pull(&[]).await.unwrap() else { panic!("no stream") };
+    let Answer::Stream(mut body) = to(head).await.pull(&[], Begin::Transactions).await.unwrap() else {
+        panic!("no stream")
+    };
     assert_eq!(body.next().await.unwrap().unwrap(), "abc");
     assert!(broken(body.next().await.unwrap_err()).ends_with("nothing came from there for 0.1 seconds"));
 }
@@ -116,7 +118,9 @@ async fn who_is_no_hub_is_told_from_who_is_out_of_reach() {
 async fn a_hubs_own_error_is_its_own() {
     let answer =
         b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 36\r\n\r\n{\"error\":\"busy\",\"message\":\"so much\"}";
-    let Answer::Refused(body) = to(answer).await.pull(&[]).await.unwrap() else { panic!("not refused") };
+    let Answer::Refused(body) = to(answer).await.pull(&[], Begin::Transactions).await.unwrap() else {
+        panic!("not refused")
+    };
     assert_eq!((body.error, body.message.as_str()), (tolstoy_proto::ErrorKind::Busy, "so much"));
 }
 
@@ -126,7 +130,7 @@ async fn where_nobody_listens_nobody_is_reached() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let mut nobody = HttpTransport::new(Remote { url, log: LogId(Uuid::from_u128(1)) }).unwrap();
-    assert!(matches!(nobody.pull(&[]).await, Err(TransportError::Unreachable(_))));
+    assert!(matches!(nobody.pull(&[], Begin::Transactions).await, Err(TransportError::Unreachable(_))));
 }
 
 const STREAM: &str = "Content-Type: application/vnd.tolstoy+msgpack\r\n";
@@ -167,7 +171,7 @@ async fn a_body_is_compressed_once_the_hub_has_said_that_it_takes_that() {
 async fn streamed(coded: Vec<u8>) -> Result<(Vec<u8>, usize), TransportError> {
     let headers = format!("{STREAM}Content-Encoding: zstd\r\n");
     let (mut transport, _sent) = to_all(vec![answer("200 OK", &headers, &coded)]).await;
-    let Answer::Stream(mut body) = transport.pull(&[]).await? else { panic!("no stream") };
+    let Answer::Stream(mut body) = transport.pull(&[], Begin::Transactions).await? else { panic!("no stream") };
     let (mut all, mut longest) = (Vec::new(), 0);
     while let Some(piece) = body.next().await? {
         longest = longest.max(piece.len());
@@ -189,7 +193,7 @@ async fn a_compressed_stream_is_read_in_bounded_pieces() {
     assert!(broken(streamed([coded.clone(), coded].concat()).await.unwrap_err()).contains("follows"));
     let (mut transport, _sent) =
         to_all(vec![answer("200 OK", &format!("{STREAM}Content-Encoding: br\r\n"), b"x")]).await;
-    assert!(protocol(transport.pull(&[]).await.unwrap_err()).contains("\"br\""));
+    assert!(protocol(transport.pull(&[], Begin::Transactions).await.unwrap_err()).contains("\"br\""));
 }
 
 #[tokio::test]
@@ -198,7 +202,8 @@ async fn a_hub_that_says_when_to_ask_again_is_heard() {
         let body = format!("{{\"error\":\"{kind}\",\"message\":\"so much\"}}");
         let head = format!("HTTP/1.1 {status}\r\nRetry-After: 7\r\nContent-Length: {}\r\n\r\n", body.len());
         let answer: &'static str = (head + &body).leak();
-        let Answer::Later { after, body } = to(answer.as_bytes()).await.pull(&[]).await.unwrap() else {
+        let Answer::Later { after, body } = to(answer.as_bytes()).await.pull(&[], Begin::Transactions).await.unwrap()
+        else {
             panic!("{kind}")
         };
         assert_eq!((after, body.message.as_str()), (Duration::from_secs(7), "so much"));

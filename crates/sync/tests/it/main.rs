@@ -5,10 +5,13 @@
 mod background;
 mod corpus;
 mod fuzzed;
+mod fuzzed_snapshot;
 mod http;
 mod later;
 mod recovery;
 mod sealed;
+mod snapshots;
+mod snapshots_http;
 
 use std::future::Future;
 use std::pin::pin;
@@ -19,15 +22,17 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use tolstoy_edn::Instant;
 use tolstoy_env::{Clock, Entropy, Env, NoEntropy};
-use tolstoy_hub::service::{PullEnd, PushOutcome, PutOutcome, Service, Upload};
+use tolstoy_hub::service::{PullEnd, PushOutcome, PutOutcome, Service, SnapshotOutcome, SnapshotUpload, Upload};
 use tolstoy_hub::storage::MemoryStorage;
 use tolstoy_proto::{
-    ChainDigest, Chunk, ChunkId, Form, Frame, FrameDecoder, FrameEncoder, Generation, LogId, LogState, Seq, Start,
-    Transaction, TrnId, encode_frame,
+    ChainDigest, Chunk, ChunkId, ErrorBody, Form, Frame, FrameDecoder, FrameEncoder, Generation, LogId, LogState,
+    Pushed, Seq, Start, Transaction, TrnId, encode_frame,
 };
 use tolstoy_store::{Entid, Store};
 use tolstoy_sync::transport::{MemoryBody, Request};
-use tolstoy_sync::{Answer, Error, ErrorKind, Keyring, MemoryTransport, Options, SyncReport, TransportError};
+use tolstoy_sync::{
+    Answer, Begin, Blob, Error, ErrorKind, Keyring, MemoryTransport, Options, SyncReport, TransportError,
+};
 use uuid::Uuid;
 
 struct Ticking(AtomicI64);
@@ -77,8 +82,12 @@ impl Hub {
         Self { storage, service, log: LogId(Uuid::from_u128(7)) }
     }
 
-    fn stream(&self, from: &[TrnId]) -> MemoryBody {
-        let mut pull = self.service.pull(self.log, from).unwrap();
+    fn stream(&self, from: &[TrnId], begin: Begin) -> MemoryBody {
+        let begin = match begin {
+            Begin::Transactions => tolstoy_hub::service::Begin::Transactions,
+            Begin::Snapshot => tolstoy_hub::service::Begin::Snapshot,
+        };
+        let mut pull = self.service.pull_with(self.log, from, begin).unwrap();
         let mut encoder = FrameEncoder::new(Form::MessagePack);
         let mut pieces = Vec::new();
         loop {
@@ -93,7 +102,8 @@ impl Hub {
 
     fn answer(&self, request: Request) -> Answered {
         match request {
-            Request::Pull(from) => Ok(Answer::Stream(self.stream(&from))),
+            Request::Pull { from, begin } => Ok(Answer::Stream(self.stream(&from, begin))),
+            Request::PutSnapshot(id, snapshot) => Ok(self.keep(id, &snapshot)),
             Request::PutChunk(id, bytes) => match self.service.v0_put_chunk(self.log, id, bytes).wait().unwrap() {
                 PutOutcome::Done => Ok(Answer::Stored),
                 other => Err(TransportError::Protocol(format!("{other:?}"))),
@@ -105,8 +115,8 @@ impl Hub {
                 let upload = Upload::from_frames(frames).map_err(|bad| TransportError::Protocol(bad.to_string()))?;
                 let expect = upload.expect().to_vec();
                 Ok(match self.service.push(self.log, upload).wait().unwrap() {
-                    PushOutcome::Done(state, _) => Answer::Accepted(state),
-                    PushOutcome::Conflict => Answer::Conflict(self.stream(&expect)),
+                    PushOutcome::Done(state, snapshot) => Answer::Accepted(Pushed { state, snapshot }),
+                    PushOutcome::Conflict => Answer::Conflict(self.stream(&expect, Begin::Transactions)),
                     PushOutcome::Generation(state) => Answer::Generation(state),
                     PushOutcome::MissingChunks(chunks) => Answer::Missing(chunks),
                     other => return Err(TransportError::Protocol(format!("{other:?}"))),
@@ -115,8 +125,29 @@ impl Hub {
         }
     }
 
+    fn keep(&self, id: TrnId, snapshot: &Blob) -> Answer<MemoryBody> {
+        let mut upload = SnapshotUpload::new(None).unwrap();
+        upload.take(&all(snapshot)).unwrap();
+        assert_eq!(upload.digest(), snapshot.digest());
+        match self.service.keep_snapshot(self.log, id, upload).unwrap() {
+            SnapshotOutcome::Done(_) => Answer::Stored,
+            other => Answer::Refused(ErrorBody::new(tolstoy_proto::ErrorKind::NotFound, format!("{other:?}"))),
+        }
+    }
+
     fn state(&self) -> LogState {
         self.service.info(self.log).unwrap()
+    }
+}
+
+/// The bytes of a snapshot.
+fn all(snapshot: &Blob) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        match snapshot.piece(bytes.len() as u64).unwrap() {
+            piece if piece.is_empty() => return bytes,
+            piece => bytes.extend_from_slice(&piece),
+        }
     }
 }
 
@@ -290,9 +321,9 @@ fn an_accepted_push_in_another_generation_is_not_believed() {
     must(&mut one, r#"[{:name "Anna"}]"#);
     let answered = sync_over(&mut one, |request| {
         Ok(match hub.answer(request)? {
-            Answer::Accepted(state) => {
+            Answer::Accepted(Pushed { state, snapshot }) => {
                 let generation = Some(Generation { id: Uuid::from_u128(66), number: 9 });
-                Answer::Accepted(LogState { generation, ..state })
+                Answer::Accepted(Pushed { state: LogState { generation, ..state }, snapshot })
             }
             other => other,
         })
@@ -306,7 +337,10 @@ fn an_accepted_push_with_another_head_changes_nothing_and_heals() {
     must(&mut one, r#"[{:name "Anna"}]"#);
     let lied = sync_over(&mut one, |request| {
         Ok(match hub.answer(request)? {
-            Answer::Accepted(state) => Answer::Accepted(LogState { head: TrnId(Uuid::from_u128(4)), ..state }),
+            Answer::Accepted(Pushed { state, snapshot }) => {
+                let head = TrnId(Uuid::from_u128(4));
+                Answer::Accepted(Pushed { state: LogState { head, ..state }, snapshot })
+            }
             other => other,
         })
     });

@@ -2,8 +2,9 @@
 
 use std::sync::Mutex;
 
-use tolstoy_sync::Secrets;
+use tolstoy_sync::{Offered, Secrets};
 
+use super::snapshots::{hub_that_asks_after, instead, snapshot_of};
 use super::*;
 
 fn keys(numbers: &[u8]) -> Arc<Keyring> {
@@ -128,7 +129,7 @@ fn after_a_rotation_the_new_key_is_needed_and_the_old_one_is_not_believed() {
     let mut thief = device(4);
     let state = hub.state();
     let at_old_head = |request: Request| match request {
-        Request::Pull(_) => Ok(Answer::Stream(hub.first(1))),
+        Request::Pull { .. } => Ok(Answer::Stream(hub.first(1))),
         _ => Err(TransportError::Broken("kept back".to_owned())),
     };
     sync_with(&mut thief, Some(&old), at_old_head).unwrap();
@@ -199,7 +200,7 @@ fn decode(body: &Bytes) -> Vec<Frame> {
 impl Hub {
     /// The frames of the log's first transactions.
     fn beginning(&self, transactions: usize) -> Vec<Frame> {
-        let mut body = self.stream(&[]);
+        let mut body = self.stream(&[], Begin::Transactions);
         let mut bytes = Vec::new();
         while let Some(piece) = now(tolstoy_sync::Body::next(&mut body)).unwrap() {
             bytes.extend_from_slice(&piece);
@@ -235,5 +236,73 @@ impl Hub {
         }
         encode_frame(&Frame::End(tolstoy_proto::End { count, chain }), &mut bytes);
         MemoryBody::new([Ok(bytes.into())])
+    }
+}
+
+#[test]
+fn a_new_device_begins_with_a_sealed_snapshot_across_a_rotation() {
+    let hub = hub_that_asks_after(4);
+    let (mut one, old, new) = (device(1), keys(&[1]), keys(&[1, 2, 3]));
+    must(&mut one, SCHEMA);
+    must(&mut one, r#"[{:name "Anna" :text "a secret of Anna's"}]"#);
+    seal(&mut one, &hub, &old);
+    must(&mut one, r#"[{:name "Vera" :text "a secret of Vera's"}]"#);
+    must(&mut one, r#"[{:name "Oleg"}]"#);
+    let report = seal(&mut one, &hub, &new);
+    assert!(matches!(report.snapshot_offered, Some(Offered::Kept { transactions: 4, .. })), "{report:?}");
+    let snapshot = snapshot_of(&hub);
+    assert!(snapshot.starts_with(b"TLSF"));
+    must(&mut one, r#"[{:name "Petr"}]"#);
+    seal(&mut one, &hub, &new);
+
+    let mut cold = device(2);
+    let report = seal(&mut cold, &hub, &new);
+    assert_eq!((report.passes[0].from_snapshot, report.passes[0].received), (4, 5));
+    assert_eq!(report.snapshot_unusable, None);
+    same(&one, &cold);
+    assert_eq!(cold.position(cold.basis()).unwrap(), one.position(one.basis()).unwrap());
+    assert_eq!(cold.note("sealed").unwrap(), one.note("sealed").unwrap());
+    must(&mut cold, r#"[{:name "Ivan"}]"#);
+    seal(&mut cold, &hub, &new);
+    seal(&mut one, &hub, &new);
+    same(&one, &cold);
+
+    // Without the newest key the snapshot is of no use, and neither is the log.
+    let mut stranger = device(3);
+    assert!(refused(try_seal(&mut stranger, &hub, &old), ErrorKind::Key).contains("its key"));
+    assert!(refused(try_sync(&mut stranger, &hub), ErrorKind::Key).contains("no key was given"));
+    assert_eq!(stranger.basis(), Entid::TX0);
+}
+
+#[test]
+fn a_sealed_snapshot_that_was_altered_or_is_in_clear_is_of_no_use() {
+    let hub = hub_that_asks_after(2);
+    let (mut one, keys) = (device(1), keys(&[1]));
+    must(&mut one, SCHEMA);
+    must(&mut one, r#"[{:name "Anna"}]"#);
+    seal(&mut one, &hub, &keys);
+    let good = snapshot_of(&hub);
+    let clear = {
+        let hub = hub_that_asks_after(2);
+        let mut other = device(1);
+        must(&mut other, SCHEMA);
+        must(&mut other, r#"[{:name "Anna"}]"#);
+        sync(&mut other, &hub);
+        snapshot_of(&hub)
+    };
+    let altered = (0..good.len()).step_by(3).map(|at| {
+        let mut bad = good.clone();
+        bad[at] ^= 1 << (at % 8);
+        bad
+    });
+    let cut = (1..good.len()).step_by(3).map(|len| good[..len].to_vec());
+    for bytes in altered.chain(cut).chain([clear]) {
+        let mut cold = device(2);
+        let report = sync_with(&mut cold, Some(&keys), |request| match request {
+            Request::Pull { begin: Begin::Snapshot, .. } => Ok(Answer::Stream(instead(&hub, &bytes, |s| s))),
+            other => hub.answer(other),
+        });
+        assert!(report.unwrap().snapshot_unusable.is_some());
+        same(&one, &cold);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use tolstoy_sync::{Outcome, SyncReport};
+use tolstoy_sync::{Offered, Outcome, SyncReport};
 
 use crate::oracle::Verdict;
 use crate::world::NetCounts;
@@ -13,7 +13,7 @@ use crate::world::NetCounts;
 pub struct Coverage(BTreeMap<&'static str, u64>);
 
 /// Everything that is counted. What is not among these is not counted.
-const COUNTED: [&str; 52] = [
+const COUNTED: [&str; 54] = [
     "transactions",
     "transactions refused",
     "transactions while a sync waits",
@@ -30,6 +30,8 @@ const COUNTED: [&str; 52] = [
     "stores copied",
     "stores restored",
     "changes that a backup took for good",
+    "cold starts",
+    "snapshots made",
     "merges",
     "merges after a lost race",
     "changes re-applied",
@@ -101,6 +103,9 @@ impl Coverage {
     pub(super) fn synced(&mut self, report: &SyncReport) {
         self.count("pushes found acknowledged", report.acknowledged);
         self.count("transactions resupplied", report.resupplied);
+        self.count("cold starts", report.passes.iter().filter(|p| p.from_snapshot > 0).count() as u64);
+        let is_made = matches!(report.snapshot_offered, Some(Offered::Kept { .. }));
+        self.count("snapshots made", u64::from(is_made));
         let merges = report.passes.iter().filter(|p| matches!(p.outcome, Outcome::Merge { .. })).count() as u64;
         self.count("merges", merges);
         self.count("merges after a lost race", merges.saturating_sub(1));

@@ -40,6 +40,26 @@ impl World {
         Err(format!("the devices did not come to rest within {REST} rounds"))
     }
 
+    /// A new device joins each account. The hub wants a snapshot for it, which the account's first device makes with its next
+    /// push; and what goes wrong with links and machines goes wrong for it too.
+    pub(super) fn join(&mut self, dice: &mut Dice) -> Result<(), String> {
+        lock(&self.net).hub_mut().want_snapshots();
+        let faults =
+            Faults { late: 0, blackout: 0, restore: 0, copy: 0, rewind: 0, meanwhile: 0, ..self.book.plan.faults };
+        for account in 0..self.book.accounts.len() {
+            let present = |at: &usize| self.devices[*at].own.account == account && !self.is_absent(*at);
+            let Some(first) = (0..self.devices.len()).find(present) else { continue };
+            let Self { devices, book, .. } = self;
+            devices[first].transact(book, dice)?;
+            self.side_by_side(&[first], Faults::NONE, dice)?;
+            let number = self.devices.len() + 1;
+            self.book.say(format!("device {number} joins"));
+            self.devices.push(Device::new(&self.book.plan, number, account, self.folder.path())?);
+            self.side_by_side(&[number - 1], faults, dice)?;
+        }
+        Ok(())
+    }
+
     /// Of each account all stores and the log are the same, and nothing was lost on the way there.
     pub(super) fn agree(&mut self) -> Result<(), String> {
         for n in 0..self.book.accounts.len() {

@@ -329,7 +329,8 @@ fn summary(report: &SyncReport) -> String {
                     r.renamed.iter().map(|(from, to)| (from.get(), to.get())).collect::<Vec<_>>()
                 )
             });
-            format!("{:?} received {} sent {}{}", p.outcome, p.received, p.sent, rebased.unwrap_or_default())
+            let received = format!("{} ({} in a snapshot)", p.received, p.from_snapshot);
+            format!("{:?} received {received} sent {}{}", p.outcome, p.sent, rebased.unwrap_or_default())
         })
         .collect();
     format!("{}; acknowledged {}, resupplied {}", passes.join("; "), report.acknowledged, report.resupplied)

@@ -6,16 +6,18 @@ use bytes::Bytes;
 use tempfile::TempDir;
 use tolstoy_env::Env;
 use tolstoy_hub::SqliteOptions;
-use tolstoy_hub::service::{Pull, PullEnd, PushOutcome, PutOutcome, Service, Upload};
+use tolstoy_hub::service::{
+    self, Policy, Pull, PullEnd, PushOutcome, PutOutcome, Service, SnapshotOutcome, SnapshotUpload, Threshold, Upload,
+};
 use tolstoy_hub::storage::{
     Committed, LogRow, MemoryStorage, SqliteStorage, Storage, StorageError, WriteJob, WriteTxn,
 };
 use tolstoy_proto::{
     ChainDigest, ChunkId, ErrorBody, ErrorKind, Form, Frame, FrameDecoder, FrameEncoder, Generation, LogId, LogState,
-    Seq, TrnId,
+    Pushed, Seq, TrnId,
 };
 use tolstoy_sync::transport::{MemoryBody, Request};
-use tolstoy_sync::{Answer, TransportError};
+use tolstoy_sync::{Answer, Begin, Blob, TransportError};
 
 use crate::disk::{Disk, Image};
 use crate::plan::Medium;
@@ -118,7 +120,14 @@ impl Hub {
     /// `Broken` where the storage failed.
     pub fn serve(&self, log: LogId, request: Request) -> Result<Answer<Pull>, TransportError> {
         match request {
-            Request::Pull(from) => self.service.pull(log, &from).map(Answer::Stream).map_err(failed),
+            Request::Pull { from, begin } => {
+                let begin = match begin {
+                    Begin::Transactions => service::Begin::Transactions,
+                    Begin::Snapshot => service::Begin::Snapshot,
+                };
+                self.service.pull_with(log, &from, begin).map(Answer::Stream).map_err(failed)
+            }
+            Request::PutSnapshot(id, snapshot) => self.put_snapshot(log, id, &snapshot),
             Request::Push(body) => self.push(log, &body),
             Request::PutChunk(id, bytes) => self.put_chunk(log, id, bytes),
         }
@@ -145,7 +154,7 @@ impl Hub {
             Err(e) => return refuse(ErrorKind::BadRequest, e.to_string()),
         };
         match self.service.push(log, upload).wait().map_err(failed)? {
-            PushOutcome::Done(state, _) => Ok(Answer::Accepted(state)),
+            PushOutcome::Done(state, snapshot) => Ok(Answer::Accepted(Pushed { state, snapshot })),
             PushOutcome::Conflict => self.service.pull(log, &expect).map(Answer::Conflict).map_err(failed),
             PushOutcome::Generation(state) => Ok(Answer::Generation(state)),
             PushOutcome::MissingChunks(chunks) => Ok(Answer::Missing(chunks)),
@@ -160,6 +169,30 @@ impl Hub {
             PutOutcome::Done => Ok(Answer::Stored),
             other => Ok(Answer::Refused(ErrorBody::new(ErrorKind::IdTaken, format!("{other:?}")))),
         }
+    }
+
+    fn put_snapshot(&self, log: LogId, id: TrnId, snapshot: &Blob) -> Result<Answer<Pull>, TransportError> {
+        let mut upload = SnapshotUpload::new(None).map_err(failed)?;
+        let mut at = 0;
+        loop {
+            let piece = snapshot.piece(at).map_err(failed)?;
+            if piece.is_empty() {
+                break;
+            }
+            at += piece.len() as u64;
+            upload.take(&piece).map_err(failed)?;
+        }
+        match self.service.keep_snapshot(log, id, upload).map_err(failed)? {
+            SnapshotOutcome::Done(_) => Ok(Answer::Stored),
+            other => Ok(Answer::Refused(ErrorBody::new(ErrorKind::NotFound, format!("{other:?}")))),
+        }
+    }
+
+    /// From now on it wants a snapshot after each transaction.
+    pub fn want_snapshots(&mut self) {
+        let wanted = Threshold { bytes: u64::MAX, transactions: 1 };
+        let policy = Policy { snapshot_low: wanted, snapshot_high: wanted, ..*self.service.policy() };
+        self.service = self.service.clone().with_policy(policy);
     }
 
     /// Starts it again after its power went off, on what is left of its disk, as the seed decides.
@@ -300,7 +333,7 @@ pub(super) fn with_body<A, B, E>(answer: Answer<A>, mut body: impl FnMut(A) -> R
     Ok(match answer {
         Answer::Stream(of) => Answer::Stream(body(of)?),
         Answer::Conflict(of) => Answer::Conflict(body(of)?),
-        Answer::Accepted(state) => Answer::Accepted(state),
+        Answer::Accepted(pushed) => Answer::Accepted(pushed),
         Answer::Stored => Answer::Stored,
         Answer::Generation(state) => Answer::Generation(state),
         Answer::Missing(chunks) => Answer::Missing(chunks),

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tolstoy_hub::service::Pull;
 use tolstoy_proto::{ChunkId, LogId, TrnId};
 use tolstoy_sync::transport::{Body, Request};
-use tolstoy_sync::{Answer, Transport, TransportError};
+use tolstoy_sync::{Answer, Begin, Blob, Transport, TransportError};
 
 use super::hub::{Hub, next_piece, with_body};
 use crate::dice::Dice;
@@ -67,6 +67,11 @@ impl Net {
         &self.hub
     }
 
+    /// The hub, for its owner.
+    pub fn hub_mut(&mut self) -> &mut Hub {
+        &mut self.hub
+    }
+
     /// What was seen of a log's HEAD.
     pub fn heads(&mut self, log: LogId) -> &mut Heads {
         self.heads.entry(log).or_default()
@@ -110,7 +115,7 @@ impl Net {
     }
 
     fn delay(&mut self, log: LogId, request: Request) {
-        if !matches!(request, Request::Pull(_)) {
+        if !matches!(request, Request::Pull { .. }) {
             let due = self.now + self.dice.between(1, 30);
             self.late.push(Late { due, log, request });
         }
@@ -125,7 +130,7 @@ impl Net {
             return Err(TransportError::Broken("the hub lost its power".to_owned()));
         }
         match &answer {
-            Ok(Answer::Accepted(state)) => self.saw(log, Ok(*state)),
+            Ok(Answer::Accepted(pushed)) => self.saw(log, Ok(pushed.state)),
             Ok(Answer::Stream(pull) | Answer::Conflict(pull)) => self.saw(log, Ok(*pull.state())),
             Ok(_) => {}
             Err(e) => self.break_promise(format!("the hub fails: {e}")),
@@ -252,8 +257,8 @@ impl Link {
 impl Transport for Link {
     type Body = Stream;
 
-    async fn pull(&mut self, from: &[TrnId]) -> Result<Answer<Stream>, TransportError> {
-        self.exchange(Request::Pull(from.to_vec())).await
+    async fn pull(&mut self, from: &[TrnId], begin: Begin) -> Result<Answer<Stream>, TransportError> {
+        self.exchange(Request::Pull { from: from.to_vec(), begin }).await
     }
 
     async fn push(&mut self, body: Bytes) -> Result<Answer<Stream>, TransportError> {
@@ -262,6 +267,10 @@ impl Transport for Link {
 
     async fn put_chunk(&mut self, id: &ChunkId, bytes: Bytes) -> Result<Answer<Stream>, TransportError> {
         self.exchange(Request::PutChunk(*id, bytes)).await
+    }
+
+    async fn put_snapshot(&mut self, id: TrnId, snapshot: Blob) -> Result<Answer<Stream>, TransportError> {
+        self.exchange(Request::PutSnapshot(id, snapshot)).await
     }
 }
 

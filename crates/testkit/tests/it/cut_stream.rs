@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tolstoy_hub::{Hub, HubHandle, Options};
 use tolstoy_proto::{Form, Frame, FrameDecoder, LogState, TrnId, encode_frame};
-use tolstoy_sync::{Answer, Body, HttpTransport, Remote, Transport};
+use tolstoy_sync::{Answer, Begin, Body, HttpTransport, Remote, Transport};
 use tolstoy_testkit::Dice;
 use tolstoy_testkit::world::env;
 
@@ -72,7 +72,9 @@ impl Client {
 
     /// Pulls from what it has; false where the stream was cut. What came whole before that is kept.
     async fn pull(&mut self) -> bool {
-        let Ok(Answer::Stream(mut body)) = self.transport.pull(&[self.has.head]).await else { return false };
+        let Ok(Answer::Stream(mut body)) = self.transport.pull(&[self.has.head], Begin::Transactions).await else {
+            return false;
+        };
         let mut decoder = FrameDecoder::new(Form::MessagePack);
         let mut open: Option<(LogState, usize)> = None;
         loop {
@@ -149,8 +151,8 @@ async fn a_client_whose_connection_is_cut_anywhere_goes_on_where_it_was() {
             let mut client = Client::new(&proxy.url);
             match client.transport.push(body.clone().into()).await {
                 Ok(Answer::Accepted(now)) => {
-                    assert_eq!((now.head, now.chain), (pushed.after.head, pushed.after.chain), "push {n}");
-                    state = now;
+                    assert_eq!((now.state.head, now.state.chain), (pushed.after.head, pushed.after.chain), "push {n}");
+                    state = now.state;
                     break;
                 }
                 Ok(other) => panic!("{other:?}"),

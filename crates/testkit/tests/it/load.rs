@@ -33,24 +33,12 @@ pub(crate) struct DiskHub {
     storage: Arc<SqliteStorage>,
 }
 
-/// Opens once the lock is free. Another test may start a program, which has this one's files, and so the lock, until it is
-/// another program.
-fn unlocked<T>(open: impl Fn() -> Result<T, OpenError>) -> Result<T, OpenError> {
-    for _ in 0..500 {
-        match open() {
-            Err(OpenError::InUse { .. }) => std::thread::sleep(Duration::from_millis(10)),
-            opened => return opened,
-        }
-    }
-    open()
-}
-
 impl DiskHub {
     /// Opens it. Its lock is a real file in the directory.
     pub(crate) fn open(disk: &Disk, directory: &Path, seed: u64) -> Result<Self, OpenError> {
         let vfs = Some(disk.vfs().to_owned());
         let options = SqliteOptions { readers: 1, checkpoint_pages: 24, vfs, ..SqliteOptions::default() };
-        let storage = Arc::new(unlocked(|| SqliteStorage::open(directory, &options))?);
+        let storage = Arc::new(SqliteStorage::open(directory, &options)?);
         // Garbage is collected as soon as it is garbage.
         let policy = Policy { garbage_after: Duration::ZERO, ..Policy::default() };
         Ok(Self { service: Service::new(storage.clone(), env(seed, 50)).with_policy(policy), storage })

@@ -142,8 +142,8 @@ pub struct SqliteStorage {
     metrics: StorageMetrics,
     /// The database file.
     path: PathBuf,
-    /// While it is locked the directory is ours.
-    lock: File,
+    /// While it is locked the directory is ours. The last to go.
+    lock: Locked,
 }
 
 impl SqliteStorage {
@@ -200,7 +200,7 @@ impl SqliteStorage {
     pub fn close(&self) {
         self.writer.close();
         // Reads that are under way disturb no other hub.
-        if let Err(error) = self.lock.unlock() {
+        if let Err(error) = self.lock.0.unlock() {
             tracing::warn!(%error, "the data directory stays locked until this process ends");
         }
     }
@@ -255,11 +255,23 @@ pub(crate) fn make_private_directory(directory: &Path) -> io::Result<()> {
     builder.create(directory)
 }
 
-fn lock(directory: &Path) -> Result<File, OpenError> {
+/// A locked data directory. The lock goes with the value, and not with the file alone: a program that this process is about to
+/// start has the file too until it is another program, and would keep the lock so long.
+#[derive(Debug)]
+struct Locked(File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Where it fails, the lock goes with the file.
+        let _ = self.0.unlock();
+    }
+}
+
+fn lock(directory: &Path) -> Result<Locked, OpenError> {
     let path = directory.join(LOCK);
     let file = File::options().create(true).append(true).open(&path).map_err(OpenError::io(&path))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Locked(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: directory.to_owned() }),
         Err(TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
     }

@@ -18,8 +18,13 @@ fn line(number: u16, byte: u8) -> String {
 
 static KEYS: LazyLock<Keyring> = LazyLock::new(|| keyring(7, &line(1, 0xab)));
 
+/// Sealed with the newest key.
+fn seal(keys: &Keyring, parent: TrnId, index: u32, plain: &[u8]) -> Result<Bytes, BadSeal> {
+    seal_chunk(keys, keys.newest().unwrap(), parent, index, plain)
+}
+
 fn sealed(plain: &[u8]) -> Vec<u8> {
-    seal_chunk(&KEYS, PARENT, 0, plain).unwrap().to_vec()
+    seal(&KEYS, PARENT, 0, plain).unwrap().to_vec()
 }
 
 #[test]
@@ -44,10 +49,10 @@ fn no_two_texts_or_places_share_a_nonce() {
     let nonce = |sealed: &[u8]| sealed[HEADER..HEADER + NONCE].to_vec();
     let one = nonce(&sealed(b"hello"));
     assert_ne!(one, nonce(&sealed(b"hellp")));
-    assert_ne!(one, nonce(&seal_chunk(&KEYS, PARENT, 1, b"hello").unwrap()));
-    assert_ne!(one, nonce(&seal_chunk(&KEYS, TrnId::ROOT, 0, b"hello").unwrap()));
-    assert_ne!(one, nonce(&seal_chunk(&keyring(8, &line(1, 0xab)), PARENT, 0, b"hello").unwrap()));
-    assert_ne!(one, nonce(&seal_chunk(&keyring(7, &line(1, 0xac)), PARENT, 0, b"hello").unwrap()));
+    assert_ne!(one, nonce(&seal(&KEYS, PARENT, 1, b"hello").unwrap()));
+    assert_ne!(one, nonce(&seal(&KEYS, TrnId::ROOT, 0, b"hello").unwrap()));
+    assert_ne!(one, nonce(&seal(&keyring(8, &line(1, 0xab)), PARENT, 0, b"hello").unwrap()));
+    assert_ne!(one, nonce(&seal(&keyring(7, &line(1, 0xac)), PARENT, 0, b"hello").unwrap()));
 }
 
 #[test]
@@ -77,7 +82,7 @@ fn what_stands_elsewhere_is_not_opened() {
 fn the_newest_key_seals_and_old_ones_open() {
     let two = keyring(7, &format!("{}{}", line(1, 0xab), line(2, 0xcd)));
     assert_eq!(open_chunk(&two, PARENT, 0, &sealed(b"old")).unwrap().1, KeyNumber(1));
-    let new = seal_chunk(&two, PARENT, 0, b"new").unwrap();
+    let new = seal(&two, PARENT, 0, b"new").unwrap();
     assert_eq!(open_chunk(&two, PARENT, 0, &new).unwrap().1, KeyNumber(2));
     assert!(matches!(open_chunk(&KEYS, PARENT, 0, &new), Err(BadSeal::NoKey { number: KeyNumber(2), .. })));
 }
