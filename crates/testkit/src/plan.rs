@@ -58,6 +58,14 @@ pub struct Faults {
     pub rewind: u64,
     /// Users transact while a sync waits.
     pub meanwhile: u64,
+    /// Users define an attribute as they like, and not all alike, of a thousand definitions.
+    pub quarrel: u64,
+    /// A new device joins an account, of a thousand steps.
+    pub join: u64,
+    /// A snapshot is damaged, or replaced by an earlier one, on its way to the hub.
+    pub spoil: u64,
+    /// A log is wiped, of a thousand steps.
+    pub wipe: u64,
 }
 
 impl Faults {
@@ -76,6 +84,10 @@ impl Faults {
         copy: 0,
         rewind: 0,
         meanwhile: 0,
+        quarrel: 0,
+        join: 0,
+        spoil: 0,
+        wipe: 0,
     };
 }
 
@@ -94,6 +106,8 @@ pub struct Plan {
     pub steps: u64,
     /// How many transactions a device makes in a row now and then.
     pub bulk: u64,
+    /// After how many transactions the hub wants a snapshot; 0 where it wants one at the end only.
+    pub snapshots: u64,
     /// Where the stores are.
     pub stores: Medium,
     /// Where the hub's logs are.
@@ -109,15 +123,16 @@ pub struct Plan {
 /// A number of a plan: what it is called, and where it is.
 type Number = (&'static str, fn(&mut Plan) -> &mut u64);
 
-const NUMBERS: [Number; 4] = [
+const NUMBERS: [Number; 5] = [
     ("accounts", |p| &mut p.accounts),
     ("devices", |p| &mut p.devices),
     ("steps", |p| &mut p.steps),
     ("bulk", |p| &mut p.bulk),
+    ("snapshots", |p| &mut p.snapshots),
 ];
 
 /// The rates of what goes wrong: what shrinking turns off.
-pub(crate) const RATES: [Number; 13] = [
+pub(crate) const RATES: [Number; 17] = [
     ("lose", |p| &mut p.faults.lose),
     ("late", |p| &mut p.faults.late),
     ("unanswered", |p| &mut p.faults.unanswered),
@@ -131,13 +146,17 @@ pub(crate) const RATES: [Number; 13] = [
     ("copy", |p| &mut p.faults.copy),
     ("rewind", |p| &mut p.faults.rewind),
     ("meanwhile", |p| &mut p.faults.meanwhile),
+    ("quarrel", |p| &mut p.faults.quarrel),
+    ("join", |p| &mut p.faults.join),
+    ("spoil", |p| &mut p.faults.spoil),
+    ("wipe", |p| &mut p.faults.wipe),
 ];
 
 impl Plan {
     /// The plan of a seed, as the tests play it: few devices, short, most of them on bad links and disks that fail.
     pub fn of(seed: u64) -> Self {
         let mut dice = Dice::new(seed, 0);
-        let hub = [Medium::Memory, Medium::Disk, Medium::Files][dice.weighted(&[150, 820, 30])];
+        let hub = [Medium::Memory, Medium::Disk, Medium::Files][dice.weighted(&[150, 790, 60])];
         let stores = [Medium::Memory, Medium::Disk, Medium::Files][dice.weighted(&[470, 500, 30])];
         let (accounts, devices) = (1 + dice.below(5) / 4, [2, 3, 3, 3, 4][dice.index(5)]);
         let mut faults = Faults::NONE;
@@ -157,6 +176,11 @@ impl Plan {
         faults.copy = some(150, 60);
         faults.rewind = some(250, 120);
         faults.meanwhile = some(700, 80);
+        faults.quarrel = some(150, 300);
+        faults.join = some(200, 60);
+        faults.spoil = some(300, 300);
+        faults.wipe = some(80, 50);
+        let snapshots = some(300, 1) * 4;
         Self {
             seed,
             large: false,
@@ -164,6 +188,7 @@ impl Plan {
             devices,
             steps: dice.between(14, 36),
             bulk: 0,
+            snapshots,
             stores,
             hub,
             faults,
@@ -179,8 +204,8 @@ impl Plan {
 
     /// Whether no change is ever taken from the log or from a device.
     pub(crate) fn steady(&self) -> bool {
-        let Faults { restore, copy, rewind, .. } = self.faults;
-        restore + copy + rewind == 0
+        let Faults { restore, copy, rewind, wipe, .. } = self.faults;
+        restore + copy + rewind + wipe == 0
     }
 
     /// The plan that it began as.

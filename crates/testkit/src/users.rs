@@ -38,7 +38,7 @@ const BULK: [&str; 4] = ["u/name", "u/age", "u/note", "u/boss"];
 const IDENTITY: &str = ":db/unique :db.unique/identity";
 const UNIQUE: &str = ":db/unique :db.unique/value";
 
-const DESIGNS: [Design; 19] = [
+const DESIGNS: [Design; 25] = [
     design("u/count", "long", false, ""),
     design("u/name", "string", false, IDENTITY),
     design("u/ssn", "long", false, IDENTITY),
@@ -58,11 +58,28 @@ const DESIGNS: [Design; 19] = [
     design("u/born", "instant", true, ""),
     design("u/home", "uri", false, ":db/noHistory true"),
     design("u/photo", "bytes", false, ""),
+    design("u/score", "long", false, ":db/merge :db.merge/sum"),
+    design("u/best", "long", false, ":db/merge :db.merge/max"),
+    design("u/since", "instant", false, ":db/merge :db.merge/min"),
+    design("u/title", "string", false, ":db/merge :db.merge/first"),
+    design("u/lead", "ref", false, ":db/merge :db.merge/first"),
+    design("u/draft", "string", false, ":db/merge :db.merge/journal"),
 ];
+
+/// Three policies that an attribute of any type can have, two of numbers and instants, and one of numbers.
+const POLICIES: [&str; 6] = ["last", "first", "journal", "max", "min", "sum"];
 
 /// Attributes whose meaning users change once all devices have them. Nobody renames or deletes these: to define one anew
 /// would be to define it differently, which stops a sync.
 const ALTERABLE: [&str; 3] = [":u/note", ":u/boss", ":u/born"];
+
+/// Attributes of which each user may think something else. Nobody renames or deletes these.
+pub(crate) const QUARRELS: [&str; 3] = [":q/a", ":q/b", ":q/c"];
+
+/// Whether an attribute keeps its name for good.
+fn is_fixed(name: &str) -> bool {
+    ALTERABLE.contains(&name) || QUARRELS.contains(&name)
+}
 
 /// What a transaction is made of.
 #[derive(Debug, Clone, Copy)]
@@ -95,9 +112,15 @@ enum Move {
     Alter,
     /// Something done to a value as it is found: an increment, mostly.
     Operate,
+    /// A value of an attribute with a merge policy, of one of few entities.
+    Contest,
+    /// Another merge policy for an attribute.
+    Settle,
 }
 
-const MOVES: [(Move, u64); 14] = [
+const MOVES: [(Move, u64); 16] = [
+    (Move::Contest, 22),
+    (Move::Settle, 2),
     (Move::Operate, 14),
     (Move::Add, 20),
     (Move::Entity, 24),
@@ -128,6 +151,8 @@ pub(crate) struct User<'u> {
     view: &'u View,
     /// The attributes that all devices have from the log.
     settled: &'u BTreeSet<Entid>,
+    /// How often, in a thousand, a definition is one that others may make differently.
+    quarrel: u64,
     text: String,
     operations: Vec<Operation>,
     /// The tempids that are referred to, and those about which something is stated.
@@ -136,9 +161,9 @@ pub(crate) struct User<'u> {
 
 impl<'u> User<'u> {
     /// A transaction as text. It is well-formed; the store may refuse it all the same, since users err.
-    pub(crate) fn transaction(dice: &'u mut Dice, view: &'u View, settled: &'u BTreeSet<Entid>) -> Deed {
-        let mut user =
-            Self { dice, view, settled, text: String::from("["), operations: Vec::new(), tempids: Default::default() };
+    pub(crate) fn transaction(dice: &'u mut Dice, view: &'u View, settled: &'u BTreeSet<Entid>, quarrel: u64) -> Deed {
+        let (text, operations, tempids) = (String::from("["), Vec::new(), Default::default());
+        let mut user = Self { dice, view, settled, quarrel, text, operations, tempids };
         if user.attributes().len() < 4 {
             user.define();
         }
@@ -196,6 +221,8 @@ impl<'u> User<'u> {
             Move::Remark => self.remark(),
             Move::Alter => self.alter(),
             Move::Operate => self.operate(),
+            Move::Contest => self.contest(),
+            Move::Settle => self.settle(),
         }
     }
 
@@ -391,12 +418,31 @@ impl<'u> User<'u> {
 
     fn define(&mut self) {
         for _ in 0..self.dice.between(1, 4) {
+            if self.quarrel > 0 && self.dice.chance(self.quarrel) {
+                self.quarrel();
+                continue;
+            }
             let at = self.dice.index(DESIGNS.len());
             let Some(design) = DESIGNS.get(at) else { continue };
             let doc =
                 if self.dice.chance(300) { format!(" :db/doc \"d{}\"", self.dice.below(3)) } else { String::new() };
             self.push(&design.text(&doc));
         }
+    }
+
+    /// An attribute that others may define otherwise.
+    fn quarrel(&mut self) {
+        let Some(ident) = self.dice.pick(&QUARRELS) else { return };
+        // Who has a definition keeps it.
+        if Keyword::parse(ident).is_some_and(|k| self.facts().has_ident(&k)) || self.text.contains(ident) {
+            return;
+        }
+        let kind = self.dice.pick(&["string", "long", "ref"]).copied().unwrap_or("string");
+        let many = if self.dice.chance(300) { "many" } else { "one" };
+        let more = self.dice.pick(&["", "", UNIQUE, IDENTITY, ":db/doc \"q\""]).copied().unwrap_or_default();
+        self.push(&format!(
+            "{{:db/ident {ident} :db/valueType :db.type/{kind} :db/cardinality :db.cardinality/{many} {more}}}"
+        ));
     }
 
     fn rename(&mut self) {
@@ -407,7 +453,7 @@ impl<'u> User<'u> {
         }
         if let Some(e) = self.dice.pick(&named).copied() {
             let old = self.name(e);
-            if ALTERABLE.contains(&old.as_str()) {
+            if is_fixed(&old) {
                 return;
             }
             // Only names that nobody gives to an attribute of another kind.
@@ -467,7 +513,7 @@ impl<'u> User<'u> {
                 _ if self.facts().holds(a, core::INDEX, &Value::Boolean(true)) && self.facts().unique(a).is_none() => {
                     format!("[:db/retract {name} :db/index true]")
                 }
-                _ if ALTERABLE.contains(&name.as_str()) => return,
+                _ if is_fixed(&name) => return,
                 _ => format!("[:db/retractEntity {name}]"),
             };
             self.push(&form);
@@ -487,6 +533,30 @@ impl<'u> User<'u> {
             _ => format!("[:db/add {ident} :db/cardinality :db.cardinality/one]"),
         };
         self.push(&form);
+    }
+
+    fn contest(&mut self) {
+        let Some(a) = self.attribute(|facts, a| facts.merge(a).is_some() && facts.is_one(a)) else {
+            let undecided: Vec<&Design> = DESIGNS.iter().filter(|d| d.more.contains(":db/merge")).collect();
+            let text = self.dice.pick(&undecided).map(|design| design.text(""));
+            return text.into_iter().for_each(|text| self.push(&text));
+        };
+        let all: Vec<Entid> = self.entities().into_iter().filter(|e| !self.is_attribute(*e)).collect();
+        if let Some(e) = self.dice.pick(all.get(..3).unwrap_or(&all)).copied() {
+            let (name, v) = (self.name(a), self.value(a, 2));
+            self.push(&format!("[:db/add {e} {name} {v}]"));
+        }
+    }
+
+    fn settle(&mut self) {
+        let Some(a) = self.attribute(|facts, a| facts.merge(a).is_some() && facts.is_one(a)) else { return };
+        let known = match self.facts().value_type(a).map(Entid::get) {
+            Some(25) => 6,
+            Some(31) => 5,
+            _ => 3,
+        };
+        let (name, policy) = (self.name(a), POLICIES[self.dice.index(known)]);
+        self.push(&format!("[:db/add {name} :db/merge :db.merge/{policy}]"));
     }
 
     /// An operation on an entity that is there. Mostly an increment of a counter, so that many are nothing but incremented.

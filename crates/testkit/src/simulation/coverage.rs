@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use tolstoy_sync::{Offered, Outcome, SyncReport};
+use tolstoy_sync::{Offered, OtherLife, Outcome, SyncReport};
 
 use crate::oracle::Verdict;
 use crate::world::NetCounts;
@@ -13,7 +13,7 @@ use crate::world::NetCounts;
 pub struct Coverage(BTreeMap<&'static str, u64>);
 
 /// Everything that is counted. What is not among these is not counted.
-const COUNTED: [&str; 54] = [
+const COUNTED: [&str; 68] = [
     "transactions",
     "transactions refused",
     "transactions while a sync waits",
@@ -30,6 +30,15 @@ const COUNTED: [&str; 54] = [
     "stores copied",
     "stores restored",
     "changes that a backup took for good",
+    "logs wiped",
+    "logs adopted",
+    "logs filled again",
+    "stopped before another life of a log",
+    "stopped before another definition",
+    "definitions that gave way",
+    "devices that join later",
+    "snapshots spoiled",
+    "snapshots of no use",
     "cold starts",
     "snapshots made",
     "merges",
@@ -57,6 +66,11 @@ const COUNTED: [&str; 54] = [
     "refs into displaced entities",
     "retractions",
     "overwritten values",
+    "decided by a policy: first",
+    "decided by a policy: journal",
+    "decided by a policy: max",
+    "decided by a policy: min",
+    "decided by a policy: sum",
     "unifications",
     "unifications by looking ahead",
     "displaced: unique",
@@ -91,7 +105,8 @@ impl Coverage {
     }
 
     pub(super) fn net(&mut self, counts: &NetCounts) {
-        let NetCounts { lost_requests, lost_acknowledgements, repeated, late, cut, blackouts } = *counts;
+        let NetCounts { lost_requests, lost_acknowledgements, repeated, late, cut, blackouts, spoiled } = *counts;
+        self.count("snapshots spoiled", spoiled);
         self.count("lost requests", lost_requests);
         self.count("lost acknowledgements", lost_acknowledgements);
         self.count("repeated requests", repeated);
@@ -106,6 +121,9 @@ impl Coverage {
         self.count("cold starts", report.passes.iter().filter(|p| p.from_snapshot > 0).count() as u64);
         let is_made = matches!(report.snapshot_offered, Some(Offered::Kept { .. }));
         self.count("snapshots made", u64::from(is_made));
+        self.count("snapshots of no use", u64::from(report.snapshot_unusable.is_some()));
+        self.count("logs adopted", u64::from(report.other_life == Some(OtherLife::Adopt)));
+        self.count("logs filled again", u64::from(report.other_life == Some(OtherLife::Reseed)));
         let merges = report.passes.iter().filter(|p| matches!(p.outcome, Outcome::Merge { .. })).count() as u64;
         self.count("merges", merges);
         self.count("merges after a lost race", merges.saturating_sub(1));
@@ -127,8 +145,12 @@ impl Coverage {
         self.count("overwritten values", verdict.overwritten);
         self.count("operations", verdict.operations);
         self.count("counters that are the sum of their increments", verdict.counters);
+        self.count("definitions that gave way", verdict.gave_way);
         self.count("unifications", verdict.unified);
         self.count("unifications by looking ahead", verdict.unified_late);
+        for (policy, n) in &verdict.policies {
+            self.count(&format!("decided by a policy: {policy}"), *n);
+        }
         for (reason, n) in &verdict.displaced {
             self.count(&format!("displaced: {reason}"), *n);
         }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tolstoy_env::Env;
 use tolstoy_store::{Entid, ErrorKind, Store, StoreOptions, Timeline};
+use tolstoy_sync::OtherLife;
 use uuid::Uuid;
 
 use super::{Book, told};
@@ -32,6 +33,17 @@ pub(super) struct Own {
     narrow: bool,
     /// What was being transacted when the power went off.
     doubt: Option<Doubt>,
+    /// What its owner decided after a sync that stopped to ask.
+    answer: Option<Answer>,
+}
+
+/// What an owner says to a sync that stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The log's definitions stand.
+    Theirs,
+    /// What to do with another life of the log.
+    Life(OtherLife),
 }
 
 /// A transaction whose end nobody saw: it is in the store whole, or not at all.
@@ -63,7 +75,10 @@ impl Device {
         let env = env(plan.seed, number as u64);
         let store = place.open(env.clone())?;
         let view = View::of(&store)?;
-        Ok(Self { store, own: Own { number, account, env, view, place, backup: None, narrow: false, doubt: None } })
+        Ok(Self {
+            store,
+            own: Own { number, account, env, view, place, backup: None, narrow: false, doubt: None, answer: None },
+        })
     }
 
     /// Another device, which has a copy of this one's file. None where the store is in no file.
@@ -183,6 +198,21 @@ impl Own {
         self.place.open(self.env.clone())
     }
 
+    /// Whether a sync stopped, and its owner was asked what to do.
+    pub(super) fn is_asked(&self) -> bool {
+        self.answer.is_some()
+    }
+
+    /// What the owner says to the next sync.
+    pub(super) fn take_answer(&mut self) -> Option<Answer> {
+        self.answer.take()
+    }
+
+    /// The owner of the device says what the next sync is to do.
+    pub(super) fn decide(&mut self, answer: Answer) {
+        self.answer = Some(answer);
+    }
+
     /// Whether another process can open the store meanwhile.
     pub(super) fn is_shared(&self) -> bool {
         self.place.disk().is_some()
@@ -247,7 +277,8 @@ impl Own {
 
     /// The user transacts something through this opening of the store.
     pub(super) fn transact(&mut self, store: &mut Store, book: &mut Book, dice: &mut Dice) -> Result<(), String> {
-        let deed = User::transaction(dice, &self.view, &book.accounts[self.account].settled);
+        let quarrel = book.plan.faults.quarrel;
+        let deed = User::transaction(dice, &self.view, &book.accounts[self.account].settled, quarrel);
         self.commit(store, book, deed)
     }
 

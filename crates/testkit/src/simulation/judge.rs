@@ -1,7 +1,7 @@
 //! The end: all devices come to rest, and what came of it is judged.
 
 use tolstoy_store::Transaction;
-use tolstoy_sync::Outcome;
+use tolstoy_sync::{Outcome, SyncReport};
 
 use super::device::Device;
 use super::{Book, World, told};
@@ -28,9 +28,7 @@ impl World {
         for _ in 0..REST {
             let mut nothing = true;
             for at in 0..self.devices.len() {
-                let reports = self.side_by_side(&[at], Faults::NONE, dice)?;
-                let report = reports.first().ok_or("a sync over a good link failed")?;
-                nothing &= report.passes.iter().all(|p| p.outcome == Outcome::NoChanges);
+                nothing &= self.sync_for_certain(at, dice)?.passes.iter().all(|p| p.outcome == Outcome::NoChanges);
             }
             quiet = if nothing { quiet + 1 } else { 0 };
             if quiet == 2 {
@@ -40,10 +38,23 @@ impl World {
         Err(format!("the devices did not come to rest within {REST} rounds"))
     }
 
+    /// Syncs over a good link. Where the sync stops before another definition, or another life of the log, its owner says
+    /// what to do.
+    fn sync_for_certain(&mut self, at: usize, dice: &mut Dice) -> Result<SyncReport, String> {
+        loop {
+            let mut reports = self.side_by_side(&[at], Faults::NONE, dice)?;
+            match reports.pop() {
+                Some(report) => return Ok(report),
+                None if self.devices[at].own.is_asked() => {}
+                None => return Err("a sync over a good link failed".to_owned()),
+            }
+        }
+    }
+
     /// A new device joins each account. The hub wants a snapshot for it, which the account's first device makes with its next
     /// push; and what goes wrong with links and machines goes wrong for it too.
     pub(super) fn join(&mut self, dice: &mut Dice) -> Result<(), String> {
-        lock(&self.net).hub_mut().want_snapshots();
+        lock(&self.net).hub_mut().want_snapshots(1);
         let faults =
             Faults { late: 0, blackout: 0, restore: 0, copy: 0, rewind: 0, meanwhile: 0, ..self.book.plan.faults };
         for account in 0..self.book.accounts.len() {
@@ -51,7 +62,7 @@ impl World {
             let Some(first) = (0..self.devices.len()).find(present) else { continue };
             let Self { devices, book, .. } = self;
             devices[first].transact(book, dice)?;
-            self.side_by_side(&[first], Faults::NONE, dice)?;
+            self.side_by_side(&[first], Faults { spoil: faults.spoil, ..Faults::NONE }, dice)?;
             let number = self.devices.len() + 1;
             self.book.say(format!("device {number} joins"));
             self.devices.push(Device::new(&self.book.plan, number, account, self.folder.path())?);

@@ -6,14 +6,17 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use tolstoy_edn::Keyword;
+use tolstoy_proto::Seq;
 use tolstoy_store::{Entid, ErrorKind as StoreErrorKind, Position, Store};
-use tolstoy_sync::{Error, ErrorKind, Options, SyncReport};
+use tolstoy_sync::{Error, ErrorKind, Options, OtherLife, SyncReport};
 
-use super::device::{Device, Own};
+use super::device::{Answer, Device, Own};
 use super::{Book, World, told};
 use crate::dice::Dice;
 use crate::oracle::{Facts, justified, recognised};
 use crate::plan::Faults;
+use crate::users::QUARRELS;
 use crate::world::{Link, Net, lock, patient};
 
 /// A sync under way.
@@ -112,10 +115,11 @@ impl World {
             }
         }
         drop((idle, running));
-        let mut reports = Vec::new();
+        let (mut reports, is_spoiled) = (Vec::new(), lock(&self.net).is_spoiled());
         for Ended { at, end, mark, touched } in ended {
             let device = &mut self.devices[at];
-            reports.extend(after(device, end, mark.filter(|_| !touched), touched, &mut self.book, dice)?);
+            let mark = mark.filter(|_| !touched);
+            reports.extend(after(device, end, (mark, touched, is_spoiled), &mut self.book, dice)?);
         }
         self.book.coverage.net(&std::mem::take(&mut lock(&self.net).counts));
         Ok(reports)
@@ -133,7 +137,8 @@ fn begin<'d>(
     let log = book.accounts[device.own.account].log;
     let mark = Arc::new(Mutex::new(None));
     let mut link = Link::new(net.clone(), log, Dice::new(dice.below(u64::MAX), 0), faults);
-    if device.own.is_shared() && faults.full > 0 {
+    let asks = book.plan.faults.quarrel + book.plan.faults.wipe > 0;
+    if device.own.is_shared() && (faults.full > 0 || asks) {
         // Another opening of the file sees what is committed, between any two passes.
         let (mut witness, mark) = (device.own.open()?, mark.clone());
         link = link.calling(move || *lock(&mark) = witness.refresh().ok().and_then(|()| Mark::of(&witness).ok()));
@@ -141,7 +146,12 @@ fn begin<'d>(
     device.arm(&faults, dice);
     let (dropped, after) = (dice.chance(faults.kill), dice.between(1, 12));
     let Device { store, own } = device;
-    let options = Options { spool_dir: Some(folder.to_owned()), ..patient(own.env.clone()) };
+    let mut options = Options { spool_dir: Some(folder.to_owned()), ..patient(own.env.clone()) };
+    match own.take_answer() {
+        Some(Answer::Theirs) => options.theirs = QUARRELS.iter().filter_map(|q| Keyword::parse(q)).collect(),
+        Some(Answer::Life(life)) => options.other_life = life,
+        None => {}
+    }
     let future = Box::pin(async move { tolstoy_sync::sync(store, &mut link, &options).await });
     Ok(Running { own, future, polls: 0, dropped_after: dropped.then_some(after), mark, touched: false })
 }
@@ -195,6 +205,7 @@ fn meanwhile(
             Err(e) if [ErrorKind::Offline, ErrorKind::Contended].contains(&e.kind()) => {
                 book.say(format!("    it fails: {e}"))
             }
+            Err(e) if asks(&e, book).is_some() => book.say(format!("    it stops: {e}")),
             Err(e) => return Err(format!("device {}: another process fails to sync: {e}", syncing.own.number)),
         }
         syncing.own.look(&store, book)?;
@@ -216,8 +227,7 @@ fn to_the_end<T>(future: impl Future<Output = T>) -> T {
 fn after(
     device: &mut Device,
     end: End,
-    mark: Option<Mark>,
-    touched: bool,
+    (mark, touched, is_spoiled): (Option<Mark>, bool, bool),
     book: &mut Book,
     dice: &mut Dice,
 ) -> Result<Option<SyncReport>, String> {
@@ -249,6 +259,9 @@ fn after(
             match (e.kind(), store(&e)) {
                 (ErrorKind::Offline | ErrorKind::Contended, _) => {}
                 (_, Some(StoreErrorKind::Busy)) if touched => {}
+                _ if asks(&e, book).is_some() => {
+                    stopped(device, asks(&e, book), mark.as_ref().filter(|_| !was_off), book)?;
+                }
                 (ErrorKind::Store, Some(StoreErrorKind::Storage)) if was_off || was_full => {}
                 (kind, _) => return Err(format!("device {number}: the sync fails: {kind:?}: {e}")),
             }
@@ -267,6 +280,12 @@ fn after(
             None
         }
     };
+    if let Some(why) = report.as_ref().and_then(|r| r.snapshot_unusable.as_ref())
+        && !why.starts_with("the connection broke")
+        && !is_spoiled
+    {
+        return Err(format!("device {number}: no snapshot was spoiled, and one is of no use: {why}"));
+    }
     device.disarm(book, dice)?;
     device.own.look(&device.store, book)?;
     if let Some(report) = &report
@@ -278,6 +297,39 @@ fn after(
     let positions = positions(device)?;
     book.accounts[device.own.account].history.acknowledge(positions);
     Ok(report)
+}
+
+/// What the owner says to a sync that stopped to ask, in a plan where that happens.
+fn asks(e: &Error, book: &Book) -> Option<Answer> {
+    let faults = &book.plan.faults;
+    match e {
+        Error::Store(e) if e.kind() == StoreErrorKind::Definitions && faults.quarrel > 0 => Some(Answer::Theirs),
+        Error::Generation { state } if faults.wipe > 0 => {
+            Some(Answer::Life(if state.seq == Seq::ROOT { OtherLife::Reseed } else { OtherLife::Adopt }))
+        }
+        Error::NothingToAdopt if faults.wipe > 0 => Some(Answer::Life(OtherLife::Reseed)),
+        Error::NotEmpty { .. } if faults.wipe > 0 => Some(Answer::Life(OtherLife::Adopt)),
+        _ => None,
+    }
+}
+
+/// A sync that stopped to ask changed nothing.
+fn stopped(device: &mut Device, answer: Option<Answer>, mark: Option<&Mark>, book: &mut Book) -> Result<(), String> {
+    let Some(answer) = answer else { return Ok(()) };
+    device.own.decide(answer);
+    book.coverage.count(
+        match answer {
+            Answer::Theirs => "stopped before another definition",
+            Answer::Life(_) => "stopped before another life of a log",
+        },
+        1,
+    );
+    match mark {
+        Some(mark) if Mark::of(&device.store)? != *mark => {
+            Err(format!("device {}: a sync that stopped to ask left a trace: {mark:?}", device.own.number))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The ids of the transactions that are known to be in the log, with their changes.

@@ -26,6 +26,7 @@ use crate::plan::Medium;
 pub struct Hub {
     kept: Kept,
     service: Service,
+    policy: Policy,
     env: Env,
     /// How often it was started.
     starts: u64,
@@ -56,7 +57,8 @@ impl Hub {
             Medium::Disk => Kept::sqlite(new_directory()?, Some(Disk::new()))?,
             Medium::Files => Kept::sqlite(new_directory()?, None)?,
         };
-        Ok(Self { service: Service::new(kept.storage(), env.clone()), kept, env, starts: 1 })
+        let (service, policy) = (Service::new(kept.storage(), env.clone()), Policy::default());
+        Ok(Self { service, kept, policy, env, starts: 1 })
     }
 
     /// How often it was started: streams of an earlier time are cut.
@@ -127,7 +129,7 @@ impl Hub {
                 };
                 self.service.pull_with(log, &from, begin).map(Answer::Stream).map_err(failed)
             }
-            Request::PutSnapshot(id, snapshot) => self.put_snapshot(log, id, &snapshot),
+            Request::PutSnapshot(id, snapshot) => self.put_snapshot(log, id, &all_of(&snapshot)?),
             Request::Push(body) => self.push(log, &body),
             Request::PutChunk(id, bytes) => self.put_chunk(log, id, bytes),
         }
@@ -171,28 +173,24 @@ impl Hub {
         }
     }
 
-    fn put_snapshot(&self, log: LogId, id: TrnId, snapshot: &Blob) -> Result<Answer<Pull>, TransportError> {
+    /// Keeps a snapshot.
+    ///
+    /// # Errors
+    /// `Broken` where the storage failed.
+    pub fn put_snapshot(&self, log: LogId, id: TrnId, snapshot: &[u8]) -> Result<Answer<Pull>, TransportError> {
         let mut upload = SnapshotUpload::new(None).map_err(failed)?;
-        let mut at = 0;
-        loop {
-            let piece = snapshot.piece(at).map_err(failed)?;
-            if piece.is_empty() {
-                break;
-            }
-            at += piece.len() as u64;
-            upload.take(&piece).map_err(failed)?;
-        }
+        upload.take(snapshot).map_err(failed)?;
         match self.service.keep_snapshot(log, id, upload).map_err(failed)? {
             SnapshotOutcome::Done(_) => Ok(Answer::Stored),
             other => Ok(Answer::Refused(ErrorBody::new(ErrorKind::NotFound, format!("{other:?}")))),
         }
     }
 
-    /// From now on it wants a snapshot after each transaction.
-    pub fn want_snapshots(&mut self) {
-        let wanted = Threshold { bytes: u64::MAX, transactions: 1 };
-        let policy = Policy { snapshot_low: wanted, snapshot_high: wanted, ..*self.service.policy() };
-        self.service = self.service.clone().with_policy(policy);
+    /// From now on it wants a snapshot after so many transactions.
+    pub fn want_snapshots(&mut self, after: u64) {
+        let wanted = Threshold { bytes: u64::MAX, transactions: after };
+        self.policy = Policy { snapshot_low: wanted, snapshot_high: wanted, ..self.policy };
+        self.service = self.service.clone().with_policy(self.policy);
     }
 
     /// Starts it again after its power went off, on what is left of its disk, as the seed decides.
@@ -250,7 +248,7 @@ impl Hub {
                 }
             }
         };
-        self.service = Service::new(kept.storage(), self.env.clone());
+        self.service = Service::new(kept.storage(), self.env.clone()).with_policy(self.policy);
         self.kept = kept;
         self.starts += 1;
         Ok(())
@@ -296,6 +294,18 @@ impl Kept {
 
 fn new_directory() -> Result<Arc<TempDir>, String> {
     tempfile::tempdir().map(Arc::new).map_err(|e| e.to_string())
+}
+
+/// All bytes of a snapshot.
+pub(super) fn all_of(snapshot: &Blob) -> Result<Vec<u8>, TransportError> {
+    let mut bytes = Vec::new();
+    loop {
+        let piece = snapshot.piece(bytes.len() as u64).map_err(failed)?;
+        if piece.is_empty() {
+            return Ok(bytes);
+        }
+        bytes.extend_from_slice(&piece);
+    }
 }
 
 /// The next piece of an answer's body; none after its end.
