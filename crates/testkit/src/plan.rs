@@ -29,6 +29,26 @@ impl Medium {
     }
 }
 
+/// What logs are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Tolstoy's own format.
+    Native,
+    /// The same, encrypted end to end.
+    Sealed,
+    /// The original client's.
+    Original,
+}
+
+impl Format {
+    const ALL: [(&'static str, Self); 3] =
+        [("native", Self::Native), ("sealed", Self::Sealed), ("original", Self::Original)];
+
+    fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(_, format)| *format == self).map_or("", |(word, _)| word)
+    }
+}
+
 /// How likely each thing that goes wrong is, in a thousand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Faults {
@@ -66,6 +86,8 @@ pub struct Faults {
     pub spoil: u64,
     /// A log is wiped, of a thousand steps.
     pub wipe: u64,
+    /// An encrypted log gets another key, of a thousand steps.
+    pub rotate: u64,
 }
 
 impl Faults {
@@ -88,6 +110,7 @@ impl Faults {
         join: 0,
         spoil: 0,
         wipe: 0,
+        rotate: 0,
     };
 }
 
@@ -112,6 +135,8 @@ pub struct Plan {
     pub stores: Medium,
     /// Where the hub's logs are.
     pub hub: Medium,
+    /// What the logs are written in.
+    pub format: Format,
     /// What goes wrong.
     pub faults: Faults,
     /// The steps that are left out.
@@ -132,7 +157,7 @@ const NUMBERS: [Number; 5] = [
 ];
 
 /// The rates of what goes wrong: what shrinking turns off.
-pub(crate) const RATES: [Number; 17] = [
+pub(crate) const RATES: [Number; 18] = [
     ("lose", |p| &mut p.faults.lose),
     ("late", |p| &mut p.faults.late),
     ("unanswered", |p| &mut p.faults.unanswered),
@@ -150,6 +175,7 @@ pub(crate) const RATES: [Number; 17] = [
     ("join", |p| &mut p.faults.join),
     ("spoil", |p| &mut p.faults.spoil),
     ("wipe", |p| &mut p.faults.wipe),
+    ("rotate", |p| &mut p.faults.rotate),
 ];
 
 impl Plan {
@@ -180,7 +206,9 @@ impl Plan {
         faults.join = some(200, 60);
         faults.spoil = some(300, 300);
         faults.wipe = some(80, 50);
+        faults.rotate = some(500, 60);
         let snapshots = some(300, 1) * 4;
+        let format = [Format::Native, Format::Sealed, Format::Original][dice.weighted(&[800, 100, 100])];
         Self {
             seed,
             large: false,
@@ -191,6 +219,7 @@ impl Plan {
             snapshots,
             stores,
             hub,
+            format,
             faults,
             without: BTreeSet::new(),
             absent: BTreeSet::new(),
@@ -199,7 +228,10 @@ impl Plan {
 
     /// A plan with large states: bursts of transactions, values of megabytes, answers of many pages.
     pub fn large(seed: u64) -> Self {
-        Self { large: true, accounts: 1, steps: 20, bulk: 600, ..Self::of(seed) }
+        let short = Self::of(seed);
+        // The original's format has no room for long values.
+        let format = if short.format == Format::Original { Format::Native } else { short.format };
+        Self { large: true, accounts: 1, steps: 20, bulk: 600, format, ..short }
     }
 
     /// Whether no change is ever taken from the log or from a device.
@@ -223,9 +255,13 @@ impl fmt::Display for Plan {
                 write!(f, " {name}={}", number(&mut own))?;
             }
         }
-        for (name, own, origin) in [("stores", self.stores, origin.stores), ("hub", self.hub, origin.hub)] {
+        for (name, own, origin) in [
+            ("stores", self.stores.word(), origin.stores.word()),
+            ("hub", self.hub.word(), origin.hub.word()),
+            ("format", self.format.word(), origin.format.word()),
+        ] {
             if own != origin {
-                write!(f, " {name}={}", own.word())?;
+                write!(f, " {name}={own}")?;
             }
         }
         for (name, list) in [("without", &self.without), ("absent", &self.absent)] {
@@ -274,8 +310,9 @@ impl FromStr for Plan {
                 (None, "seed") => plan = Some(Self::of(number()?)),
                 (None, "large") => plan = Some(Self::large(number()?)),
                 (None, _) => return Err(BadPlan(format!("it begins with {word:?}"))),
-                (Some(plan), "stores") => plan.stores = medium(value)?,
-                (Some(plan), "hub") => plan.hub = medium(value)?,
+                (Some(plan), "stores") => plan.stores = one_of(&Medium::ALL, value)?,
+                (Some(plan), "hub") => plan.hub = one_of(&Medium::ALL, value)?,
+                (Some(plan), "format") => plan.format = one_of(&Format::ALL, value)?,
                 (Some(plan), "without") => plan.without = list(value)?,
                 (Some(plan), "absent") => plan.absent = list(value)?,
                 (Some(plan), _) => {
@@ -289,9 +326,10 @@ impl FromStr for Plan {
     }
 }
 
-fn medium(word: &str) -> Result<Medium, BadPlan> {
-    let found = Medium::ALL.iter().find(|(known, _)| *known == word);
-    found.map(|(_, medium)| *medium).ok_or_else(|| BadPlan(format!("{word:?} is not memory, disk or files")))
+fn one_of<T: Copy>(all: &[(&'static str, T)], word: &str) -> Result<T, BadPlan> {
+    let found = all.iter().find(|(known, _)| *known == word);
+    let words: Vec<&str> = all.iter().map(|(known, _)| *known).collect();
+    found.map(|(_, one)| *one).ok_or_else(|| BadPlan(format!("{word:?} is none of {}", words.join(", "))))
 }
 
 fn list(words: &str) -> Result<BTreeSet<u64>, BadPlan> {

@@ -3,6 +3,7 @@
 mod coverage;
 mod device;
 mod events;
+mod functions;
 mod judge;
 mod sync;
 
@@ -19,7 +20,7 @@ use uuid::Uuid;
 
 use crate::dice::Dice;
 use crate::oracle::History;
-use crate::plan::{Medium, Plan};
+use crate::plan::{Format, Medium, Plan};
 use crate::world::{Hub, Net, env, lock};
 
 pub use coverage::Coverage;
@@ -95,6 +96,8 @@ fn cause(panic: &(dyn Any + Send)) -> String {
 struct Account {
     log: LogId,
     history: History,
+    /// How many keys an encrypted one has.
+    keys: u64,
     /// The attributes that all devices have from the log.
     settled: BTreeSet<Entid>,
 }
@@ -143,7 +146,7 @@ impl World {
                 let (number, account) = (devices.len() + 1, accounts.len());
                 devices.push(Device::new(&plan, number, account, folder.path())?);
             }
-            accounts.push(Account { log, history: History::default(), settled: BTreeSet::new() });
+            accounts.push(Account { log, history: History::default(), keys: 1, settled: BTreeSet::new() });
         }
         let net = Arc::new(Mutex::new(Net::new(hub, Dice::new(plan.seed, purpose::NET))));
         let mut book = Book { plan, accounts, trace: Vec::new(), coverage: Coverage::default() };
@@ -159,6 +162,12 @@ impl World {
                 Medium::Disk | Medium::Files => "stores on a disk",
             },
         );
+        let format = match book.plan.format {
+            Format::Native => "logs in the native format",
+            Format::Sealed => "encrypted logs",
+            Format::Original => "logs in the original's format",
+        };
+        book.coverage.count(format, book.plan.accounts);
         book.coverage.count(hub, book.plan.accounts);
         book.coverage.count(stores, devices.len() as u64);
         book.coverage.count("several logs on a hub", u64::from(book.plan.accounts > 1));
@@ -177,14 +186,18 @@ impl World {
         let mut dice = Dice::new(self.book.plan.seed, purpose::END);
         self.rest(&mut dice)?;
         self.join(&mut dice)?;
+        if self.book.plan.faults.copy > 0 {
+            self.all_speak(&mut dice)?;
+        }
         self.rest(&mut dice)?;
         self.agree()
     }
 
     fn step(&mut self, dice: &mut Dice) -> Result<(), String> {
         let faults = self.book.plan.faults;
-        let [restore, copy, rewind, join, wipe] =
-            [faults.restore, faults.copy, faults.rewind, faults.join, faults.wipe].map(|rate| dice.chance(rate));
+        let [restore, copy, rewind, join, wipe, rotate] =
+            [faults.restore, faults.copy, faults.rewind, faults.join, faults.wipe, faults.rotate]
+                .map(|rate| dice.chance(rate));
         let (at, transacts) = (dice.index(self.devices.len()), dice.chance(560));
         if self.is_absent(at) {
             return Ok(());
@@ -199,9 +212,16 @@ impl World {
             self.join_later(at, dice)
         } else if wipe {
             self.wipe(at)
+        } else if rotate && self.book.plan.format == Format::Sealed {
+            self.rotate(at);
+            Ok(())
         } else if transacts {
             self.transact(at, dice)
         } else {
+            if dice.chance(100) {
+                // The application is started anew, perhaps in another version.
+                self.devices[at].reopen()?;
+            }
             self.sync(at, dice)
         }
     }

@@ -8,7 +8,8 @@ use tolstoy_store::{Entid, Operation, Update, Value};
 
 use crate::dice::Dice;
 use crate::oracle::facts::core;
-use crate::oracle::{Facts, View};
+use crate::oracle::{Facts, NEXT, TAKE, View};
+use crate::plan::Format;
 
 /// An attribute that users define: everybody who does means the same.
 struct Design {
@@ -38,7 +39,7 @@ const BULK: [&str; 4] = ["u/name", "u/age", "u/note", "u/boss"];
 const IDENTITY: &str = ":db/unique :db.unique/identity";
 const UNIQUE: &str = ":db/unique :db.unique/value";
 
-const DESIGNS: [Design; 25] = [
+const DESIGNS: [Design; 26] = [
     design("u/count", "long", false, ""),
     design("u/name", "string", false, IDENTITY),
     design("u/ssn", "long", false, IDENTITY),
@@ -58,6 +59,7 @@ const DESIGNS: [Design; 25] = [
     design("u/born", "instant", true, ""),
     design("u/home", "uri", false, ":db/noHistory true"),
     design("u/photo", "bytes", false, ""),
+    design("u/mark", "string", true, ""),
     design("u/score", "long", false, ":db/merge :db.merge/sum"),
     design("u/best", "long", false, ":db/merge :db.merge/max"),
     design("u/since", "instant", false, ":db/merge :db.merge/min"),
@@ -112,13 +114,16 @@ enum Move {
     Alter,
     /// Something done to a value as it is found: an increment, mostly.
     Operate,
+    /// A function of the user's program.
+    Call,
     /// A value of an attribute with a merge policy, of one of few entities.
     Contest,
     /// Another merge policy for an attribute.
     Settle,
 }
 
-const MOVES: [(Move, u64); 16] = [
+const MOVES: [(Move, u64); 17] = [
+    (Move::Call, 12),
     (Move::Contest, 22),
     (Move::Settle, 2),
     (Move::Operate, 14),
@@ -137,6 +142,12 @@ const MOVES: [(Move, u64); 16] = [
     (Move::Alter, 3),
 ];
 
+impl Move {
+    fn is_about_schema(self) -> bool {
+        matches!(self, Self::Define | Self::Rename | Self::Remark | Self::Alter | Self::Settle)
+    }
+}
+
 /// What a user transacts.
 #[derive(Debug, Clone)]
 pub(crate) struct Deed {
@@ -151,6 +162,8 @@ pub(crate) struct User<'u> {
     view: &'u View,
     /// The attributes that all devices have from the log.
     settled: &'u BTreeSet<Entid>,
+    /// Whether the log's format is the original client's, which cannot say all.
+    original: bool,
     /// How often, in a thousand, a definition is one that others may make differently.
     quarrel: u64,
     text: String,
@@ -161,16 +174,32 @@ pub(crate) struct User<'u> {
 
 impl<'u> User<'u> {
     /// A transaction as text. It is well-formed; the store may refuse it all the same, since users err.
-    pub(crate) fn transaction(dice: &'u mut Dice, view: &'u View, settled: &'u BTreeSet<Entid>, quarrel: u64) -> Deed {
+    pub(crate) fn transaction(
+        dice: &'u mut Dice,
+        view: &'u View,
+        settled: &'u BTreeSet<Entid>,
+        (quarrel, format): (u64, Format),
+    ) -> Deed {
         let (text, operations, tempids) = (String::from("["), Vec::new(), Default::default());
-        let mut user = Self { dice, view, settled, quarrel, text, operations, tempids };
-        if user.attributes().len() < 4 {
+        let original = format == Format::Original;
+        let mut user = Self { dice, view, settled, original, quarrel, text, operations, tempids };
+        let few = user.attributes().len() < 4;
+        if few {
             user.define();
         }
+        // The original's format cannot say what defines attributes and uses them.
+        let about_schema = original && (few || user.dice.chance(200));
         for _ in 0..=user.dice.weighted(&[50, 25, 15, 10]) {
-            let weights = MOVES.map(|(_, weight)| weight);
+            let weights = MOVES.map(
+                |(chosen, weight)| {
+                    if original && about_schema != chosen.is_about_schema() { 0 } else { weight }
+                },
+            );
             let (chosen, _) = MOVES[user.dice.weighted(&weights)];
             user.make(chosen);
+        }
+        if user.text == "[" {
+            user.push("{:db/doc \"nothing else\"}");
         }
         user.state_the_rest();
         user.text.push(']');
@@ -221,6 +250,7 @@ impl<'u> User<'u> {
             Move::Remark => self.remark(),
             Move::Alter => self.alter(),
             Move::Operate => self.operate(),
+            Move::Call => self.call(),
             Move::Contest => self.contest(),
             Move::Settle => self.settle(),
         }
@@ -328,6 +358,7 @@ impl<'u> User<'u> {
             23 => self.reference(depth),
             24 => format!(":k/v{n}"),
             25 => (i64::try_from(n).unwrap_or(0) - 2).to_string(),
+            26 if self.original => ["0.0", "-1.5", "1e300", "0.1", "2.5"][n as usize].to_owned(),
             26 => ["0.0", "-1.5", "1e300", "##Inf", "2.5"][n as usize].to_owned(),
             28 => format!("#uuid \"00000000-0000-4000-8000-00000000000{n}\""),
             29 => format!("#uri \"https://example.org/{n}\""),
@@ -424,6 +455,9 @@ impl<'u> User<'u> {
             }
             let at = self.dice.index(DESIGNS.len());
             let Some(design) = DESIGNS.get(at) else { continue };
+            if self.original && ["uri", "bytes"].contains(&design.value_type) {
+                continue;
+            }
             let doc =
                 if self.dice.chance(300) { format!(" :db/doc \"d{}\"", self.dice.below(3)) } else { String::new() };
             self.push(&design.text(&doc));
@@ -535,8 +569,34 @@ impl<'u> User<'u> {
         self.push(&form);
     }
 
+    /// A call of a function. One that a device's program does not know is refused there.
+    fn call(&mut self) {
+        let takes = self.dice.chance(700);
+        let ident = Keyword::parse(if takes { ":u/count" } else { ":u/mark" });
+        let fits = |facts: &Facts, a: Entid| facts.ident(a) == ident.as_ref() && facts.is_one(a) == takes;
+        let Some(a) = self.attribute(fits) else { return };
+        let all: Vec<Entid> = self.entities().into_iter().filter(|e| !self.is_attribute(*e)).collect();
+        let Some(e) = self.dice.pick(all.get(..3).unwrap_or(&all)).copied() else { return };
+        if !self.operations.is_empty() {
+            return;
+        }
+        let (name, mut args) = (self.name(a), vec![Value::Ref(e), Value::Ref(a)]);
+        let function = if takes { TAKE } else { NEXT };
+        if takes {
+            let n = i64::try_from(self.dice.below(3)).unwrap_or(0) + 1;
+            args.push(Value::Long(n));
+            self.push(&format!("[:{function} {e} {name} {n}]"));
+        } else {
+            self.push(&format!("[:{function} {e} {name}]"));
+        }
+        self.operations.extend(Keyword::parse(function).map(|name| Operation::Call { name, args }));
+    }
+
     fn contest(&mut self) {
         let Some(a) = self.attribute(|facts, a| facts.merge(a).is_some() && facts.is_one(a)) else {
+            if self.original {
+                return;
+            }
             let undecided: Vec<&Design> = DESIGNS.iter().filter(|d| d.more.contains(":db/merge")).collect();
             let text = self.dice.pick(&undecided).map(|design| design.text(""));
             return text.into_iter().for_each(|text| self.push(&text));
@@ -570,7 +630,8 @@ impl<'u> User<'u> {
         };
         let all: Vec<Entid> = self.entities().into_iter().filter(|e| !self.is_attribute(*e)).collect();
         let Some(e) = self.dice.pick(all.get(..3).unwrap_or(&all)).copied() else { return };
-        if self.operations.iter().any(|o| matches!(o, Operation::Update { e: at, .. } if *at == e)) {
+        let at = |o: &Operation| o.mentions().first() == Some(&e);
+        if self.operations.iter().any(at) {
             return;
         }
         let number = |n: u64| Value::Long(i64::try_from(n).unwrap_or(0) - 2);

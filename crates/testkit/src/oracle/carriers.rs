@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tolstoy_store::{Change, Displaced, Entid, Reason, Transaction, Update, Value};
+use tolstoy_store::{Change, Displaced, Entid, Operation, Reason, Transaction, Value};
 
 use super::facts::{Facts, core, defines};
 use super::history::Authored;
-use super::intents::{Intent, outcome, updates};
+use super::intents::{Act, Intent, acts, outcome};
 use super::names::{Name, Who, facts_of, mentioned};
 use super::verdict::{Judge, core_name};
 
@@ -36,9 +36,9 @@ impl Judge<'_> {
         let mut expected = Vec::new();
         let mut canon = BTreeMap::new();
         let mut operations = Vec::new();
-        for Intent { e, a, update } in &authored.intents {
+        for Intent { e, a, act } in &authored.intents {
             let thing = |who: &Who| Ok::<_, String>(self.entity(who)?.map_or_else(|| first_name(who), Thing::Is));
-            operations.push((thing(e)?, thing(a)?, update));
+            operations.push((thing(e)?, thing(a)?, act.clone()));
         }
         for meant in &authored.meant {
             let mut thing = |who: &Who| -> Result<Thing, String> {
@@ -56,8 +56,8 @@ impl Judge<'_> {
             expected.push((thing(&meant.e)?, thing(&meant.a)?, v, meant.added));
         }
         let of = |e: Entid| unbound.get(&e).map_or(Thing::Is(e), |name| Thing::Unbound(*name));
-        let carried: Vec<_> = updates(&displaced.operations).into_iter().map(|(e, a, u)| (of(e), of(a), u)).collect();
-        let same = |(x, y): (&(Thing, Thing, &Update), &(Thing, Thing, &Update))| {
+        let carried: Vec<_> = acts(&displaced.operations).into_iter().map(|(e, a, u)| (of(e), of(a), u)).collect();
+        let same = |(x, y): (&(Thing, Thing, Act), &(Thing, Thing, Act))| {
             let is = |x: &Thing, y: &Thing| x == y || matches!((x, y), (Thing::Unbound(_), Thing::Unbound(_)));
             is(&x.0, &y.0) && is(&x.1, &y.1) && x.2 == y.2
         };
@@ -102,7 +102,7 @@ impl Judge<'_> {
         });
         let depends =
             depends || operations.iter().any(|(e, a, _)| [e, a].iter().any(|x| matches!(x, Thing::Unbound(_))));
-        if displaced.reason == Reason::Depends && !depends {
+        if displaced.reason == Reason::Depends && !depends && !others {
             return Err("it was displaced since it depends on another, and does not".to_owned());
         }
         Ok(())
@@ -149,20 +149,21 @@ pub(super) fn gives_way(changes: &[Change], before: &Facts) -> bool {
     })
 }
 
-/// Whether a carrier that was just made had to be: its change cannot be said of `before`, the facts it was made on.
+/// Whether a carrier that was just made had to be: its change cannot be said of `before`, the facts it was made on, or the device that made it does not know its functions.
 ///
 /// # Errors
 /// Where nothing stands against the change.
-pub fn justified(carrier: &Transaction, before: &Facts) -> Result<(), String> {
+pub fn justified(carrier: &Transaction, before: &Facts, knows: bool) -> Result<(), String> {
     let Some(displaced) = &carrier.displaced else { return Ok(()) };
     let changes = &displaced.changes;
     let new = |e: Entid| e.get() < 0;
     let foreign = displaced.unbound.iter().any(|u| u.origin != carrier.origin.id);
     let gone = |e: Entid| e.is_user() && !before.exists(e);
     let deleted = changes.iter().filter(|c| c.added).any(|c| gone(c.e) || c.v.as_ref_entid().is_some_and(gone));
-    let operations = updates(&displaced.operations);
+    let operations = acts(&displaced.operations);
     let stated = |e: Entid, a: Entid| changes.iter().any(|c| (c.e, c.a) == (e, a));
     let stuck = outcome(before, &operations).is_err() || operations.iter().any(|(e, a, _)| gone(*e) || stated(*e, *a));
+    let unknown_function = !knows && displaced.operations.iter().any(|o| matches!(o, Operation::Call { .. }));
     // Of entities that are there any definition may not fit; a new one only where the log has another.
     let schema = changes.iter().any(|c| defines(c.a) && !new(c.e)) || gives_way(changes, before);
     let unknown = changes.iter().flat_map(mentioned).next().is_some()
@@ -180,7 +181,7 @@ pub fn justified(carrier: &Transaction, before: &Facts) -> Result<(), String> {
         let claimed = others.filter(|o| o.added && o.e != c.e).count() > 0;
         twice || both || before.unique(c.a).is_some() && (taken || claimed)
     });
-    if foreign || deleted || schema || unknown || clash || stuck {
+    if foreign || deleted || schema || unknown || clash || stuck || unknown_function {
         return Ok(());
     }
     Err(format!(

@@ -17,6 +17,6 @@ pub use facts::Facts;
 pub use heads::Heads;
 pub use history::{Authored, History};
 pub use identity::recognised;
-pub use intents::Intent;
+pub use intents::{Act, Intent, NEXT, TAKE};
 pub use names::{Name, View, Who};
 pub use verdict::{Verdict, judge};

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::claims::Claim;
 use super::facts::{Facts, core, gives_meaning, show};
 use super::history::{Authored, History};
-use super::intents::{At, Intent, outcome};
+use super::intents::{Act, At, Intent, outcome};
 use super::names::{Meant, Name, Who, facts_of, names};
 use super::policies::{Demand, Places, places};
 
@@ -30,6 +30,8 @@ pub struct Verdict {
     pub overwritten: u64,
     /// Operations that were done.
     pub operations: u64,
+    /// Of them, functions that took from a counter.
+    pub calls: u64,
     /// Values that only increments made, each the sum of them.
     pub counters: u64,
     /// Values that a merge policy decided otherwise than the change said, by its word.
@@ -271,18 +273,17 @@ impl<'h> Judge<'h> {
     }
 
     /// An operation in entities of this log; none where it mentions one that this log does not have.
-    pub(super) fn update<'i>(&self, intent: &'i Intent) -> Result<Option<At<'i>>, String> {
+    pub(super) fn act(&self, intent: &Intent) -> Result<Option<At>, String> {
         let (e, a) = (self.entity(&intent.e)?, self.entity(&intent.a)?);
-        Ok(e.zip(a).map(|(e, a)| (e, a, &intent.update)))
+        Ok(e.zip(a).map(|(e, a)| (e, a, intent.act.clone())))
     }
 
     /// What the operations of a change must come to on the facts before it.
     fn produced(&self, authored: &Authored, before: &Facts) -> Result<BTreeSet<Change>, String> {
         let mut updates = Vec::new();
         for intent in &authored.intents {
-            updates.push(
-                self.update(intent)?.ok_or("it was applied, though it operates on an entity that was displaced")?,
-            );
+            updates
+                .push(self.act(intent)?.ok_or("it was applied, though it operates on an entity that was displaced")?);
         }
         outcome(before, &updates).map_err(|why| format!("it was applied, and {why}"))
     }
@@ -292,8 +293,14 @@ impl<'h> Judge<'h> {
         self.touched.extend(facts_of(t).filter(|c| !produced.contains(*c)).map(|c| (c.e, c.a)));
         for intent in &authored.intents {
             self.verdict.operations += 1;
-            match self.update(intent)? {
-                Some((e, a, Update::Inc(Value::Long(n)))) => *self.counters.entry((e, a)).or_default() += n,
+            match self.act(intent)? {
+                Some((e, a, Act::Update(Update::Inc(Value::Long(n))))) => {
+                    *self.counters.entry((e, a)).or_default() += n;
+                }
+                Some((e, a, Act::Take(n))) => {
+                    self.verdict.calls += 1;
+                    *self.counters.entry((e, a)).or_default() -= n;
+                }
                 Some((e, a, _)) => drop(self.touched.insert((e, a))),
                 None => {}
             }
@@ -374,7 +381,7 @@ impl<'h> Judge<'h> {
     fn operates_on(&self, change: &Authored) -> Result<Vec<(Entid, Entid)>, String> {
         let mut places = Vec::new();
         for intent in &change.intents {
-            places.extend(self.update(intent)?.map(|(e, a, _)| (e, a)));
+            places.extend(self.act(intent)?.map(|(e, a, _)| (e, a)));
         }
         Ok(places)
     }
@@ -382,7 +389,7 @@ impl<'h> Judge<'h> {
     /// Whether a change has an operation that made this fact what it is.
     fn operates(&self, change: &Authored, fact: &Change) -> Result<bool, String> {
         for intent in &change.intents {
-            if self.update(intent)?.is_some_and(|(e, a, _)| (e, a) == (fact.e, fact.a)) {
+            if self.act(intent)?.is_some_and(|(e, a, _)| (e, a) == (fact.e, fact.a)) {
                 return Ok(true);
             }
         }

@@ -13,7 +13,7 @@ use crate::world::NetCounts;
 pub struct Coverage(BTreeMap<&'static str, u64>);
 
 /// Everything that is counted. What is not among these is not counted.
-const COUNTED: [&str; 68] = [
+const COUNTED: [&str; 77] = [
     "transactions",
     "transactions refused",
     "transactions while a sync waits",
@@ -27,6 +27,8 @@ const COUNTED: [&str; 68] = [
     "passes undone by a full disk",
     "hubs without power",
     "hub restores",
+    "backups of a hub restored",
+    "copies that took another id",
     "stores copied",
     "stores restored",
     "changes that a backup took for good",
@@ -60,6 +62,13 @@ const COUNTED: [&str; 68] = [
     "logs on a hub in memory",
     "logs on a hub on a disk",
     "logs on a hub in files",
+    "logs in the native format",
+    "encrypted logs",
+    "logs in the original's format",
+    "keys begun",
+    "stopped for want of a key",
+    "functions that took from a counter",
+    "displaced for want of a function",
     "several logs on a hub",
     "colliding entids",
     "attributes with differing entids",
@@ -128,6 +137,7 @@ impl Coverage {
         self.count("merges", merges);
         self.count("merges after a lost race", merges.saturating_sub(1));
         for rebased in report.passes.iter().filter_map(|p| p.rebased.as_ref()) {
+            self.count("copies that took another id", u64::from(rebased.new_device.is_some()));
             self.count("changes re-applied", rebased.reapplied);
             self.count("empty re-applications", rebased.empty);
             self.count("changes known by origin", rebased.known);
@@ -144,6 +154,7 @@ impl Coverage {
         self.count("retractions", verdict.retractions);
         self.count("overwritten values", verdict.overwritten);
         self.count("operations", verdict.operations);
+        self.count("functions that took from a counter", verdict.calls);
         self.count("counters that are the sum of their increments", verdict.counters);
         self.count("definitions that gave way", verdict.gave_way);
         self.count("unifications", verdict.unified);

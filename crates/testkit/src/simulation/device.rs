@@ -8,7 +8,7 @@ use tolstoy_store::{Entid, ErrorKind, Store, StoreOptions, Timeline};
 use tolstoy_sync::OtherLife;
 use uuid::Uuid;
 
-use super::{Book, told};
+use super::{Book, functions, told};
 use crate::dice::Dice;
 use crate::disk::{Disk, Image, Refusal};
 use crate::oracle::View;
@@ -29,10 +29,17 @@ pub(super) struct Own {
     pub(super) view: View,
     place: Place,
     backup: Option<Image>,
+    /// The plan's.
+    seed: u64,
     /// Whether its disk has little space in this step.
     narrow: bool,
     /// What was being transacted when the power went off.
     doubt: Option<Doubt>,
+    /// How often its program was started anew, and whether the one that runs knows the functions.
+    starts: u64,
+    knows: bool,
+    /// How many keys of the log its owner gave it.
+    pub(super) keys: u64,
     /// What its owner decided after a sync that stopped to ask.
     answer: Option<Answer>,
 }
@@ -42,6 +49,8 @@ pub(super) struct Own {
 pub(super) enum Answer {
     /// The log's definitions stand.
     Theirs,
+    /// The log's newest key.
+    Key,
     /// What to do with another life of the log.
     Life(OtherLife),
 }
@@ -61,6 +70,9 @@ enum Place {
 
 const PATH: &str = "/store.db";
 
+/// The dice that decide which program opens a store.
+const PROGRAMS: u64 = 2_000_000;
+
 impl Device {
     pub(super) fn new(plan: &Plan, number: usize, account: usize, folder: &Path) -> Result<Self, String> {
         let place = match plan.stores {
@@ -73,12 +85,25 @@ impl Device {
 
     fn on(plan: &Plan, number: usize, account: usize, place: Place) -> Result<Self, String> {
         let env = env(plan.seed, number as u64);
-        let store = place.open(env.clone())?;
+        let mut store = place.open(env.clone())?;
+        functions::teach(&mut store)?;
         let view = View::of(&store)?;
-        Ok(Self {
-            store,
-            own: Own { number, account, env, view, place, backup: None, narrow: false, doubt: None, answer: None },
-        })
+        let own = Own {
+            number,
+            account,
+            env,
+            view,
+            place,
+            backup: None,
+            seed: plan.seed,
+            narrow: false,
+            doubt: None,
+            starts: 0,
+            knows: true,
+            keys: 1,
+            answer: None,
+        };
+        Ok(Self { store, own })
     }
 
     /// Another device, which has a copy of this one's file. None where the store is in no file.
@@ -116,8 +141,13 @@ impl Device {
 
     fn begin_on(&mut self, image: Image) -> Result<(), String> {
         self.own.place = Place::Disk(Disk::holding(image));
-        self.store = self.own.open()?;
-        Ok(())
+        self.start()
+    }
+
+    /// Starts the device's program on what its store is.
+    fn start(&mut self) -> Result<(), String> {
+        self.store = self.own.start()?;
+        if self.own.knows { functions::teach(&mut self.store) } else { Ok(()) }
     }
 
     /// Decides what becomes of the machine in the next step.
@@ -153,9 +183,10 @@ impl Device {
             book.say(format!("    device {} lost its power", self.own.number));
             book.coverage.count("stores without power", 1);
             let image = disk.survivor(dice.below(u64::MAX));
-            let failed = |why| format!("device {} cannot be opened after a power loss: {why}", self.own.number);
+            let number = self.own.number;
+            let failed = |why| format!("device {number} cannot be opened after a power loss: {why}");
             self.own.place = Place::Disk(Disk::holding(image));
-            self.store = self.own.open().map_err(failed)?;
+            self.start().map_err(failed)?;
         }
         self.own.narrow = false;
         self.own.look(&self.store, book)
@@ -164,7 +195,7 @@ impl Device {
     /// Closes the store and opens it again, where it is in a file.
     pub(super) fn reopen(&mut self) -> Result<(), String> {
         if let Place::Disk(_) | Place::File(_) = self.own.place {
-            self.store = self.own.open()?;
+            self.start()?;
         }
         Ok(())
     }
@@ -194,8 +225,24 @@ impl Device {
 }
 
 impl Own {
+    /// Opens the store beside the device's own program.
     pub(super) fn open(&self) -> Result<Store, String> {
-        self.place.open(self.env.clone())
+        let mut store = self.place.open(self.env.clone())?;
+        functions::teach(&mut store)?;
+        Ok(store)
+    }
+
+    /// Opens the store with the device's program, which is perhaps an older one and knows no functions.
+    fn start(&mut self) -> Result<Store, String> {
+        let store = self.place.open(self.env.clone())?;
+        self.starts += 1;
+        self.knows = Dice::new(self.seed, PROGRAMS + self.number as u64 * 10_000 + self.starts).chance(500);
+        Ok(store)
+    }
+
+    /// Whether the device's program knows the functions.
+    pub(super) fn knows(&self) -> bool {
+        self.knows
     }
 
     /// Whether a sync stopped, and its owner was asked what to do.
@@ -277,8 +324,8 @@ impl Own {
 
     /// The user transacts something through this opening of the store.
     pub(super) fn transact(&mut self, store: &mut Store, book: &mut Book, dice: &mut Dice) -> Result<(), String> {
-        let quarrel = book.plan.faults.quarrel;
-        let deed = User::transaction(dice, &self.view, &book.accounts[self.account].settled, quarrel);
+        let manner = (book.plan.faults.quarrel, book.plan.format);
+        let deed = User::transaction(dice, &self.view, &book.accounts[self.account].settled, manner);
         self.commit(store, book, deed)
     }
 

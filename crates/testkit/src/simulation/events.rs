@@ -15,7 +15,15 @@ const MOST_DEVICES: usize = 7;
 impl World {
     /// Restores a backup of the hub.
     pub(super) fn restore(&mut self, dice: &mut Dice) -> Result<(), String> {
+        self.hand_out_keys();
         let mut net = lock(&self.net);
+        if net.hub().is_in_files() {
+            let is_restored = net.restore_backup()?;
+            drop(net);
+            self.book.say(if is_restored { "the hub's backup is restored" } else { "a backup is made of the hub" });
+            self.book.coverage.count("backups of a hub restored", u64::from(is_restored));
+            return self.forgive();
+        }
         let mut logs = Vec::new();
         for account in &self.book.accounts {
             let seq = net.hub().state(account.log).map_err(told)?.seq.0;
@@ -57,8 +65,16 @@ impl World {
         Ok(())
     }
 
+    /// Every device gets the newest keys, as it must where the log loses what says that there are newer ones.
+    fn hand_out_keys(&mut self) {
+        for device in &mut self.devices {
+            device.own.keys = self.book.accounts[device.own.account].keys;
+        }
+    }
+
     /// Forgives the loss of the changes that no device has and that are not in the log, as far as it is known what is.
     pub(super) fn forgive(&mut self) -> Result<(), String> {
+        lock(&self.net).keep_power();
         for (n, account) in self.book.accounts.iter_mut().enumerate() {
             let mut there: BTreeSet<Uuid> =
                 account.history.acknowledged(&lock(&self.net).hub().chain(account.log).map_err(told)?);
@@ -91,7 +107,36 @@ impl World {
         let log = self.book.accounts[self.devices[at].own.account].log;
         self.book.say(format!("the log {log} is wiped"));
         self.book.coverage.count("logs wiped", 1);
-        lock(&self.net).wipe(log)?;
+        self.hand_out_keys();
+        let mut net = lock(&self.net);
+        net.keep_power();
+        net.wipe(log)?;
+        drop(net);
         self.forgive()
+    }
+
+    /// The log of this device's account gets another key, which the device knows from now on.
+    pub(super) fn rotate(&mut self, at: usize) {
+        let own = &mut self.devices[at].own;
+        let account = &mut self.book.accounts[own.account];
+        account.keys += 1;
+        own.keys = account.keys;
+        let line = format!("device {} begins key {}", own.number, account.keys);
+        self.book.say(line);
+        self.book.coverage.count("keys begun", 1);
+    }
+
+    /// Each device says something, so that copies of a store have met each other's changes when all is at rest.
+    pub(super) fn all_speak(&mut self, dice: &mut Dice) -> Result<(), String> {
+        let Self { devices, book, .. } = self;
+        for device in devices {
+            let before = device.own.view.log.len();
+            for _ in 0..20 {
+                if device.own.view.log.len() == before {
+                    device.transact(book, dice)?;
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! The end: all devices come to rest, and what came of it is judged.
 
+use std::collections::BTreeMap;
+
 use tolstoy_store::Transaction;
 use tolstoy_sync::{Outcome, SyncReport};
 
@@ -8,7 +10,7 @@ use super::{Book, World, told};
 use crate::dice::Dice;
 use crate::oracle::facts::show;
 use crate::oracle::{View, judge};
-use crate::plan::Faults;
+use crate::plan::{Faults, Format};
 use crate::world::lock;
 
 /// Rounds of syncs in which all devices must come to rest.
@@ -19,9 +21,7 @@ impl World {
     pub(super) fn rest(&mut self, dice: &mut Dice) -> Result<(), String> {
         self.book.say("from here on nothing goes wrong");
         let mut net = lock(&self.net);
-        if let Some(disk) = net.hub().disk() {
-            disk.keep_power();
-        }
+        net.keep_power();
         net.settle();
         drop(net);
         let mut quiet = 0;
@@ -81,6 +81,9 @@ impl World {
             for other in others {
                 same(first, other, &view)?;
             }
+            if self.book.plan.faults.copy > 0 {
+                own_ids(&devices)?;
+            }
             let log = self.book.accounts[n].log;
             let mut net = lock(&self.net);
             let (state, chain) = (net.hub().state(log).map_err(told)?, net.hub().chain(log).map_err(told)?);
@@ -89,7 +92,7 @@ impl World {
             self.book.coverage.count("heads seen", net.heads(log).count());
             drop(net);
             for device in &devices {
-                in_the_log(device, &view, &chain)?;
+                in_the_log(device, &view, &chain, self.book.plan.format)?;
             }
             let verdict = judge(&view.log, &self.book.accounts[n].history)?;
             self.book.say(format!("the log {log}:"));
@@ -101,6 +104,17 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// No two living devices have one id.
+fn own_ids(devices: &[&Device]) -> Result<(), String> {
+    let mut ids = BTreeMap::new();
+    for device in devices {
+        if let Some(other) = ids.insert(device.store.device(), device.own.number) {
+            return Err(format!("devices {other} and {} have one id", device.own.number));
+        }
+    }
+    Ok(())
 }
 
 /// Two stores hold the same log and the same facts.
@@ -121,12 +135,15 @@ fn in_the_log(
     device: &Device,
     view: &View,
     chain: &[(tolstoy_proto::TrnId, tolstoy_proto::ChainDigest)],
+    format: Format,
 ) -> Result<(), String> {
     let number = device.own.number;
-    if chain.len() + 1 != view.log.len() {
-        return Err(format!("the log has {} transactions, device {number} {}", chain.len(), view.log.len() - 1));
+    // A log in the original's format begins with the bootstrap.
+    let left_out = usize::from(format != Format::Original);
+    if chain.len() + left_out != view.log.len() {
+        return Err(format!("the log has {} transactions, device {number} {}", chain.len(), view.log.len() - left_out));
     }
-    for (transaction, (id, digest)) in view.log.iter().skip(1).zip(chain) {
+    for (transaction, (id, digest)) in view.log.iter().skip(left_out).zip(chain) {
         let position = device.store.position(transaction.tx).map_err(told)?;
         if position.map(|p| (p.id, p.digest)) != Some((id.0, digest.0)) {
             return Err(format!("device {number} has {} elsewhere in the log", transaction.tx));

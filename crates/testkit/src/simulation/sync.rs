@@ -7,15 +7,15 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use tolstoy_edn::Keyword;
-use tolstoy_proto::Seq;
-use tolstoy_store::{Entid, ErrorKind as StoreErrorKind, Position, Store};
-use tolstoy_sync::{Error, ErrorKind, Options, OtherLife, SyncReport};
+use tolstoy_proto::{LogId, Seq};
+use tolstoy_store::{Entid, ErrorKind as StoreErrorKind, Operation, Position, Reason, Store};
+use tolstoy_sync::{Error, ErrorKind, Keyring, NewLog, Options, OtherLife, Secrets, SyncReport};
 
 use super::device::{Answer, Device, Own};
 use super::{Book, World, told};
 use crate::dice::Dice;
 use crate::oracle::{Facts, justified, recognised};
-use crate::plan::Faults;
+use crate::plan::{Faults, Format};
 use crate::users::QUARRELS;
 use crate::world::{Link, Net, lock, patient};
 
@@ -134,10 +134,11 @@ fn begin<'d>(
     dice: &mut Dice,
 ) -> Result<Running<'d>, String> {
     book.say(format!("device {} syncs", device.own.number));
-    let log = book.accounts[device.own.account].log;
+    let (log, keys) = (book.accounts[device.own.account].log, book.accounts[device.own.account].keys);
+    let format = book.plan.format;
     let mark = Arc::new(Mutex::new(None));
     let mut link = Link::new(net.clone(), log, Dice::new(dice.below(u64::MAX), 0), faults);
-    let asks = book.plan.faults.quarrel + book.plan.faults.wipe > 0;
+    let asks = book.plan.faults.quarrel + book.plan.faults.wipe > 0 || book.plan.format == Format::Sealed;
     if device.own.is_shared() && (faults.full > 0 || asks) {
         // Another opening of the file sees what is committed, between any two passes.
         let (mut witness, mark) = (device.own.open()?, mark.clone());
@@ -150,10 +151,26 @@ fn begin<'d>(
     match own.take_answer() {
         Some(Answer::Theirs) => options.theirs = QUARRELS.iter().filter_map(|q| Keyword::parse(q)).collect(),
         Some(Answer::Life(life)) => options.other_life = life,
+        Some(Answer::Key) => own.keys = keys,
         None => {}
     }
+    write_in(format, log, own.keys, &mut options)?;
     let future = Box::pin(async move { tolstoy_sync::sync(store, &mut link, &options).await });
     Ok(Running { own, future, polls: 0, dropped_after: dropped.then_some(after), mark, touched: false })
+}
+
+/// The options for a log in a format, with so many of its keys.
+fn write_in(format: Format, log: LogId, keys: u64, options: &mut Options) -> Result<(), String> {
+    match format {
+        Format::Native => {}
+        Format::Sealed => {
+            let lines: String = (1..=keys).map(|n| format!("key {n} {:064x}\n", n + 7)).collect();
+            let secrets = Secrets::parse(&lines).map_err(told)?;
+            options.keys = Some(Arc::new(Keyring::new(log, &secrets).map_err(told)?));
+        }
+        Format::Original => options.new_log = NewLog::Original,
+    }
+    Ok(())
 }
 
 impl Running<'_> {
@@ -196,7 +213,9 @@ fn meanwhile(
     if dice.chance(600) {
         let log = book.accounts[syncing.own.account].log;
         let mut link = Link::new(net.clone(), log, Dice::new(dice.below(u64::MAX), 0), Faults::NONE);
-        let report = to_the_end(tolstoy_sync::sync(&mut store, &mut link, &patient(syncing.own.env.clone())));
+        let mut options = patient(syncing.own.env.clone());
+        write_in(book.plan.format, log, syncing.own.keys, &mut options)?;
+        let report = to_the_end(tolstoy_sync::sync(&mut store, &mut link, &options));
         match report {
             Ok(report) => {
                 book.say(format!("    it syncs: {}", summary(&report)));
@@ -302,13 +321,16 @@ fn after(
 /// What the owner says to a sync that stopped to ask, in a plan where that happens.
 fn asks(e: &Error, book: &Book) -> Option<Answer> {
     let faults = &book.plan.faults;
+    // A backup of a hub may be of before the log was begun: then it lives no more.
+    let other_life = faults.wipe + faults.restore > 0;
     match e {
         Error::Store(e) if e.kind() == StoreErrorKind::Definitions && faults.quarrel > 0 => Some(Answer::Theirs),
-        Error::Generation { state } if faults.wipe > 0 => {
+        Error::Generation { state } if other_life => {
             Some(Answer::Life(if state.seq == Seq::ROOT { OtherLife::Reseed } else { OtherLife::Adopt }))
         }
-        Error::NothingToAdopt if faults.wipe > 0 => Some(Answer::Life(OtherLife::Reseed)),
-        Error::NotEmpty { .. } if faults.wipe > 0 => Some(Answer::Life(OtherLife::Adopt)),
+        Error::Key(_) if book.plan.format == Format::Sealed => Some(Answer::Key),
+        Error::NothingToAdopt if other_life => Some(Answer::Life(OtherLife::Reseed)),
+        Error::NotEmpty { .. } if other_life => Some(Answer::Life(OtherLife::Adopt)),
         _ => None,
     }
 }
@@ -321,6 +343,7 @@ fn stopped(device: &mut Device, answer: Option<Answer>, mark: Option<&Mark>, boo
         match answer {
             Answer::Theirs => "stopped before another definition",
             Answer::Life(_) => "stopped before another life of a log",
+            Answer::Key => "stopped for want of a key",
         },
         1,
     );
@@ -347,7 +370,7 @@ fn positions(device: &Device) -> Result<Vec<(uuid::Uuid, uuid::Uuid)>, String> {
 
 /// A change that this sync displaced could not be applied, on the facts it was to be applied to, and is about whom it
 /// should be.
-fn check_displaced(own: &Own, report: &SyncReport, book: &Book) -> Result<(), String> {
+fn check_displaced(own: &Own, report: &SyncReport, book: &mut Book) -> Result<(), String> {
     let mut merges = report.passes.iter().filter_map(|p| p.rebased.as_ref());
     let (Some(only), None) = (merges.next(), merges.next()) else { return Ok(()) };
     let log = &own.view.log;
@@ -357,7 +380,11 @@ fn check_displaced(own: &Own, report: &SyncReport, book: &Book) -> Result<(), St
             before.apply(transaction)?;
         }
         let carrier = rest.peek().filter(|t| t.tx == displaced.tx).ok_or("a carrier is not in the log")?;
-        justified(carrier, &before)?;
+        let calls = carrier.displaced.iter().flat_map(|d| &d.operations).any(|o| matches!(o, Operation::Call { .. }));
+        if calls && displaced.reason == Reason::Operation && justified(carrier, &before, true).is_err() {
+            book.coverage.count("displaced for want of a function", 1);
+        }
+        justified(carrier, &before, own.knows())?;
         if book.plan.steady() {
             recognised(carrier, log, &book.accounts[own.account].history)?;
         }

@@ -10,7 +10,7 @@ use tolstoy_hub::service::{
     self, Policy, Pull, PullEnd, PushOutcome, PutOutcome, Service, SnapshotOutcome, SnapshotUpload, Threshold, Upload,
 };
 use tolstoy_hub::storage::{
-    Committed, LogRow, MemoryStorage, SqliteStorage, Storage, StorageError, WriteJob, WriteTxn,
+    Committed, LogRow, MemoryStorage, SqliteStorage, Storage, StorageError, WriteJob, WriteTxn, backup, restore,
 };
 use tolstoy_proto::{
     ChainDigest, ChunkId, ErrorBody, ErrorKind, Form, Frame, FrameDecoder, FrameEncoder, Generation, LogId, LogState,
@@ -28,6 +28,8 @@ pub struct Hub {
     service: Service,
     policy: Policy,
     env: Env,
+    /// Where its backup is, if one was made.
+    backup: Option<TempDir>,
     /// How often it was started.
     starts: u64,
 }
@@ -42,6 +44,9 @@ enum Kept {
         disk: Option<Disk>,
     },
 }
+
+/// The name of a backup's file.
+const BACKUP: &str = "backup.db";
 
 /// Chunk bytes in one piece of an answer.
 const PAGE: usize = 2_000;
@@ -58,7 +63,7 @@ impl Hub {
             Medium::Files => Kept::sqlite(new_directory()?, None)?,
         };
         let (service, policy) = (Service::new(kept.storage(), env.clone()), Policy::default());
-        Ok(Self { service, kept, policy, env, starts: 1 })
+        Ok(Self { service, kept, policy, env, backup: None, starts: 1 })
     }
 
     /// How often it was started: streams of an earlier time are cut.
@@ -220,6 +225,36 @@ impl Hub {
         self.service.prove().wait().map_err(|e| e.to_string())
     }
 
+    /// Whether its database is in real files, of which backups are made as its owner would make them.
+    pub fn is_in_files(&self) -> bool {
+        matches!(&self.kept, Kept::Sqlite { disk: None, .. })
+    }
+
+    /// Makes a backup while it runs.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn back_up(&mut self) -> Result<(), String> {
+        let Kept::Sqlite { directory, .. } = &self.kept else { return Ok(()) };
+        let place = tempfile::tempdir().map_err(|e| e.to_string())?;
+        backup(directory.path(), &place.path().join(BACKUP), &mut |_, _| {}).map_err(|e| e.to_string())?;
+        self.backup = Some(place);
+        Ok(())
+    }
+
+    /// Goes on with what its backup holds; false where there is none.
+    ///
+    /// # Errors
+    /// Where it cannot be restored.
+    pub fn restore_backup(&mut self) -> Result<bool, String> {
+        let (Some(place), Kept::Sqlite { storage, .. }) = (self.backup.take(), &self.kept) else { return Ok(false) };
+        storage.close();
+        let directory = new_directory()?;
+        restore(&place.path().join(BACKUP), directory.path(), &mut |_, _| {}).map_err(|e| e.to_string())?;
+        self.go_on_with(Kept::sqlite(directory, None)?);
+        Ok(true)
+    }
+
     /// Another hub that holds the beginnings of these logs, and goes its own way from here.
     ///
     /// # Errors
@@ -248,10 +283,14 @@ impl Hub {
                 }
             }
         };
+        self.go_on_with(kept);
+        Ok(())
+    }
+
+    fn go_on_with(&mut self, kept: Kept) {
         self.service = Service::new(kept.storage(), self.env.clone()).with_policy(self.policy);
         self.kept = kept;
         self.starts += 1;
-        Ok(())
     }
 
     /// The first transactions of a log, with the bytes of their chunks.

@@ -88,9 +88,39 @@ impl Net {
         self.broken.take()
     }
 
+    /// Restores the backup of a hub in real files, or makes one where there is none. False where none was restored.
+    ///
+    /// # Errors
+    /// Where it cannot be done.
+    pub fn restore_backup(&mut self) -> Result<bool, String> {
+        let logs: Vec<LogId> = self.heads.keys().copied().collect();
+        let state = |hub: &Hub, log| hub.state(log).map_err(|e| e.to_string());
+        let before = logs.iter().map(|log| state(&self.hub, *log)).collect::<Result<Vec<_>, _>>()?;
+        if !self.hub.restore_backup()? {
+            self.hub.back_up()?;
+            return Ok(false);
+        }
+        for (log, before) in logs.into_iter().zip(before) {
+            let now = state(&self.hub, log)?;
+            // Of another life nothing that was seen is in it.
+            let seen = if now.generation == before.generation { now.seq.0 } else { 0 };
+            self.heads(log).restored(seen);
+            self.look(log);
+        }
+        Ok(true)
+    }
+
     /// Whether a snapshot was ever spoiled.
     pub fn is_spoiled(&self) -> bool {
         self.is_spoiled
+    }
+
+    /// The hub keeps its power until it is next cut, and is started where it is off.
+    pub fn keep_power(&mut self) {
+        self.start();
+        if let Some(disk) = self.hub.disk() {
+            disk.keep_power();
+        }
     }
 
     /// Wipes a log: its next write begins another life.
@@ -98,14 +128,7 @@ impl Net {
     /// # Errors
     /// Where the storage failed.
     pub fn wipe(&mut self, log: LogId) -> Result<(), String> {
-        self.start();
-        if let Err(e) = self.hub.delete(log) {
-            if !self.hub.is_off() {
-                return Err(e.to_string());
-            }
-            self.start();
-            self.hub.delete(log).map_err(|e| e.to_string())?;
-        }
+        self.hub.delete(log).map_err(|e| e.to_string())?;
         self.heads(log).restored(0);
         self.look(log);
         Ok(())
