@@ -106,6 +106,18 @@ fn sum_adds_what_each_side_added_and_records_nothing() {
 }
 
 #[test]
+fn what_both_sides_took_back_and_one_gave_again_is_no_overwrite_in_a_sum() {
+    let (mut log, mut one, mut two) = anna("sum", "2");
+    unset(&mut one, "2");
+    unset(&mut two, "2");
+    set(&mut two, "2");
+    log.sync(&mut one);
+    let rebased = log.sync(&mut two);
+    log.settle(&mut one, &mut two);
+    is((n(&one), recorded(&rebased)), "[2]", &[]);
+}
+
+#[test]
 fn a_value_given_by_both_sides_where_there_was_none() {
     is(merged("sum", "", "2", &["3"]), "[5]", &[]);
     is(merged("max", "", "2", &["3"]), "[3]", &["- 2 3 local"]);

@@ -367,9 +367,11 @@ impl<'h> Judge<'h> {
             });
             if !listed {
                 return Err(format!(
-                    "it replaces {}, which {} set meanwhile, and does not say so",
+                    "it replaces {}, which {} set meanwhile, and does not say so, but {:?}; it does {:?}",
                     show(gone),
-                    other.origin
+                    other.origin,
+                    t.overwritten,
+                    facts_of(t).map(show).collect::<Vec<_>>()
                 ));
             }
             self.verdict.overwritten += 1;
