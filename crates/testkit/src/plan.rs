@@ -199,6 +199,10 @@ impl Plan {
         faults.full = some(250, 100);
         faults.blackout = some(500, 120);
         faults.restore = some(250, 60);
+        let backups = some(600, 120);
+        if hub == Medium::Files {
+            faults.restore = backups;
+        }
         faults.copy = some(150, 60);
         faults.rewind = some(250, 120);
         faults.meanwhile = some(700, 80);

@@ -218,7 +218,7 @@ impl World {
         } else if transacts {
             self.transact(at, dice)
         } else {
-            if dice.chance(100) {
+            if dice.chance(160) {
                 // The application is started anew, perhaps in another version.
                 self.devices[at].reopen()?;
             }

@@ -1,87 +1,21 @@
 //! Users: what they transact, as EDN text, from what they see in their store.
 
+mod designs;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use tolstoy_edn::Keyword;
 use tolstoy_store::{Entid, Operation, Update, Value};
 
+use designs::{ALTERABLE, BULK, DESIGNS, Design, IDENTITY, POLICIES, UNIQUE, is_fixed};
+
+pub(crate) use designs::QUARRELS;
+
 use crate::dice::Dice;
 use crate::oracle::facts::core;
 use crate::oracle::{Facts, NEXT, TAKE, View};
 use crate::plan::Format;
-
-/// An attribute that users define: everybody who does means the same.
-struct Design {
-    name: &'static str,
-    value_type: &'static str,
-    many: bool,
-    more: &'static str,
-}
-
-const fn design(name: &'static str, value_type: &'static str, many: bool, more: &'static str) -> Design {
-    Design { name, value_type, many, more }
-}
-
-impl Design {
-    fn text(&self, doc: &str) -> String {
-        let Self { name, value_type, many, more } = self;
-        let many = if *many { "many" } else { "one" };
-        format!(
-            "{{:db/ident :{name} :db/valueType :db.type/{value_type} :db/cardinality :db.cardinality/{many} {more}{doc}}}"
-        )
-    }
-}
-
-/// What many transactions in a row are about.
-const BULK: [&str; 4] = ["u/name", "u/age", "u/note", "u/boss"];
-
-const IDENTITY: &str = ":db/unique :db.unique/identity";
-const UNIQUE: &str = ":db/unique :db.unique/value";
-
-const DESIGNS: [Design; 26] = [
-    design("u/count", "long", false, ""),
-    design("u/name", "string", false, IDENTITY),
-    design("u/ssn", "long", false, IDENTITY),
-    design("u/key", "uuid", false, IDENTITY),
-    design("u/account", "ref", false, IDENTITY),
-    design("u/alias", "keyword", true, IDENTITY),
-    design("u/badge", "keyword", false, UNIQUE),
-    design("u/tag", "string", true, UNIQUE),
-    design("u/seat", "ref", false, UNIQUE),
-    design("u/age", "long", false, ""),
-    design("u/note", "string", true, ""),
-    design("u/boss", "ref", false, ""),
-    design("u/friend", "ref", true, ""),
-    design("u/part", "ref", true, ":db/isComponent true"),
-    design("u/alive", "boolean", false, ""),
-    design("u/height", "double", false, ":db/index true"),
-    design("u/born", "instant", true, ""),
-    design("u/home", "uri", false, ":db/noHistory true"),
-    design("u/photo", "bytes", false, ""),
-    design("u/mark", "string", true, ""),
-    design("u/score", "long", false, ":db/merge :db.merge/sum"),
-    design("u/best", "long", false, ":db/merge :db.merge/max"),
-    design("u/since", "instant", false, ":db/merge :db.merge/min"),
-    design("u/title", "string", false, ":db/merge :db.merge/first"),
-    design("u/lead", "ref", false, ":db/merge :db.merge/first"),
-    design("u/draft", "string", false, ":db/merge :db.merge/journal"),
-];
-
-/// Three policies that an attribute of any type can have, two of numbers and instants, and one of numbers.
-const POLICIES: [&str; 6] = ["last", "first", "journal", "max", "min", "sum"];
-
-/// Attributes whose meaning users change once all devices have them. Nobody renames or deletes these: to define one anew
-/// would be to define it differently, which stops a sync.
-const ALTERABLE: [&str; 3] = [":u/note", ":u/boss", ":u/born"];
-
-/// Attributes of which each user may think something else. Nobody renames or deletes these.
-pub(crate) const QUARRELS: [&str; 3] = [":q/a", ":q/b", ":q/c"];
-
-/// Whether an attribute keeps its name for good.
-fn is_fixed(name: &str) -> bool {
-    ALTERABLE.contains(&name) || QUARRELS.contains(&name)
-}
 
 /// What a transaction is made of.
 #[derive(Debug, Clone, Copy)]

@@ -19,7 +19,7 @@ pub struct Authored {
     pub author: usize,
     /// The device it was committed on, as that called itself then.
     pub device: Uuid,
-    /// Its instant.
+    /// When it was authored: its instant, or the last that there is.
     pub instant: Instant,
     /// The number of its transaction there and then.
     pub tx: Entid,
@@ -38,6 +38,9 @@ pub struct Authored {
     /// What was transacted.
     pub text: String,
 }
+
+/// The last instant that anybody can say: of the year 9999.
+const LAST_AUTHORED: i64 = 253_402_300_799_999_999;
 
 /// All changes ever committed, by origin.
 #[derive(Debug, Default)]
@@ -90,13 +93,13 @@ impl History {
         if operations.is_some_and(|meant| meant != transaction.operations) {
             return Err(format!("the user meant {operations:?}, and the log holds {:?}", transaction.operations));
         }
-        if transaction.origin.authored != transaction.instant
+        if transaction.origin.authored != transaction.instant.min(Instant::from_micros(LAST_AUTHORED))
             || transaction.displaced.is_some()
             || !transaction.overwritten.is_empty()
         {
             return Err(format!("a change was just committed, and the log holds {transaction:?}"));
         }
-        let (origin, instant, tx) = (transaction.origin, transaction.instant, transaction.tx);
+        let (origin, instant, tx) = (transaction.origin, transaction.origin.authored, transaction.tx);
         // Worked out from the numbers themselves, and only then compared with what the store says of itself.
         let high = view.facts.high();
         let seen = view.origins().collect();

@@ -236,7 +236,7 @@ impl Own {
     fn start(&mut self) -> Result<Store, String> {
         let store = self.place.open(self.env.clone())?;
         self.starts += 1;
-        self.knows = Dice::new(self.seed, PROGRAMS + self.number as u64 * 10_000 + self.starts).chance(500);
+        self.knows = Dice::new(self.seed, PROGRAMS + self.number as u64 * 10_000 + self.starts).chance(350);
         Ok(store)
     }
 
