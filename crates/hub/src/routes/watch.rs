@@ -4,6 +4,7 @@
 //! handed on, or when either side gave up.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -13,14 +14,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
 use tolstoy_proto::ErrorKind;
+use tower::{Layer, Service};
 use tracing::{Instrument, Span};
 
 use super::App;
@@ -29,7 +30,7 @@ use crate::activity::{Act, Activity};
 use crate::auth::Principal;
 use crate::connection::Peer;
 use crate::metrics::NO_ROUTE;
-use crate::service::Service;
+use crate::service;
 
 /// The header of a request's id.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -103,15 +104,24 @@ impl RequestIds {
 
     fn mint(&self) -> RequestId {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut characters = [0; MAX_ID];
+        let digits = (64 - (number | 1).leading_zeros()).div_ceil(4);
+        let started = (0..16).rev().map(|at| digit(self.started, at));
+        let numbered = (0..digits).rev().map(|at| digit(number, at));
         // 16 digits, a dash and at most 16 digits have room.
-        let length = {
-            let mut rest = &mut characters[..];
-            let _ = std::io::Write::write_fmt(&mut rest, format_args!("{:016x}-{number:x}", self.started));
-            MAX_ID - rest.len()
-        };
-        RequestId { characters, length: u8::try_from(length).unwrap_or(0) }
+        let mut characters = [0; MAX_ID];
+        let mut length = 0;
+        for (room, character) in characters.iter_mut().zip(started.chain([b'-']).chain(numbered)) {
+            *room = character;
+            length += 1;
+        }
+        RequestId { characters, length }
     }
+}
+
+/// The hexadecimal digit of a number whose weight is 16 to the power of `at`.
+fn digit(number: u64, at: u32) -> u8 {
+    let value = (number >> (4 * at)) as u8 & 15;
+    if value < 10 { b'0' + value } else { b'a' + value - 10 }
 }
 
 /// The id of the request that this task answers.
@@ -120,14 +130,14 @@ pub(super) fn current_id() -> Option<RequestId> {
 }
 
 /// Says whose the request is that this task answers.
-pub(super) fn note_principal(principal: &Principal) {
+pub(super) fn note_principal(principal: Principal) {
     // Outside of a request there is nothing to note it for.
-    let _ = CURRENT.try_with(|current| *current.principal.borrow_mut() = Some(principal.clone()));
+    let _ = CURRENT.try_with(|current| *current.principal.borrow_mut() = Some(principal));
 }
 
 impl App {
     /// The rules, for one who writes under the name of the request's principal.
-    pub(super) fn writing(&self) -> Service {
+    pub(super) fn writing(&self) -> service::Service {
         let name = CURRENT.try_with(|current| current.principal.borrow().as_ref()?.name().map(Arc::from));
         match name {
             Ok(Some(name)) => self.service.by(name),
@@ -136,11 +146,60 @@ impl App {
     }
 }
 
+/// Puts what answers a path behind the hub's door, under watch. One layer for all, and no `from_fn`: each of those costs a
+/// request a good deal of a short push.
+#[derive(Clone)]
+pub(super) struct Watch {
+    pub(super) app: Arc<App>,
+    pub(super) door: Arc<Door>,
+}
+
+impl<S> Layer<S> for Watch {
+    type Service = Watching<S>;
+
+    fn layer(&self, inner: S) -> Watching<S> {
+        Watching { watch: self.clone(), inner }
+    }
+}
+
+/// What answers a path, under watch.
+#[derive(Clone)]
+pub(super) struct Watching<S> {
+    watch: Watch,
+    inner: S,
+}
+
+impl<S> Service<Request> for Watching<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        // The one that is ready is used, and another left in its place.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let Watch { app, door } = self.watch.clone();
+        Box::pin(async move {
+            let next = async |request| inner.call(request).await.unwrap_or_else(|never| match never {});
+            Ok(watch(app, &door, request, next).await)
+        })
+    }
+}
+
 /// Answers the request where its door lets it in, and notes it when it has ended.
-pub(super) async fn watch(
-    State((app, door)): State<(Arc<App>, Arc<Door>)>,
+async fn watch(
+    app: Arc<App>,
+    door: &Door,
     mut request: Request,
-    next: Next,
+    next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     let id = RequestId::of(request.headers()).unwrap_or_else(|| app.request_ids.mint());
     let about = About::of(&mut request).await;
@@ -168,7 +227,7 @@ pub(super) async fn watch(
     }
     let current = Current { id, principal: RefCell::new(None) };
     let answered = async {
-        let response = guard::admit(&door, &app, about.as_ref(), request, next).await;
+        let response = guard::admit(door, &app, about.as_ref(), request, next).await;
         (response, CURRENT.try_with(|current| current.principal.take()).ok().flatten())
     };
     let (mut response, principal) = CURRENT.scope(current, answered.instrument(span)).await;
