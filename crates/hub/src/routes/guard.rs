@@ -1,7 +1,7 @@
 //! Who is answered, and who may do what.
 //!
-//! A request's [`Principal`] is worked out here, once, before anything else looks at the request; handlers find its
-//! [`Client`] among the extensions. What it may do is decided here too, from the method and the path alone: no log is looked up before.
+//! A request's [`Principal`] is worked out here, once, before anything else looks at the request; handlers ask for its
+//! [`Client`]. What it may do is decided here too, from the method and the path alone: no log is looked up before.
 //!
 //! A hub on loopback that has no tokens has no other lock than being there: but any web page that a browser on this
 //! machine shows can send requests to a local port. Such a request names the page's host, in `Host` (where the name was
@@ -228,15 +228,12 @@ pub(super) async fn admit(
     door: &Door,
     app: &Arc<App>,
     about: Option<&About>,
-    mut request: Request,
+    request: Request,
     next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     match door.decide(&request, &Matter::of(about)) {
         Ok(Admitted { principal, client, place }) => {
-            if let Some(principal) = principal {
-                watch::note_principal(principal);
-            }
-            request.extensions_mut().insert(client.clone());
+            watch::note_asker(principal, &client);
             let mut response = next(request).await;
             if let Some(log) = about.filter(|about| state::is_told(about.template.as_str())).and_then(|about| about.log)
             {

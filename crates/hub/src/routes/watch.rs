@@ -14,7 +14,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{FromRequestParts, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
@@ -29,6 +30,7 @@ use super::guard::{self, About, Door};
 use crate::activity::{Act, Activity};
 use crate::auth::Principal;
 use crate::connection::Peer;
+use crate::gate::Client;
 use crate::metrics::NO_ROUTE;
 use crate::service;
 
@@ -47,6 +49,7 @@ tokio::task_local! {
 struct Current {
     id: RequestId,
     principal: RefCell<Option<Principal>>,
+    client: RefCell<Client>,
 }
 
 /// What an answer says is wrong, for the layer that counts.
@@ -129,10 +132,22 @@ pub(super) fn current_id() -> Option<RequestId> {
     CURRENT.try_with(|current| current.id).ok()
 }
 
-/// Says whose the request is that this task answers.
-pub(super) fn note_principal(principal: Principal) {
+/// Says whose the request is that this task answers, and whose share of the hub it takes.
+pub(super) fn note_asker(principal: Option<Principal>, client: &Client) {
     // Outside of a request there is nothing to note it for.
-    let _ = CURRENT.try_with(|current| *current.principal.borrow_mut() = Some(principal));
+    let _ = CURRENT.try_with(|current| {
+        *current.principal.borrow_mut() = principal;
+        *current.client.borrow_mut() = client.clone();
+    });
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Client {
+    type Rejection = Infallible;
+
+    /// The client that the guard found.
+    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(CURRENT.try_with(|current| current.client.borrow().clone()).unwrap_or(Self::Anyone))
+    }
 }
 
 impl App {
@@ -225,7 +240,7 @@ async fn watch(
         watched.received = Some(received.clone());
         request = request.map(|inner| Body::new(Arriving { inner, received }));
     }
-    let current = Current { id, principal: RefCell::new(None) };
+    let current = Current { id, principal: RefCell::new(None), client: RefCell::new(Client::Anyone) };
     let answered = async {
         let response = guard::admit(door, &app, about.as_ref(), request, next).await;
         (response, CURRENT.try_with(|current| current.principal.take()).ok().flatten())
