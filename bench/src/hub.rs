@@ -298,13 +298,15 @@ fn percentiles(latencies: &mut [Duration]) -> String {
     format!("p50 {:.1} ms, p99 {:.1} ms", at(50), at(99))
 }
 
-/// One writer against what it cannot avoid: a request, and an fsync.
+/// One writer against what it cannot avoid: a request, and an fsync. The hub has run for a while: its write-ahead log has
+/// been begun anew, and is written over from then on.
 pub(crate) fn push_alone(table: &mut Table) {
     const ALONE: usize = 500;
     let name = "hub push, 1 writer";
     if !table.wants(name) {
         return;
     }
+    let before: Vec<Request> = pushes(2, 40_000, 1000).into_iter().map(|body| push_to(log(1), body)).collect();
     let requests: Vec<Request> = pushes(1, ALONE, 1).into_iter().map(|body| push_to(log(0), body)).collect();
     let body = Bytes::from(vec![7; BYTES + 240]);
     let bare = vec![Request::Post { path: "/".to_owned(), media_type: media::OCTETS, body: body.clone() }; ALONE];
@@ -319,6 +321,7 @@ pub(crate) fn push_alone(table: &mut Table) {
             let runtime = Runtime::new().unwrap();
             let dir = tempfile::tempdir().unwrap();
             let address = start_hub(&runtime, &dir);
+            run(&runtime, address, std::slice::from_ref(&before), &mut Vec::new(), &mut Work::default());
             run(&runtime, address, std::slice::from_ref(&requests), &mut Vec::new(), &mut Work::default())
         }),
         floor: Box::new(|| {
