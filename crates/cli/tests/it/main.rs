@@ -11,6 +11,7 @@ mod hub_data;
 mod key;
 mod killed;
 mod managed;
+mod original;
 mod output;
 mod room;
 mod serve;
