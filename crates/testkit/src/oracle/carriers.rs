@@ -135,7 +135,7 @@ enum Datum {
 }
 
 /// Whether changes define an attribute for which the log has another definition, by its ident.
-pub(super) fn gives_way(changes: &[Change], before: &Facts) -> bool {
+pub fn gives_way(changes: &[Change], before: &Facts) -> bool {
     let meaning = [core::VALUE_TYPE, core::CARDINALITY, core::UNIQUE, core::IS_COMPONENT];
     changes.iter().filter(|c| c.added && c.a == core::IDENT).any(|named| {
         let [holder] = before.holders(core::IDENT, &named.v)[..] else { return false };

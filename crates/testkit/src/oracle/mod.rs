@@ -12,7 +12,7 @@ mod names;
 mod policies;
 mod verdict;
 
-pub use carriers::justified;
+pub use carriers::{gives_way, justified};
 pub use facts::Facts;
 pub use heads::Heads;
 pub use history::{Authored, History};

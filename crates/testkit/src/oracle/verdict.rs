@@ -174,6 +174,9 @@ impl<'h> Judge<'h> {
             facts_of(t).filter_map(|c| Some(((c.e, c.a, c.v.clone()), facts.asserted(c.e, c.a, &c.v)?))).collect();
         let produced = if t.displaced.is_some() { BTreeSet::new() } else { self.produced(authored, facts)? };
         let skeleton = self.skeleton(authored, &said, facts);
+        if t.displaced.is_none() {
+            other_type(&said, facts)?;
+        }
         let demands = if t.displaced.is_some() { Vec::new() } else { self.demands(authored, facts)? };
         let (before, operations) = (places(t, facts), self.operates_on(authored)?);
         facts.apply(t)?;
@@ -439,4 +442,19 @@ impl<'h> Judge<'h> {
 /// Stands for an entity of the bootstrap among names.
 pub(super) fn core_name(e: Entid) -> Name {
     Name { origin: Uuid::nil(), authored: e }
+}
+
+/// Whether a change that was applied defines an attribute of which the log says already that it has another type: that has to
+/// stop a sync, or give way.
+fn other_type(said: &[(&Meant, Change)], before: &Facts) -> Result<(), String> {
+    for (_, named) in said.iter().filter(|(_, c)| c.a == core::IDENT) {
+        let own =
+            said.iter().find(|(_, c)| (c.e, c.a) == (named.e, core::VALUE_TYPE)).and_then(|(_, c)| c.v.as_ref_entid());
+        let [holder] = before.holders(core::IDENT, &named.v)[..] else { continue };
+        let (Some(own), Some(theirs)) = (own, before.value_type(holder)) else { continue };
+        if own != theirs {
+            return Err(format!("it defines {} with the type {own}, and the log has it with {theirs}", named.v));
+        }
+    }
+    Ok(())
 }

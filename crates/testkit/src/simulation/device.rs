@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use tolstoy_env::Env;
+use tolstoy_proto::Generation;
 use tolstoy_store::{Entid, ErrorKind, Store, StoreOptions, Timeline};
-use tolstoy_sync::OtherLife;
+use tolstoy_sync::{OtherLife, SyncReport};
 use uuid::Uuid;
 
 use super::{Book, functions, told};
@@ -40,6 +41,10 @@ pub(super) struct Own {
     knows: bool,
     /// How many keys of the log its owner gave it.
     pub(super) keys: u64,
+    /// The life of the log that it was last in step with.
+    pub(super) life: Option<Generation>,
+    /// Whether its owner let the log's definitions stand in the sync that runs, or in the last one.
+    pub(super) yields: bool,
     /// What its owner decided after a sync that stopped to ask.
     answer: Option<Answer>,
 }
@@ -101,6 +106,8 @@ impl Device {
             starts: 0,
             knows: true,
             keys: 1,
+            life: None,
+            yields: false,
             answer: None,
         };
         Ok(Self { store, own })
@@ -135,6 +142,7 @@ impl Device {
     pub(super) fn rewind(&mut self) -> Result<bool, String> {
         let Some(image) = self.own.backup.take() else { return Ok(false) };
         self.begin_on(image)?;
+        self.own.life = None;
         self.own.view = View::of(&self.store)?;
         Ok(true)
     }
@@ -243,6 +251,15 @@ impl Own {
     /// Whether the device's program knows the functions.
     pub(super) fn knows(&self) -> bool {
         self.knows
+    }
+
+    /// A sync succeeded, after which the log is in this life: not in another than before, unless its owner said so.
+    pub(super) fn goes_on(&mut self, life: Option<Generation>, report: &SyncReport) -> Result<(), String> {
+        let before = std::mem::replace(&mut self.life, life);
+        if before.is_some() && life.is_some() && before != life && report.other_life.is_none() {
+            return Err(format!("device {} went on in another life of the log, and nobody said so", self.number));
+        }
+        Ok(())
     }
 
     /// Whether a sync stopped, and its owner was asked what to do.

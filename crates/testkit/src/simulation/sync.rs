@@ -8,13 +8,13 @@ use std::task::{Context, Poll, Waker};
 
 use tolstoy_edn::Keyword;
 use tolstoy_proto::{LogId, Seq};
-use tolstoy_store::{Entid, ErrorKind as StoreErrorKind, Operation, Position, Reason, Store};
+use tolstoy_store::{Displaced, Entid, ErrorKind as StoreErrorKind, Operation, Position, Reason, Store};
 use tolstoy_sync::{Error, ErrorKind, Keyring, NewLog, Options, OtherLife, Secrets, SyncReport};
 
 use super::device::{Answer, Device, Own};
 use super::{Book, World, told};
 use crate::dice::Dice;
-use crate::oracle::{Facts, justified, recognised};
+use crate::oracle::{Facts, gives_way, justified, recognised};
 use crate::plan::{Faults, Format};
 use crate::users::QUARRELS;
 use crate::world::{Link, Net, lock, patient};
@@ -116,6 +116,12 @@ impl World {
         }
         drop((idle, running));
         let (mut reports, is_spoiled) = (Vec::new(), lock(&self.net).is_spoiled());
+        for Ended { at, end, .. } in &ended {
+            let (log, own) = (self.book.accounts[self.devices[*at].own.account].log, &mut self.devices[*at].own);
+            if let (End::Done(Ok(report)), false) = (end, own.is_off()) {
+                own.goes_on(lock(&self.net).life(log), report)?;
+            }
+        }
         for Ended { at, end, mark, touched } in ended {
             let device = &mut self.devices[at];
             let mark = mark.filter(|_| !touched);
@@ -148,9 +154,15 @@ fn begin<'d>(
     let (dropped, after) = (dice.chance(faults.kill), dice.between(1, 12));
     let Device { store, own } = device;
     let mut options = Options { spool_dir: Some(folder.to_owned()), ..patient(own.env.clone()) };
-    match own.take_answer() {
+    let answer = own.take_answer();
+    own.yields = answer == Some(Answer::Theirs);
+    match answer {
         Some(Answer::Theirs) => options.theirs = QUARRELS.iter().filter_map(|q| Keyword::parse(q)).collect(),
-        Some(Answer::Life(life)) => options.other_life = life,
+        Some(Answer::Life(other)) => {
+            options.other_life = other;
+            // What it goes on in then is what its owner chose, also where the sync stops for another reason first.
+            own.life = None;
+        }
         Some(Answer::Key) => own.keys = keys,
         None => {}
     }
@@ -385,6 +397,10 @@ fn check_displaced(own: &Own, report: &SyncReport, book: &mut Book) -> Result<()
             book.coverage.count("displaced for want of a function", 1);
         }
         justified(carrier, &before, own.knows())?;
+        let gave_way = |d: &Displaced| d.reason == Reason::Schema && gives_way(&d.changes, &before);
+        if !own.yields && carrier.displaced.as_ref().is_some_and(gave_way) {
+            return Err(format!("the definition in {} gave way, and nobody said that it may", displaced.origin));
+        }
         if book.plan.steady() {
             recognised(carrier, log, &book.accounts[own.account].history)?;
         }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tolstoy_hub::service::Pull;
-use tolstoy_proto::{ChunkId, LogId, TrnId};
+use tolstoy_proto::{ChunkId, Generation, LogId, TrnId};
 use tolstoy_sync::transport::{Body, Request};
 use tolstoy_sync::{Answer, Begin, Blob, Transport, TransportError};
 
@@ -113,6 +113,11 @@ impl Net {
     /// Whether a snapshot was ever spoiled.
     pub fn is_spoiled(&self) -> bool {
         self.is_spoiled
+    }
+
+    /// The life that a log is in, where that can be told now.
+    pub fn life(&self, log: LogId) -> Option<Generation> {
+        self.hub.state(log).ok().and_then(|state| state.generation)
     }
 
     /// The hub keeps its power until it is next cut, and is started where it is off.
