@@ -117,9 +117,12 @@ impl World {
         drop((idle, running));
         let (mut reports, is_spoiled) = (Vec::new(), lock(&self.net).is_spoiled());
         for Ended { at, end, .. } in &ended {
-            let (log, own) = (self.book.accounts[self.devices[*at].own.account].log, &mut self.devices[*at].own);
+            let Device { store, own } = &mut self.devices[*at];
             if let (End::Done(Ok(report)), false) = (end, own.is_off()) {
-                own.goes_on(lock(&self.net).life(log), report)?;
+                // A store that has nothing of the log was in step with no life of it.
+                let is_in_step = store.last_positioned().map_err(told)?.is_some();
+                let life = lock(&self.net).life(self.book.accounts[own.account].log).filter(|_| is_in_step);
+                own.goes_on(life, report)?;
             }
         }
         for Ended { at, end, mark, touched } in ended {
