@@ -442,8 +442,8 @@ fn a_definition_that_gave_way_can_have_another_name() {
     let said = refused(&mut one, |s| apply(s, definition.id()));
     assert!(said.starts_with("Refused: the attribute :age has facts, so its type cannot be changed"), "{said}");
     assert_snapshot!(proposed(&one, &anna), @r#"
-    [[:db/add "new1" :name "Anna"]
-     [:db/add "new1" :age "old"]]
+    [[:db/add "new1" :age "old"]
+     [:db/add "new1" :name "Anna"]]
     "#);
     let text = proposed(&one, &definition).replace(":db/ident :age", ":db/ident :age/words");
     apply_as(&mut one, definition.id(), &text).unwrap();
