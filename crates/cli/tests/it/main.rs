@@ -12,6 +12,7 @@ mod hub_data;
 mod key;
 mod killed;
 mod managed;
+mod original;
 mod output;
 mod room;
 mod serve;
