@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod config;
+mod conflicts;
 mod demo;
 mod devices;
 mod help;
