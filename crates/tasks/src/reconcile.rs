@@ -105,7 +105,9 @@ fn carry_out(
     let came = exchange(Side::Here, here, &back, report)?;
     report.came.extend(came.keys());
     let changed = |id: &TaskId, now: &Document| before.get(id) != Some(&now.hash());
-    report.went.extend(theirs.iter().filter(|(id, now)| now.as_ref().is_some_and(|now| changed(id, now))).map(|(id, _)| id));
+    report
+        .went
+        .extend(theirs.iter().filter(|(id, now)| now.as_ref().is_some_and(|now| changed(id, now))).map(|(id, _)| id));
     for (id, document) in &theirs {
         let before = ours.get(id).and_then(Option::as_ref).map(Document::journal).unwrap_or_default();
         let lost = document.as_ref().map(Document::journal).unwrap_or_default();

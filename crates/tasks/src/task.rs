@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use tolstoy_edn::Instant;
 
+use crate::TaskId;
 use crate::document::{MAX_DEPTH, MAX_TEXT, Refusal, instant_of};
 use crate::id::NoTaskId;
 use crate::json::{self, Json, Limits};
-use crate::TaskId;
 
 /// A task as it stands, without how it came to.
 #[derive(Debug, Clone, PartialEq, Eq)]

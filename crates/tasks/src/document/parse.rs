@@ -78,9 +78,7 @@ impl Document {
         let mut properties = BTreeMap::new();
         for (name, value) in members {
             let history = match stamped.remove(&name) {
-                Some(Stamped { newest, cells }) => {
-                    History::read(cells, newest.as_ref(), Some(value), edited.clone())
-                }
+                Some(Stamped { newest, cells }) => History::read(cells, newest.as_ref(), Some(value), edited.clone()),
                 None => History::of(foreign.clone(), Some(value)),
             };
             properties.insert(name, history);

@@ -95,7 +95,8 @@ impl Document {
 }
 
 fn object_lines(members: &BTreeMap<String, Json>) -> String {
-    let line = |(name, value): (&String, &Json)| format!("    {}: {}", Json::from(name.as_str()).canonical(), value.exact());
+    let line =
+        |(name, value): (&String, &Json)| format!("    {}: {}", Json::from(name.as_str()).canonical(), value.exact());
     format!("{{\n{}\n  }}", members.iter().map(line).collect::<Vec<_>>().join(",\n"))
 }
 

@@ -244,7 +244,10 @@ pub fn what_is_too_large_is_refused_and_the_rest_goes_on(open: Open<'_>) {
     set(&mut theirs, "phone", 2, "description", &"b".repeat(600_000));
     offer(&mut *driver, &ours);
     let answers = exchange(&mut *driver, &[Offer::of(theirs), Offer::of(other.clone())]);
-    assert!(matches!(&answers[0], Answer::Refused(refusal) if refusal.to_string().contains("too large")), "{answers:?}");
+    assert!(
+        matches!(&answers[0], Answer::Refused(refusal) if refusal.to_string().contains("too large")),
+        "{answers:?}"
+    );
     assert_eq!(answers[1], Answer::Stands(Some(other.clone())));
     let mut huge = task(2, "x");
     set(&mut huge, "laptop", 1, "description", &"a".repeat(10 << 20));
@@ -292,7 +295,11 @@ pub fn what_blocks_may_come_later(open: Open<'_>) {
     blocked.set(&author("laptop", 2), "blocked_by", on(&[IDS[1]])).unwrap();
     offer(&mut *driver, &blocked);
     holds(open, &mut *driver, &[&blocked, &bread]);
-    let bread = { let mut bread = bread; set(&mut bread, "laptop", 3, "description", "rye bread"); bread };
+    let bread = {
+        let mut bread = bread;
+        set(&mut bread, "laptop", 3, "description", "rye bread");
+        bread
+    };
     offer(&mut *driver, &bread);
     holds(open, &mut *driver, &[&blocked, &bread]);
 }

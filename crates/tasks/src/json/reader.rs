@@ -268,7 +268,8 @@ impl<'t> Reader<'t> {
             return Err(self.fault("half a surrogate pair is no character"));
         }
         self.at += 12;
-        Ok(char::from_u32(0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00)).unwrap_or(char::REPLACEMENT_CHARACTER))
+        Ok(char::from_u32(0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00))
+            .unwrap_or(char::REPLACEMENT_CHARACTER))
     }
 
     /// The code unit of the `\uXXXX` at this place.

@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use jiff::tz::TimeZoneDatabase;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tolstoy_edn::Instant;
 use tolstoy_env::{Clock, Entropy, Env, NoEntropy};
 use tolstoy_tasks::json::Json;
-use tolstoy_tasks::{Author, Document};
+use tolstoy_tasks::{Author, Calendar, Document, Task};
 
 /// A clock that stands, until it is told.
 #[derive(Clone)]
@@ -73,4 +74,14 @@ pub(crate) fn refusal(text: &str) -> String {
         Ok(document) => panic!("it was taken: {}", document.canonical()),
         Err(refusal) => refusal.to_string(),
     }
+}
+
+/// The calendar of a moment in a zone.
+pub(crate) fn calendar(now: &str, zone: &str) -> Calendar {
+    let zones = TimeZoneDatabase::bundled();
+    Calendar::new(instant(now), zones.get(zone).unwrap(), zones.clone()).unwrap()
+}
+
+pub(crate) fn task(text: &str) -> Task {
+    doc(text).task()
 }

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tempfile::TempDir;
-use tolstoy_store::Store;
+use tolstoy_store::{Entid, Error, Position, Store, Timeline, Transaction};
 use tolstoy_tasks::driver::{Answer, Driver, Folder, FolderOptions, Memory, Offer, StoreDriver};
 use tolstoy_tasks::json::Json;
 use tolstoy_tasks::{Document, Side, TaskId, reconcile};
+
+use uuid::Uuid;
 
 use crate::common::{Standing, author, doc, env_with, set};
 
@@ -25,12 +27,77 @@ enum Kind {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Set { device: usize, task: usize, name: usize },
-    Remove { device: usize, task: usize, name: usize },
-    Tag { device: usize, task: usize, tag: usize, on: bool },
+    Set {
+        device: usize,
+        task: usize,
+        name: usize,
+    },
+    Remove {
+        device: usize,
+        task: usize,
+        name: usize,
+    },
+    Tag {
+        device: usize,
+        task: usize,
+        tag: usize,
+        on: bool,
+    },
     /// An edit by a program that knows no clocks, in the driver's own form.
-    Foreign { device: usize, task: usize },
-    Sync { one: usize, other: usize },
+    Foreign {
+        device: usize,
+        task: usize,
+    },
+    Sync {
+        one: usize,
+        other: usize,
+    },
+    /// A device that has a store syncs it with the log that all stores share.
+    Log {
+        device: usize,
+    },
+}
+
+/// A log that stores sync with: what the newest synced store has as main.
+#[derive(Default)]
+struct Log(Vec<Transaction>);
+
+impl Log {
+    fn sync(&mut self, store: &mut Store) {
+        let main = |store: &Store| store.transactions(Timeline::MAIN, Entid::TX0, usize::MAX).unwrap();
+        let same = main(store).iter().zip(&self.0).take_while(|(ours, theirs)| ours == theirs).count();
+        let root = Entid::TX0.plus(same as i64);
+        // Any position does: the store does not interpret it.
+        let position = Position { id: Uuid::nil(), digest: [0; 32] };
+        let incoming: Vec<Result<_, Error>> = self.0[same..].iter().map(|t| Ok((t.clone(), position))).collect();
+        if !incoming.is_empty() {
+            let rebased = store.pass(|pass| pass.rebase(root, &[], incoming)).unwrap();
+            assert!(rebased.displaced.is_empty(), "{rebased:?}");
+        }
+        self.0 = main(store);
+    }
+}
+
+/// A device's place.
+enum Place {
+    Store(StoreDriver),
+    Other(Box<dyn Driver>),
+}
+
+impl Place {
+    fn driver(&mut self) -> &mut dyn Driver {
+        match self {
+            Self::Store(driver) => driver,
+            Self::Other(driver) => &mut **driver,
+        }
+    }
+
+    fn store(&mut self) -> Option<&mut Store> {
+        match self {
+            Self::Store(driver) => Some(driver.store_mut()),
+            Self::Other(_) => None,
+        }
+    }
 }
 
 fn any_kind() -> impl Strategy<Value = Kind> {
@@ -44,12 +111,14 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (device.clone(), task.clone(), name.clone()).prop_map(|(device, task, name)| Step::Remove { device, task, name }),
         2 => (device.clone(), task.clone(), name, any::<bool>()).prop_map(|(device, task, tag, on)| Step::Tag { device, task, tag, on }),
         1 => (device.clone(), task).prop_map(|(device, task)| Step::Foreign { device, task }),
-        3 => (device.clone(), device).prop_map(|(one, other)| Step::Sync { one, other }),
+        3 => (device.clone(), device.clone()).prop_map(|(one, other)| Step::Sync { one, other }),
+        3 => device.prop_map(|device| Step::Log { device }),
     ]
 }
 
 struct World {
-    drivers: Vec<Box<dyn Driver>>,
+    places: Vec<Place>,
+    log: Log,
     /// The values that an edit replaced, knowing them.
     replaced: BTreeSet<(usize, &'static str, String)>,
     written: BTreeMap<(usize, &'static str, String), usize>,
@@ -62,33 +131,42 @@ impl World {
     fn new(kinds: [Kind; 3]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Standing::at("2026-11-25T12:00:00Z");
-        let open = |(n, kind): (usize, Kind)| -> Box<dyn Driver> {
+        let open = |(n, kind): (usize, Kind)| -> Place {
             let env = env_with(n as u64, &clock);
             match kind {
-                Kind::Memory => Box::new(Memory::default()),
+                Kind::Memory => Place::Other(Box::new(Memory::default())),
                 Kind::Folder => {
                     let options = FolderOptions { create: true, commit: false };
-                    Box::new(Folder::open(&directory.path().join(n.to_string()), env, options).unwrap())
+                    let root = directory.path().join(n.to_string());
+                    Place::Other(Box::new(Folder::open(&root, env, options).unwrap()))
                 }
-                Kind::Store => Box::new(StoreDriver::new(Store::in_memory(env).unwrap())),
+                Kind::Store => Place::Store(StoreDriver::new(Store::in_memory(env).unwrap())),
             }
         };
-        let drivers = kinds.into_iter().enumerate().map(open).collect();
+        let places = kinds.into_iter().enumerate().map(open).collect();
         // One device's clock is a day ahead, another's an hour behind.
         let clocks = [0, 86_400, -3600];
-        Self { drivers, replaced: BTreeSet::new(), written: BTreeMap::new(), clocks, next: 0, _directory: directory }
+        Self {
+            places,
+            log: Log::default(),
+            replaced: BTreeSet::new(),
+            written: BTreeMap::new(),
+            clocks,
+            next: 0,
+            _directory: directory,
+        }
     }
 
     fn read(&mut self, device: usize, task: usize) -> Document {
         let id: TaskId = IDS[task].parse().unwrap();
-        match self.drivers[device].exchange(&[Offer::nothing(id)]).unwrap().answers.remove(0) {
+        match self.places[device].driver().exchange(&[Offer::nothing(id)]).unwrap().answers.remove(0) {
             Answer::Stands(document) => document.unwrap_or_else(|| Document::new(id)),
             refused @ Answer::Refused(_) => panic!("{refused:?}"),
         }
     }
 
     fn write(&mut self, device: usize, document: Document) {
-        let answers = self.drivers[device].exchange(&[Offer::of(document.clone())]).unwrap().answers;
+        let answers = self.places[device].driver().exchange(&[Offer::of(document.clone())]).unwrap().answers;
         assert_eq!(answers, [Answer::Stands(Some(document))]);
     }
 
@@ -110,11 +188,17 @@ impl World {
         match *step {
             Step::Sync { one, other } if one == other => {}
             Step::Sync { one, other } => {
-                let [a, b] = self.drivers.get_disjoint_mut([one, other]).unwrap();
-                let report = reconcile(&mut **a, &mut **b).unwrap();
+                let [a, b] = self.places.get_disjoint_mut([one, other]).unwrap();
+                let (a, b) = (a.driver(), b.driver());
+                let report = reconcile(a, b).unwrap();
                 assert!(report.in_step && report.refused.is_empty(), "{report:?}");
                 assert!(report.troubles.values().all(Vec::is_empty), "{report:?}");
                 assert_eq!(a.hashes().unwrap(), b.hashes().unwrap());
+            }
+            Step::Log { device } => {
+                if let Some(store) = self.places[device].store() {
+                    self.log.sync(store);
+                }
             }
             Step::Set { device, task, name } => {
                 let mut document = self.read(device, task);
@@ -139,19 +223,38 @@ impl World {
                 let Some(Json::String(old)) = before.get("description") else { return };
                 let old = old.clone();
                 let value = self.new_value(&before, task, "description");
-                let document = doc(&before.canonical().replace(&format!("\"description\":\"{old}\""), &format!("\"description\":\"{value}\"")));
+                let document = doc(&before
+                    .canonical()
+                    .replace(&format!("\"description\":\"{old}\""), &format!("\"description\":\"{value}\"")));
                 *self.written.entry((task, "description", value)).or_default() += 1;
                 self.write(device, document);
             }
         }
     }
 
-    fn check(mut self) {
+    /// Syncs all with each other.
+    fn come_together(&mut self) {
         for _ in 0..2 {
             for (one, other) in [(0, 1), (1, 2), (2, 0)] {
                 self.step(&Step::Sync { one, other });
             }
         }
+    }
+
+    /// Syncs all stores through the log alone, until none has anything to write.
+    fn come_together_through_the_log(&mut self) {
+        for _ in 0..3 {
+            for device in 0..3 {
+                self.step(&Step::Log { device });
+                self.places[device].driver().hashes().unwrap();
+                self.step(&Step::Log { device });
+            }
+        }
+        let digests = self.places.iter_mut().map(|place| place.store().unwrap().facts_digest().unwrap());
+        assert_eq!(digests.collect::<BTreeSet<_>>().len(), 1);
+    }
+
+    fn check(mut self) {
         for task in 0..IDS.len() {
             let documents: Vec<Document> = (0..3).map(|device| self.read(device, task)).collect();
             assert!(documents.iter().all(|document| *document == documents[0]), "{documents:#?}");
@@ -177,6 +280,16 @@ proptest! {
     ) {
         let mut world = World::new(kinds);
         steps.iter().for_each(|step| world.step(step));
+        world.come_together();
+        world.check();
+    }
+
+    #[test]
+    fn three_stores_come_to_the_same_through_a_log_and_nothing_is_lost(steps in vec(any_step(), 1..40)) {
+        let mut world = World::new([Kind::Store; 3]);
+        let steps = steps.iter().filter(|step| !matches!(step, Step::Sync { .. }));
+        steps.for_each(|step| world.step(step));
+        world.come_together_through_the_log();
         world.check();
     }
 }

@@ -41,20 +41,32 @@ fn what_is_refused_says_why() {
         ("[]".to_owned(), "a task is a JSON object, not an array"),
         ("{}".to_owned(), "`id` is missing"),
         (r#"{"id":7}"#.to_owned(), "`id` is a number; an id is a text"),
-        (r#"{"id":"../x"}"#.to_owned(), "\"../x\" is no id of a task: that is 16 characters of 23456789abcdefghkmnpqrstwxyz"),
-        (r#"{"id":"pb67wndxge8293xd","a":1,"a":2}"#.to_owned(), "line 1, column 32: the key \"a\" stands twice in one object"),
+        (
+            r#"{"id":"../x"}"#.to_owned(),
+            "\"../x\" is no id of a task: that is 16 characters of 23456789abcdefghkmnpqrstwxyz",
+        ),
+        (
+            r#"{"id":"pb67wndxge8293xd","a":1,"a":2}"#.to_owned(),
+            "line 1, column 32: the key \"a\" stands twice in one object",
+        ),
         (with(r#""tags":"home""#), "`tags` is a text; tags are an array of texts"),
         (with(r#""tags":null"#), "`tags` is null; tags are an array of texts"),
         (with(r#""tags":["a",1]"#), "`tags` has a number in it; tags are texts"),
         (with(r#""tags":[""]"#), "the tag \"\": a tag has 1 to 256 bytes"),
         (with(r#""_clocks":[]"#), "`_clocks` is an array, not an object"),
-        (with(r#""_clocks":{"due":"yesterday"}"#), "`_clocks` of \"due\": \"yesterday\" is no stamp; was it written by a newer version?"),
+        (
+            with(r#""_clocks":{"due":"yesterday"}"#),
+            "`_clocks` of \"due\": \"yesterday\" is no stamp; was it written by a newer version?",
+        ),
         (with(r#""_clocks":{"tags":"x"}"#), "`_clocks`: `tags` has an object of tags with a stamp each"),
         (with(r#""_clocks":{"id":"2026-01-01T00:00:00Z/0/a/-"}"#), "`_clocks`: \"id\" is no property with a history"),
         (with(r#""_journal":{}"#), "`_journal` is an object, not an array"),
         (with(r#""_journal":[1]"#), "`_journal`: an entry is an object of `property`, `clock` and `value`"),
-        (with(r#""_journal":[{"property":"a","clock":"2026-01-01T00:00:00Z/0/a/-","x":1}]"#), "`_journal`: an entry is an object of `property`, `clock` and `value`"),
-        (with(r#""x":"\ud800""#), "line 1, column 32: half a surrogate pair is no character"),
+        (
+            with(r#""_journal":[{"property":"a","clock":"2026-01-01T00:00:00Z/0/a/-","x":1}]"#),
+            "`_journal`: an entry is an object of `property`, `clock` and `value`",
+        ),
+        (with(r#""x":"\ud800""#), "line 1, column 31: half a surrogate pair is no character"),
         (r#"{"id":"pb67wndxge8293xd""#.to_owned(), "line 1, column 25: the text is cut off: a `}` is missing"),
     ] {
         assert_eq!(refusal(&text), why, "{text}");
@@ -64,11 +76,23 @@ fn what_is_refused_says_why() {
 #[test]
 fn stamps_have_one_text_each() {
     for bad in [
-        "2026-01-01/0/a/-", "2026-01-01T00:00:00.000Z/0/a/-", "2026-01-01T01:00:00+01:00/0/a/-", "+012026-01-01T00:00:00Z/0/a/-",
-        "2026-01-01T00:00:00Z/00/a/-", "2026-01-01T00:00:00Z/4294967296/a/-", "2026-01-01T00:00:00Z/-1/a/-",
-        "2026-01-01T00:00:00Z/0//-", "2026-01-01T00:00:00Z/0/A/-", "2026-01-01T00:00:00Z/0/a/", "2026-01-01T00:00:00Z/0/a",
-        "2026-01-01T00:00:00Z/0/a/1234567", "2026-01-01T00:00:00Z/0/a/1234567G", "2026-01-01T00:00:00Z/0/a/+1234567",
-        "2026-01-01T00:00:00Z/0/a/1234567F", "2026-01-01T00:00:00Z/0/a/12345678/", "2026-01-01T00:00:00Z/+0/a/-",
+        "2026-01-01/0/a/-",
+        "2026-01-01T00:00:00.000Z/0/a/-",
+        "2026-01-01T01:00:00+01:00/0/a/-",
+        "+012026-01-01T00:00:00Z/0/a/-",
+        "2026-01-01T00:00:00Z/00/a/-",
+        "2026-01-01T00:00:00Z/4294967296/a/-",
+        "2026-01-01T00:00:00Z/-1/a/-",
+        "2026-01-01T00:00:00Z/0//-",
+        "2026-01-01T00:00:00Z/0/A/-",
+        "2026-01-01T00:00:00Z/0/a/",
+        "2026-01-01T00:00:00Z/0/a",
+        "2026-01-01T00:00:00Z/0/a/1234567",
+        "2026-01-01T00:00:00Z/0/a/1234567G",
+        "2026-01-01T00:00:00Z/0/a/+1234567",
+        "2026-01-01T00:00:00Z/0/a/1234567F",
+        "2026-01-01T00:00:00Z/0/a/12345678/",
+        "2026-01-01T00:00:00Z/+0/a/-",
     ] {
         let text = format!(r#"{{"id":"pb67wndxge8293xd","_clocks":{{"due":"{bad}"}}}}"#);
         assert!(refusal(&text).contains("is no stamp"), "{bad}");

@@ -171,10 +171,13 @@ fn a_copy_that_is_cut_off_or_of_another_task_stays_and_is_told_of() {
     place.put("pb67wndxge8293xd (2).json", &format!("{{\"id\":\"{OTHER}\"}}"));
     let (ids, troubles) = hashes(&mut folder);
     assert_eq!(ids, [ID]);
-    assert_eq!(troubles, [
-        "pb67wndxge8293xd (1).json: line 1, column 13: the text is cut off: a `\"` is missing",
-        "pb67wndxge8293xd (2).json: it holds another task, px6zrs3z46b8e5pg: give it that name, or remove it",
-    ]);
+    assert_eq!(
+        troubles,
+        [
+            "pb67wndxge8293xd (1).json: line 1, column 13: the text is cut off: a `\"` is missing",
+            "pb67wndxge8293xd (2).json: it holds another task, px6zrs3z46b8e5pg: give it that name, or remove it",
+        ]
+    );
     assert_eq!(place.names().len(), 3);
 }
 
@@ -226,7 +229,10 @@ fn a_file_that_is_half_written_is_told_of_and_the_others_go_on() {
         let mut folder = place.folder();
         let (ids, troubles) = hashes(&mut folder);
         assert_eq!(ids, [OTHER]);
-        assert!(troubles[0].starts_with("pb67wndxge8293xd.json: line ") && troubles[0].contains("cut off"), "{troubles:?}");
+        assert!(
+            troubles[0].starts_with("pb67wndxge8293xd.json: line ") && troubles[0].contains("cut off"),
+            "{troubles:?}"
+        );
         // Someone may be writing it: nothing is touched.
         assert!(refused(offer(&mut folder, &milk())).contains("cut off"));
         assert_eq!(place.text(&format!("{ID}.json")), &whole[..cut]);
@@ -255,10 +261,13 @@ fn what_is_no_file_is_never_followed_or_replaced() {
     let mut folder = place.folder();
     let (ids, troubles) = hashes(&mut folder);
     assert!(ids.is_empty(), "{ids:?}");
-    assert_eq!(troubles, [
-        "pb67wndxge8293xd.json: it is a link, and is left alone",
-        "px6zrs3z46b8e5pg.json: it is a directory, and is left alone",
-    ]);
+    assert_eq!(
+        troubles,
+        [
+            "pb67wndxge8293xd.json: it is a link, and is left alone",
+            "px6zrs3z46b8e5pg.json: it is a directory, and is left alone",
+        ]
+    );
     assert!(refused(offer(&mut folder, &milk())).contains("it is a link"));
     assert!(refused(offer(&mut folder, &doc(&format!("{{\"id\":\"{OTHER}\"}}")))).contains("it is a directory"));
     assert_eq!(fs::read_to_string(&secret).unwrap(), milk().pretty());

@@ -17,9 +17,20 @@ fn minted_ids_are_ids_and_come_from_the_randomness_given() {
 
 #[test]
 fn what_is_no_id_is_refused_with_words() {
-    for absurd in ["", "../x", "../../etc/passwd", "pb67wndxge8293x", "pb67wndxge8293xdd", "pb67wndxge8293xo", "PB67WNDXGE8293XD",
-        "pb67wndxge8293x\0", "pb67wndxge8293x\n", "pb67wndxge8293é", ".b67wndxge8293xd", "pb67wndx/e8293xd"]
-    {
+    for absurd in [
+        "",
+        "../x",
+        "../../etc/passwd",
+        "pb67wndxge8293x",
+        "pb67wndxge8293xdd",
+        "pb67wndxge8293xo",
+        "PB67WNDXGE8293XD",
+        "pb67wndxge8293x\0",
+        "pb67wndxge8293x\n",
+        "pb67wndxge8293é",
+        ".b67wndxge8293xd",
+        "pb67wndx/e8293xd",
+    ] {
         let error = absurd.parse::<TaskId>().unwrap_err().to_string();
         assert!(error.contains("is no id of a task: that is 16 characters"), "{error}");
     }

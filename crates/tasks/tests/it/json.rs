@@ -31,7 +31,8 @@ fn the_rfcs_order_of_keys() {
     let given = r#"{"\u20ac":"Euro Sign","\r":"Carriage Return","\ufb33":"Hebrew Letter Dalet With Dagesh","1":"One",
         "\ud83d\ude00":"Emoji: Grinning Face","\u0080":"Control","\u00f6":"Latin Small Letter O With Diaeresis"}"#;
     let values: Vec<String> = canonical(given).split(':').skip(1).map(|s| s.chars().take(9).collect()).collect();
-    let expected = ["\"Carriage", "\"One\",\"\u{80}\"", "\"Control\"", "\"Latin Sm", "\"Euro Sig", "\"Emoji", "\"Hebrew L"];
+    let expected =
+        ["\"Carriage", "\"One\",\"\u{80}\"", "\"Control\"", "\"Latin Sm", "\"Euro Sig", "\"Emoji", "\"Hebrew L"];
     let found: Vec<&str> = values.iter().map(String::as_str).filter(|s| !s.starts_with(' ')).collect();
     assert_eq!(found, expected);
 }
@@ -108,9 +109,29 @@ fn what_is_no_json_is_refused_where_it_stands() {
     assert_eq!(fault("\"\\ud800\\u0041\""), "line 1, column 2: half a surrogate pair is no character");
     assert_eq!(fault("\"\\udc00\""), "line 1, column 2: half a surrogate pair is no character");
     assert_eq!(fault("\"a\nb\""), "line 1, column 3: a control character must be escaped in a text");
-    for bad in ["01", "+1", "1.", ".5", "1e", "--1", "1e+", "NaN", "nul", "[1,]", "{\"a\":1,}", "[,1]", "{a:1}", "'a'", "\"\\x\"",
-        "\"\\u00g0\"", "\"\\u+123\"", "1e100001", "1e99999999999999999999", "[1 2]", "{\"a\" 1}"]
-    {
+    for bad in [
+        "01",
+        "+1",
+        "1.",
+        ".5",
+        "1e",
+        "--1",
+        "1e+",
+        "NaN",
+        "nul",
+        "[1,]",
+        "{\"a\":1,}",
+        "[,1]",
+        "{a:1}",
+        "'a'",
+        "\"\\x\"",
+        "\"\\u00g0\"",
+        "\"\\u+123\"",
+        "1e100001",
+        "1e99999999999999999999",
+        "[1 2]",
+        "{\"a\" 1}",
+    ] {
         assert!(read(bad, LIMITS).is_err(), "{bad}");
     }
     assert!(read(&"9".repeat(1001), LIMITS).is_err());

@@ -2,12 +2,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
+mod dates;
 mod devices;
 mod document;
 mod drivers;
+mod filter;
 mod folder;
 mod ids;
 mod json;
 mod laws;
+mod recur;
 mod resolution;
+mod score;
 mod store;

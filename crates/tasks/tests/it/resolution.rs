@@ -68,7 +68,12 @@ fn a_value_that_was_replaced_knowingly_is_not_lost_however_late_it_comes() {
     let old = task();
     let mut new = task();
     for minute in 10..20 {
-        set(&mut new, &author("laptop", &format!("2026-11-25T10:{minute}:00Z")), "description", &format!("milk {minute}"));
+        set(
+            &mut new,
+            &author("laptop", &format!("2026-11-25T10:{minute}:00Z")),
+            "description",
+            &format!("milk {minute}"),
+        );
     }
     let resolved = both(&old, &new);
     assert_eq!(resolved, new);
@@ -129,8 +134,11 @@ fn a_deletion_is_a_mark_that_travels_and_hides_no_edit() {
 
 #[test]
 fn documents_without_clocks_are_as_old_as_they_say() {
-    let older = doc(r#"{"id":"pb67wndxge8293xd","description":"milk","note":"old","tags":["a"],"updated_at":"2026-11-25T09:00:00Z"}"#);
-    let newer = doc(r#"{"id":"pb67wndxge8293xd","description":"oat milk","tags":["b"],"updated_at":"2026-11-25T09:00:01Z"}"#);
+    let older = doc(
+        r#"{"id":"pb67wndxge8293xd","description":"milk","note":"old","tags":["a"],"updated_at":"2026-11-25T09:00:00Z"}"#,
+    );
+    let newer =
+        doc(r#"{"id":"pb67wndxge8293xd","description":"oat milk","tags":["b"],"updated_at":"2026-11-25T09:00:01Z"}"#);
     let resolved = both(&older, &newer);
     assert_eq!(value(&resolved, "description"), "\"oat milk\"");
     // That it is not in the newer says nothing.

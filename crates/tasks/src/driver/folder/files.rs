@@ -13,7 +13,10 @@ use crate::MAX_TEXT;
 #[derive(Debug)]
 pub(super) enum Found {
     Nothing,
-    File { bytes: Vec<u8>, changed: Option<Instant> },
+    File {
+        bytes: Vec<u8>,
+        changed: Option<Instant>,
+    },
     /// Something that cannot be read as a file, and why.
     Unreadable(String),
 }
@@ -27,7 +30,13 @@ pub(super) fn read(path: &Path) -> Found {
         Ok(metadata) => metadata.file_type(),
     };
     if !kind.is_file() {
-        let what = if kind.is_symlink() { "a link" } else if kind.is_dir() { "a directory" } else { "no ordinary file" };
+        let what = if kind.is_symlink() {
+            "a link"
+        } else if kind.is_dir() {
+            "a directory"
+        } else {
+            "no ordinary file"
+        };
         return Found::Unreadable(format!("it is {what}, and is left alone"));
     }
     let whole = File::open(path).and_then(|file| {

@@ -22,7 +22,8 @@ pub(super) fn commit(root: &Path, tasks: &[TaskId], removed: &[String]) -> Resul
         String::new()
     } else {
         let literal: Vec<String> = removed.iter().map(|name| format!(":(literal){name}")).collect();
-        let arguments: Vec<&str> = ["ls-files", "-z", "--"].into_iter().chain(literal.iter().map(String::as_str)).collect();
+        let arguments: Vec<&str> =
+            ["ls-files", "-z", "--"].into_iter().chain(literal.iter().map(String::as_str)).collect();
         run(root, &arguments, &[]).map_err(|e| trouble(e.to_string()))?
     };
     let own = tasks.iter().map(|id| names::of_task(*id));

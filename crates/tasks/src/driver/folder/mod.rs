@@ -72,7 +72,9 @@ impl Folder {
         let lock = File::options().create(true).truncate(false).write(true).open(&path);
         match lock.and_then(|file| file.lock().map(|()| file)) {
             Ok(file) => Ok(Some(file)),
-            Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => Ok(None),
+            Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
+                Ok(None)
+            }
             Err(e) => Err(failed(&path, "it cannot be locked", e)),
         }
     }
@@ -82,7 +84,13 @@ impl Folder {
     }
 
     /// Takes a document into a task of which this was seen.
-    fn take(&self, id: TaskId, seen: &Seen, state: Option<&Document>, written: &mut Written) -> Result<Answer, DriverError> {
+    fn take(
+        &self,
+        id: TaskId,
+        seen: &Seen,
+        state: Option<&Document>,
+        written: &mut Written,
+    ) -> Result<Answer, DriverError> {
         if let Some(why) = &seen.unusable {
             if state.is_none() || !self.put_aside(id, written)? {
                 return Ok(Answer::Refused(Refusal(format!("{}: {why}", names::of_task(id)))));
@@ -110,7 +118,8 @@ impl Folder {
         // What was put aside is there no more.
         let mut expected = seen.bytes.clone().filter(|_| seen.unusable.is_none());
         for _ in 0..ATTEMPTS {
-            let random = TaskId::mint(&self.env).map_err(|e| DriverError::new(DriverErrorKind::Failed, e.to_string()))?;
+            let random =
+                TaskId::mint(&self.env).map_err(|e| DriverError::new(DriverErrorKind::Failed, e.to_string()))?;
             let new = self.root.join(names::of_leftover(id, random));
             let whole = files::write_new(&new, &document.pretty());
             let found = files::read(&path);

@@ -27,7 +27,9 @@ impl Name {
         if let Some(hidden) = name.strip_prefix('.') {
             let parts: Vec<&str> = hidden.split('.').collect();
             return match *parts {
-                [id, random, "tmp"] if id.parse::<TaskId>().is_ok() && random.parse::<TaskId>().is_ok() => Self::Leftover,
+                [id, random, "tmp"] if id.parse::<TaskId>().is_ok() && random.parse::<TaskId>().is_ok() => {
+                    Self::Leftover
+                }
                 _ => Self::Foreign,
             };
         }
@@ -79,13 +81,26 @@ mod tests {
         ] {
             assert_eq!(Name::of(copy), Name::Copy(id), "{copy}");
         }
-        for stray in ["milk.json", "pb67wndxge8293xdd.json", "package.json", "pb67wndxge8293xé.json", "PB67WNDXGE8293XD.json"] {
+        for stray in
+            ["milk.json", "pb67wndxge8293xdd.json", "package.json", "pb67wndxge8293xé.json", "PB67WNDXGE8293XD.json"]
+        {
             assert_eq!(Name::of(stray), Name::Stray, "{stray}");
         }
         assert_eq!(Name::of(&of_leftover(id, id)), Name::Leftover);
-        for foreign in ["", ".", "..", ".lock", ".git", "notes.txt", "pb67wndxge8293xd", ".syncthing.pb67wndxge8293xd.json.tmp",
-            "~syncthing~pb67wndxge8293xd.json.tmp", ".pb67wndxge8293xd.json.swp", "pb67wndxge8293xd.json~", "pb67wndxge8293xd.damaged-00000000"]
-        {
+        for foreign in [
+            "",
+            ".",
+            "..",
+            ".lock",
+            ".git",
+            "notes.txt",
+            "pb67wndxge8293xd",
+            ".syncthing.pb67wndxge8293xd.json.tmp",
+            "~syncthing~pb67wndxge8293xd.json.tmp",
+            ".pb67wndxge8293xd.json.swp",
+            "pb67wndxge8293xd.json~",
+            "pb67wndxge8293xd.damaged-00000000",
+        ] {
             assert_eq!(Name::of(foreign), Name::Foreign, "{foreign}");
         }
     }

@@ -67,7 +67,11 @@ impl Names {
         let second = |(id, names): (&TaskId, &Vec<String>)| {
             let first = usize::from(!self.tasks.contains(id));
             let why = format!("it holds the task {id} too; what is in it is not used");
-            names.iter().skip(first).map(move |name| Trouble { place: name.clone(), why: why.clone() }).collect::<Vec<_>>()
+            names
+                .iter()
+                .skip(first)
+                .map(move |name| Trouble { place: name.clone(), why: why.clone() })
+                .collect::<Vec<_>>()
         };
         self.renamed.iter().flat_map(second).collect()
     }

@@ -46,6 +46,11 @@ impl StoreDriver {
         &self.store
     }
 
+    /// The store, to sync it or to write what is no task.
+    pub const fn store_mut(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
     /// The store back.
     pub fn into_store(self) -> Store {
         self.store
@@ -95,7 +100,9 @@ impl StoreDriver {
                 let Ok(task) = id.parse::<TaskId>() else { continue };
                 let of_task: &mut Known = known.entry(task).or_default();
                 of_task.entity = Some(*entity);
-                let Some(name) = self.store.schema().ident(*attribute).and_then(|name| vocabulary::known(&name.to_string())) else {
+                let Some(name) =
+                    self.store.schema().ident(*attribute).and_then(|name| vocabulary::known(&name.to_string()))
+                else {
                     continue;
                 };
                 match (name, value) {
@@ -136,7 +143,8 @@ impl Known {
 
 fn read_state(id: &str, state: &str) -> Result<Document, Trouble> {
     let trouble = |why: String| Trouble { place: format!("the task {id:?}"), why };
-    let document = Document::parse(state).map_err(|Refusal(why)| trouble(format!("a state of it is no task: {why}")))?;
+    let document =
+        Document::parse(state).map_err(|Refusal(why)| trouble(format!("a state of it is no task: {why}")))?;
     if document.id().as_str() == id {
         Ok(document)
     } else {
@@ -147,7 +155,8 @@ fn read_state(id: &str, state: &str) -> Result<Document, Trouble> {
 impl Driver for StoreDriver {
     fn hashes(&mut self) -> Result<Hashes, DriverError> {
         let (states, mut troubles) = self.states()?;
-        let apart: Vec<Offer> = states.iter().filter(|(_, states)| states.len() > 1).map(|(id, _)| Offer::nothing(*id)).collect();
+        let apart: Vec<Offer> =
+            states.iter().filter(|(_, states)| states.len() > 1).map(|(id, _)| Offer::nothing(*id)).collect();
         let mut tasks: BTreeMap<_, _> =
             states.iter().filter_map(|(id, states)| Some((*id, states.first()?.hash()))).collect();
         // States that devices wrote apart become one.
