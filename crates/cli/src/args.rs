@@ -7,6 +7,7 @@ use tolstoy_edn::Keyword;
 use tolstoy_hub::auth::{Rights, TokenId};
 use tolstoy_proto::{Fingerprint, LogId};
 
+use crate::commands::task::args::Task;
 use crate::error::EXIT_CODES;
 use crate::settings::{Period, Settings};
 
@@ -51,6 +52,7 @@ pub(crate) enum Command {
     Sync(Sync),
     Status(Status),
     Key(Key),
+    Task(Task),
     Backup(Backup),
     Restore(Restore),
     Fsck(Fsck),
@@ -597,6 +599,7 @@ impl Command {
                 KeyCommand::Create(_) | KeyCommand::Rotate(_) => false,
                 KeyCommand::Show(args) => args.output.json,
             },
+            Self::Task(args) => args.json(),
             Self::Backup(args) => args.output.json,
             Self::Restore(args) => args.output.json,
             Self::Fsck(args) => args.output.json,

@@ -47,6 +47,18 @@ impl Task {
         self.id
     }
 
+    /// The id as text.
+    pub fn id_str(&self) -> &str {
+        self.id.as_str()
+    }
+
+    /// What stands, as JSON.
+    pub fn to_json(&self) -> Json {
+        let mut members = self.properties.clone();
+        members.insert("id".to_owned(), self.id.as_str().into());
+        Json::Object(members)
+    }
+
     /// A property other than the id.
     pub fn get(&self, property: &str) -> Option<&Json> {
         self.properties.get(property)

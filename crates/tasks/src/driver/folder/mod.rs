@@ -91,10 +91,10 @@ impl Folder {
         state: Option<&Document>,
         written: &mut Written,
     ) -> Result<Answer, DriverError> {
-        if let Some(why) = &seen.unusable {
-            if state.is_none() || !self.put_aside(id, written)? {
-                return Ok(Answer::Refused(Refusal(format!("{}: {why}", names::of_task(id)))));
-            }
+        if let Some(why) = &seen.unusable
+            && (state.is_none() || !self.put_aside(id, written)?)
+        {
+            return Ok(Answer::Refused(Refusal(format!("{}: {why}", names::of_task(id)))));
         }
         let resolved = match (&seen.document, state) {
             (None, None) => return Ok(Answer::Stands(None)),

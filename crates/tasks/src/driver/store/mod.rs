@@ -71,8 +71,8 @@ impl StoreDriver {
     }
 
     /// All states, by task. What is under no task's id is told of.
-    fn states(&mut self) -> Result<(BTreeMap<TaskId, Vec<Document>>, Vec<Trouble>), DriverError> {
-        let (mut states, mut troubles) = (BTreeMap::<TaskId, Vec<Document>>::new(), Vec::new());
+    fn states(&mut self, troubles: &mut Vec<Trouble>) -> Result<BTreeMap<TaskId, Vec<Document>>, DriverError> {
+        let mut states = BTreeMap::<TaskId, Vec<Document>>::new();
         if self.has_words()? {
             let query = "[:find ?id ?state :where [?t :task/state ?state] [?t :task/id ?id]]";
             for row in self.rows(query, &[])? {
@@ -83,7 +83,7 @@ impl StoreDriver {
                 }
             }
         }
-        Ok((states, troubles))
+        Ok(states)
     }
 
     /// What the store says of these tasks.
@@ -154,7 +154,8 @@ fn read_state(id: &str, state: &str) -> Result<Document, Trouble> {
 
 impl Driver for StoreDriver {
     fn hashes(&mut self) -> Result<Hashes, DriverError> {
-        let (states, mut troubles) = self.states()?;
+        let mut troubles = Vec::new();
+        let states = self.states(&mut troubles)?;
         let apart: Vec<Offer> =
             states.iter().filter(|(_, states)| states.len() > 1).map(|(id, _)| Offer::nothing(*id)).collect();
         let mut tasks: BTreeMap<_, _> =
