@@ -2,8 +2,8 @@
 
 use crate::room::Room;
 
-const COMMANDS: [&str; 16] = [
-    "demo", "serve", "token", "repl", "transact", "query", "schema", "log", "import", "sync", "status", "key",
+const COMMANDS: [&str; 17] = [
+    "demo", "serve", "token", "repl", "transact", "query", "schema", "log", "import", "sync", "status", "key", "task",
     "backup", "restore", "fsck", "gc",
 ];
 

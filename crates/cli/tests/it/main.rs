@@ -16,4 +16,5 @@ mod room;
 mod serve;
 mod shell;
 mod status;
+mod task;
 mod token;

@@ -112,5 +112,7 @@ pub(super) fn export(place: &mut Place, args: &Filtered, ui: &mut Ui) -> Result<
         Answer::Refused(_) => None,
     });
     let lines: Vec<String> = documents.collect();
-    ui.line(format!("[\n{}\n]", lines.join(",\n")))
+    // A task to a line, unless one line is asked for.
+    let (start, between) = if args.output.json || lines.is_empty() { ("", ",") } else { ("\n", ",\n") };
+    ui.line(format!("[{start}{}{start}]", lines.join(between)))
 }
