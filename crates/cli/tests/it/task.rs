@@ -69,7 +69,7 @@ fn a_day_with_tasks() {
         &["list", "@blocked"],
         &["next", "--score", "has(due) * 5 + value(size)"],
         &["tags"],
-        &["modify", &milk[..9], "-shop", "due:", "Buy", "oat", "milk"],
+        &["modify", &milk[..5], "-shop", "due:", "Buy", "oat", "milk"],
         &["show", &milk],
         &["undo"],
         &["list", "/milk/"],

@@ -33,14 +33,18 @@ pub(crate) struct Task {
 pub(crate) enum TaskCommand {
     Add(Add),
     Modify(Modify),
+    /// Mark tasks as done; one that recurs comes back at its next time
     Done(Chosen),
+    /// Mark tasks as deleted; a mark that travels, and can be taken back
     Delete(Chosen),
     Snooze(Snooze),
+    /// List tasks, by due date; the open ones, where no state is asked for
     List(Filtered),
     Next(Next),
     Show(Show),
     Tags(Tags),
     Undo(Undo),
+    /// Print the documents of tasks as a JSON array; all, where no state is asked for
     Export(Filtered),
     Import(Import),
 }
@@ -64,7 +68,7 @@ pub(crate) struct Modify {
     pub(crate) words: Vec<String>,
 }
 
-/// Mark tasks; one that recurs comes back when it is done
+/// Which tasks
 #[derive(Debug, Args)]
 pub(crate) struct Chosen {
     /// The beginnings of their ids
@@ -83,7 +87,7 @@ pub(crate) struct Snooze {
     pub(crate) until: Vec<String>,
 }
 
-/// Show many tasks; the open ones, where no state is asked for
+/// Which tasks to show
 #[derive(Debug, Args)]
 pub(crate) struct Filtered {
     /// Which
