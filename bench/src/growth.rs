@@ -13,7 +13,7 @@ use tolstoy_proto::v0::NewTransaction;
 use tolstoy_proto::{Chunk, ChunkId, End, Frame, LogId, LogState, Push, Seq, Transaction, TrnId, derive_trn, paths};
 use uuid::Uuid;
 
-use crate::hub::{WRITERS, log, push_to, pushes, run, start_hub};
+use crate::hub::{WRITERS, Work, log, push_to, pushes, run, start_hub};
 use crate::load::{Connection, Request};
 use crate::round::{Comparison, Table, time};
 
@@ -126,7 +126,7 @@ pub(crate) fn push(table: &mut Table) {
         hub.close();
         drop(hub);
         let address = start_hub(&runtime, &dir);
-        run(&runtime, address, &requests, &mut Vec::new())
+        run(&runtime, address, &requests, &mut Vec::new(), &mut Work::default())
     };
     table.compare(Comparison {
         name,

@@ -82,12 +82,14 @@ pub(crate) fn start_hub(runtime: &Runtime, dir: &TempDir) -> SocketAddr {
     address
 }
 
-/// Each list of requests on a connection of its own, all at the same time. `latencies` gets how long each was under way.
+/// Each list of requests on a connection of its own, all at the same time. `latencies` gets how long each was under way, and
+/// `work` what the processors did for them.
 pub(crate) fn run(
     runtime: &Runtime,
     address: SocketAddr,
     requests: &[Vec<Request>],
     latencies: &mut Vec<Duration>,
+    work: &mut Work,
 ) -> Duration {
     let connections = runtime.block_on(async {
         let mut connections = Vec::new();
@@ -97,7 +99,7 @@ pub(crate) fn run(
         connections
     });
     let jobs: Vec<_> = connections.into_iter().zip(requests.to_vec()).collect();
-    time(|| {
+    let run = || {
         runtime.block_on(async {
             let mut tasks = Vec::new();
             for (connection, requests) in jobs {
@@ -115,10 +117,11 @@ pub(crate) fn run(
                 latencies.extend(task.await.unwrap());
             }
         });
-    })
+    };
+    work.of(requests.iter().map(Vec::len).sum(), || time(run))
 }
 
-type Queue = mpsc::SyncSender<(usize, Bytes, oneshot::Sender<()>)>;
+type Queue = mpsc::SyncSender<(LogId, Bytes, oneshot::Sender<()>)>;
 
 /// What the bare handler writes for each request.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -137,11 +140,11 @@ CREATE TABLE name (log INTEGER, key BLOB, at INTEGER, PRIMARY KEY (log, key)) WI
 CREATE TABLE rows (n INTEGER PRIMARY KEY, body BLOB)";
 
 /// Writes what a hub writes for one push, without any rule.
-fn write_same(sql: &rusqlite::Connection, log: usize, n: usize, body: &[u8]) {
+fn write_same(sql: &rusqlite::Connection, log: LogId, n: usize, body: &[u8]) {
     let exec = |text: &str, params: &[&dyn rusqlite::ToSql]| {
         sql.prepare_cached(text).unwrap().execute(params).unwrap();
     };
-    let (log, seq) = (log as i64, n as i64);
+    let (log, seq) = (log.0.as_u128() as i64, n as i64);
     let digest = |n: i64| [(n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes(); 4].concat();
     exec(
         "INSERT INTO run (log, first, base, places, frames) VALUES (?1, ?2, ?3, x'', ?4)",
@@ -161,7 +164,7 @@ fn write_same(sql: &rusqlite::Connection, log: usize, n: usize, body: &[u8]) {
     exec(sql, &[&log, &digest(log)[..16].to_vec(), &digest(seq)[..16].to_vec(), &seq, &digest(seq), &tail]);
 }
 
-/// The least that a durable handler can do: its inserts, committed in groups by one thread.
+/// The least that a durable handler can do with a push: its inserts, committed in groups by one thread.
 fn start_bare(runtime: &Runtime, dir: &TempDir, rows: Rows) -> SocketAddr {
     let sql = rusqlite::Connection::open(dir.path().join("bare.db")).unwrap();
     sql.pragma_update(None, "page_size", 8192).unwrap();
@@ -169,9 +172,9 @@ fn start_bare(runtime: &Runtime, dir: &TempDir, rows: Rows) -> SocketAddr {
     sql.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4096").unwrap();
     sql.execute_batch(SAME_ROWS).unwrap();
     sql.set_prepared_statement_cache_capacity(16);
-    let (queue, jobs) = mpsc::sync_channel::<(usize, Bytes, oneshot::Sender<()>)>(1024);
+    let (queue, jobs) = mpsc::sync_channel::<(LogId, Bytes, oneshot::Sender<()>)>(1024);
     std::thread::spawn(move || {
-        let mut counts: HashMap<usize, usize> = HashMap::new();
+        let mut counts: HashMap<LogId, usize> = HashMap::new();
         while let Ok(first) = jobs.recv() {
             sql.execute_batch("BEGIN IMMEDIATE").unwrap();
             let mut done = Vec::new();
@@ -191,12 +194,12 @@ fn start_bare(runtime: &Runtime, dir: &TempDir, rows: Rows) -> SocketAddr {
             done.into_iter().for_each(|answer| answer.send(()).unwrap());
         }
     });
-    let handler = |State(queue): State<Queue>, Path(log): Path<usize>, body: Bytes| async move {
+    let handler = |State(queue): State<Queue>, Path(log): Path<LogId>, body: Bytes| async move {
         let (answer, done) = oneshot::channel();
         queue.send((log, body, answer)).unwrap();
         done.await.unwrap();
     };
-    let router = Router::new().route("/", get(|| async {})).route("/{log}", post(handler));
+    let router = Router::new().route("/", get(|| async {})).route("/1/logs/{log}/push", post(handler));
     serve(runtime, router.with_state(queue))
 }
 
@@ -229,14 +232,8 @@ fn compare_pushes(table: &mut Table, name: &'static str, goal: f64, against: &'s
         return;
     }
     let bodies: Vec<Vec<Vec<u8>>> = (0..WRITERS).map(|w| pushes(w as u64 + 1, PUSHES, 1)).collect();
-    let to_hub: Vec<Vec<Request>> =
+    let requests: Vec<Vec<Request>> =
         (0_u64..).zip(bodies).map(|(w, own)| own.into_iter().map(|body| push_to(log(w), body)).collect()).collect();
-    // The bare handler keeps as many bytes as the hub does: the frames.
-    let size = if rows == Rows::One { BYTES } else { BYTES + 240 };
-    let body = Bytes::from(vec![7; size]);
-    let to_bare: Vec<Vec<Request>> = (0..WRITERS)
-        .map(|w| vec![Request::Post { path: format!("/{w}"), media_type: media::OCTETS, body: body.clone() }; PUSHES])
-        .collect();
     let (mut ours, mut floor) = (Vec::new(), Vec::new());
     let (mut our_work, mut floor_work) = (Work::default(), Work::default());
     table.compare(Comparison {
@@ -250,13 +247,13 @@ fn compare_pushes(table: &mut Table, name: &'static str, goal: f64, against: &'s
             let runtime = Runtime::new().unwrap();
             let dir = tempfile::tempdir().unwrap();
             let address = start_hub(&runtime, &dir);
-            our_work.of(WRITERS * PUSHES, || run(&runtime, address, &to_hub, &mut ours))
+            run(&runtime, address, &requests, &mut ours, &mut our_work)
         }),
         floor: Box::new(|| {
             let runtime = Runtime::new().unwrap();
             let dir = tempfile::tempdir().unwrap();
             let address = start_bare(&runtime, &dir, rows);
-            floor_work.of(WRITERS * PUSHES, || run(&runtime, address, &to_bare, &mut floor))
+            run(&runtime, address, &requests, &mut floor, &mut floor_work)
         }),
     });
     let (ours, floor) = (percentiles(&mut ours), percentiles(&mut floor));
@@ -266,7 +263,7 @@ fn compare_pushes(table: &mut Table, name: &'static str, goal: f64, against: &'s
 /// What the processors did for requests, client and server together. It says more than the time that passed where others use
 /// the machine too.
 #[derive(Default)]
-struct Work {
+pub(crate) struct Work {
     requests: usize,
     time: Duration,
 }
@@ -301,13 +298,15 @@ fn percentiles(latencies: &mut [Duration]) -> String {
     format!("p50 {:.1} ms, p99 {:.1} ms", at(50), at(99))
 }
 
-/// One writer against what it cannot avoid: a request, and an fsync.
+/// One writer against what it cannot avoid: a request, and an fsync. The hub has run for a while: its write-ahead log has
+/// been begun anew, and is written over from then on.
 pub(crate) fn push_alone(table: &mut Table) {
     const ALONE: usize = 500;
     let name = "hub push, 1 writer";
     if !table.wants(name) {
         return;
     }
+    let before: Vec<Request> = pushes(2, 40_000, 1000).into_iter().map(|body| push_to(log(1), body)).collect();
     let requests: Vec<Request> = pushes(1, ALONE, 1).into_iter().map(|body| push_to(log(0), body)).collect();
     let body = Bytes::from(vec![7; BYTES + 240]);
     let bare = vec![Request::Post { path: "/".to_owned(), media_type: media::OCTETS, body: body.clone() }; ALONE];
@@ -322,13 +321,14 @@ pub(crate) fn push_alone(table: &mut Table) {
             let runtime = Runtime::new().unwrap();
             let dir = tempfile::tempdir().unwrap();
             let address = start_hub(&runtime, &dir);
-            run(&runtime, address, std::slice::from_ref(&requests), &mut Vec::new())
+            run(&runtime, address, std::slice::from_ref(&before), &mut Vec::new(), &mut Work::default());
+            run(&runtime, address, std::slice::from_ref(&requests), &mut Vec::new(), &mut Work::default())
         }),
         floor: Box::new(|| {
             let runtime = Runtime::new().unwrap();
             let nothing = Router::new().route("/", post(|_: Bytes| async {}).get(|| async {}));
             let address = serve(&runtime, nothing);
-            let requests = run(&runtime, address, std::slice::from_ref(&bare), &mut Vec::new());
+            let requests = run(&runtime, address, std::slice::from_ref(&bare), &mut Vec::new(), &mut Work::default());
             let mut file = tempfile::tempfile().unwrap();
             requests
                 + time(|| {
@@ -357,7 +357,7 @@ fn compare_pulls(table: &mut Table, name: &'static str, goal: f64, transactions:
     let dir = tempfile::tempdir().unwrap();
     let address = start_hub(&runtime, &dir);
     let requests = pushes(1, transactions, 1000).into_iter().map(|body| push_to(log(0), body)).collect();
-    run(&runtime, address, &[requests], &mut Vec::new());
+    run(&runtime, address, &[requests], &mut Vec::new(), &mut Work::default());
     let pull = Request::Get(paths::pull(log(0), &[]));
     let length = runtime.block_on(async { Connection::open(address).await.ask(&pull).await.1 });
     assert!(length > transactions * BYTES);

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod conflicts;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -10,6 +12,7 @@ use tolstoy_proto::{Fingerprint, LogId};
 use crate::commands::task::args::Task;
 use crate::error::EXIT_CODES;
 use crate::settings::{Period, Settings};
+pub(crate) use conflicts::*;
 
 const BEGIN: &str = "\
 Begin with:
@@ -51,6 +54,7 @@ pub(crate) enum Command {
     Import(Import),
     Sync(Sync),
     Status(Status),
+    Conflicts(Conflicts),
     Key(Key),
     Task(Task),
     Backup(Backup),
@@ -294,7 +298,9 @@ pub(crate) struct Schema {
 #[command(after_help = "\
 Examples:
   tolstoy log people.db --limit 3
-  tolstoy log people.db --timeline 1     what the first merge moved off the main line")]
+  tolstoy log people.db --timelines                   which side timelines there are
+  tolstoy log people.db --timeline 1                  what the first merge moved off the main line
+  tolstoy log people.db --timeline 1 --json > 1.json  the same, for a program or to be kept")]
 pub(crate) struct Log {
     /// The store
     #[arg(value_name = "DB")]
@@ -302,6 +308,9 @@ pub(crate) struct Log {
     /// The newest N only
     #[arg(short = 'n', long, value_name = "N", value_parser = transactions)]
     pub(crate) limit: Option<u32>,
+    /// List the side timelines instead: what merges moved off the main line, as it was before
+    #[arg(long, conflicts_with_all = ["limit", "timeline"])]
+    pub(crate) timelines: bool,
     /// A side timeline: transactions as they were before a merge moved them
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(crate) timeline: i64,
@@ -595,6 +604,7 @@ impl Command {
             Self::Import(args) => args.output.json,
             Self::Sync(args) => args.output.json,
             Self::Status(args) => args.output.json,
+            Self::Conflicts(args) => args.json(),
             Self::Key(Key { what }) => match what {
                 KeyCommand::Create(_) | KeyCommand::Rotate(_) => false,
                 KeyCommand::Show(args) => args.output.json,

@@ -309,6 +309,50 @@ impl Failure {
         }
     }
 
+    /// An entry of the journal that is not there, or is not the only one.
+    pub(crate) fn entry(db: &Path, id: &str, found: &[String]) -> Self {
+        let db = db.display();
+        if found.is_empty() {
+            return Self::new(Kind::Input, format!("{db}: no entry of the journal has an id that begins with {id}"))
+                .hint(format!("`tolstoy conflicts {db} --all` lists the ids"));
+        }
+        Self::new(Kind::Input, format!("{db}: {id} is the beginning of several ids: {}", found.join(", ")))
+            .hint("give more of the id")
+    }
+
+    /// A text that cannot name an entry of the journal.
+    pub(crate) fn no_id(db: &Path, error: &store::Error) -> Self {
+        let failure = Self::store(db, None, error);
+        match failure.kind {
+            Kind::Input => failure.hint(format!("`tolstoy conflicts {} --all` lists the ids", db.display())),
+            _ => failure,
+        }
+    }
+
+    /// An entry of the journal that was settled before.
+    pub(crate) fn settled(db: &Path, id: &str, by: &str) -> Self {
+        Self::new(Kind::Refused, format!("{}: {id} is settled already, by transaction {by}", db.display()))
+            .hint("`apply --again` does it nevertheless")
+    }
+
+    /// An entry of the journal that cannot be applied as it is.
+    pub(crate) fn inapplicable(db: &Path, id: &str, error: &store::Error) -> Self {
+        let failure = Self::store(db, None, error);
+        let db = db.display();
+        match failure.kind {
+            Kind::Input | Kind::Refused => failure.hint(format!(
+                "nothing was changed; `tolstoy conflicts show {db} {id} --edn > FILE` writes out what it would do: change that, and \
+                 `tolstoy conflicts apply {db} {id} --edit FILE`; or drop it"
+            )),
+            _ => failure,
+        }
+    }
+
+    /// A file that is not written over.
+    pub(crate) fn exists(path: &Path) -> Self {
+        Self::new(Kind::InUse, format!("{} is there already", path.display())).hint("name a file that is not there yet")
+    }
+
     /// A sync that did not succeed.
     pub(crate) fn sync(db: &Path, remote: &sync::Remote, error: &sync::Error) -> Self {
         use sync::{ErrorKind as K, TransportError as T};

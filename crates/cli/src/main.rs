@@ -73,6 +73,7 @@ fn run(command: &Command, matches: &ArgMatches, ui: &mut Ui) -> Result<(), Failu
         Command::Import(args) => commands::import::run(args, &env, ui),
         Command::Sync(args) => commands::sync::run(args, &env, ui),
         Command::Status(args) => commands::status::run(args, &env, ui),
+        Command::Conflicts(args) => commands::conflicts::run(args, &env, ui),
         Command::Backup(args) => commands::backup::backup(args, ui),
         Command::Restore(args) => commands::backup::restore(args, ui),
         Command::Fsck(args) => commands::fsck::run(args, ui),

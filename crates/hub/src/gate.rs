@@ -1,11 +1,8 @@
 //! Places: what a hub holds for those who ask is bounded, and no client has more than its share.
 
 use std::collections::{HashMap, VecDeque};
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
 use tokio::sync::oneshot;
 
 use crate::auth::TokenId;
@@ -23,15 +20,6 @@ pub(crate) enum Client {
     Token(TokenId),
     /// Who has an address.
     Address(Address),
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Client {
-    type Rejection = Infallible;
-
-    /// The client that the guard found.
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get().cloned().unwrap_or(Self::Anyone))
-    }
 }
 
 /// A number of places, or of whatever is held: bodies, requests, bytes.

@@ -57,7 +57,7 @@ impl FromStr for ChainDigest {
 
 impl Serialize for ChainDigest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(std::str::from_utf8(&hex32(&self.0)).unwrap_or_default())
     }
 }
 

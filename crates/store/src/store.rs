@@ -41,6 +41,17 @@ pub struct StoreOptions {
     pub vfs: Option<String>,
 }
 
+/// How far a timeline reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Its first transaction.
+    pub first: Entid,
+    /// Its last one.
+    pub last: Entid,
+    /// How many it has.
+    pub transactions: u64,
+}
+
 impl Store {
     /// Opens the store in a file. One of an older format is brought to the newest.
     ///
@@ -174,15 +185,20 @@ impl Store {
     }
 
     /// Runs `read` on one snapshot of the file, with the schema that holds in it: others may have written since
-    /// [`Store::refresh`], and a schema of another moment would lead to indexes that the facts are not in.
-    pub(crate) fn read<T>(&self, read: impl FnOnce(&Connection, &Schema) -> Result<T>) -> Result<T> {
-        let snapshot = self.sql.unchecked_transaction()?;
-        if data_version(&snapshot)? == self.version {
-            read(&snapshot, &self.schema)
+    /// [`Store::refresh`], and a schema of another moment would lead to indexes that the facts are not in. A read within a read
+    /// sees the same moment.
+    pub(crate) fn read<T, E: From<Error>>(&self, read: impl FnOnce(&Working<'_>) -> Result<T, E>) -> Result<T, E> {
+        let outermost = self.sql.is_autocommit();
+        let snapshot =
+            outermost.then(|| self.sql.unchecked_transaction()).transpose().map_err(|e| E::from(e.into()))?;
+        let working = if data_version(&self.sql).map_err(E::from)? == self.version {
+            Working { sql: &self.sql, schema: Arc::clone(&self.schema), basis: self.basis, device: self.device }
         } else {
-            let Working { schema, .. } = Working::load(&snapshot)?;
-            read(&snapshot, &schema)
-        }
+            Working::load(&self.sql).map_err(E::from)?
+        };
+        let result = read(&working);
+        drop(snapshot);
+        result
     }
 
     /// Takes in what other processes have written, if they have.
@@ -220,8 +236,7 @@ impl Store {
     /// # Errors
     /// Where the file cannot be read.
     pub fn transaction(&self, tx: Entid) -> Result<Option<Transaction>> {
-        let snapshot = self.sql.unchecked_transaction()?;
-        read::transaction(&snapshot, Timeline::MAIN, tx)
+        self.read(|working| read::transaction(working.sql, Timeline::MAIN, tx))
     }
 
     /// The first `limit` transactions of a timeline after `after`, in order. `Entid::TX0` leaves out the bootstrap.
@@ -267,6 +282,19 @@ impl Store {
             self.sql.prepare("SELECT DISTINCT timeline FROM transactions WHERE timeline > 0 ORDER BY timeline")?;
         let timelines = statement.query_map([], |r| r.get(0).map(Timeline))?.collect::<Result<_, _>>()?;
         Ok(timelines)
+    }
+
+    /// How far a timeline reaches; `None` where there is no such timeline. Counts its transactions.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn extent(&self, timeline: Timeline) -> Result<Option<Extent>> {
+        let mut statement =
+            self.sql.prepare_cached("SELECT min(tx), max(tx), count(*) FROM transactions WHERE timeline = ?1")?;
+        let (first, last, count): (Option<Entid>, Option<Entid>, i64) =
+            statement.query_row([timeline.0], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+        let ends = first.zip(last);
+        Ok(ends.map(|(first, last)| Extent { first, last, transactions: count.unsigned_abs() }))
     }
 
     /// All current facts, the bootstrap's included, in the order (e, a, v). Reads every datom.

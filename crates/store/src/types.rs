@@ -213,6 +213,14 @@ impl Value {
         }
     }
 
+    /// The keyword, where it is one.
+    pub const fn as_keyword(&self) -> Option<&Keyword> {
+        match self {
+            Self::Keyword(keyword) => Some(keyword),
+            _ => None,
+        }
+    }
+
     /// The value as EDN: refs as integers, URIs and bytes as `#uri "..."` and `#bytes "hex"`.
     pub fn to_edn(&self) -> tolstoy_edn::Value {
         use tolstoy_edn::Value as Edn;

@@ -29,6 +29,7 @@ fn create(args: &KeyCreate, env: &Env, ui: &Ui) -> Result<(), Failure> {
     let mut file = private(&args.file).map_err(|e| match e.kind() {
         io::ErrorKind::AlreadyExists => Failure::new(Kind::InUse, format!("{name}: this file is there already"))
             .hint("name another; `tolstoy key rotate FILE` adds a newer key to a key file"),
+        io::ErrorKind::NotFound => Failure::new(Kind::Missing, format!("{name}: there is no folder for this file")),
         _ => Failure::io(&name.to_string(), &e),
     })?;
     write(&mut file, &text).map_err(|e| Failure::io(&name.to_string(), &e))?;

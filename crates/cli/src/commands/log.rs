@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value as Json;
 use tolstoy_env::Env;
-use tolstoy_store::{Displaced, Entid, Operation, Overwrite, Schema, Stands, Timeline, Transaction};
+use tolstoy_store::{Displaced, Entid, Extent, Operation, Overwrite, Schema, Stands, Timeline, Transaction};
 
 use crate::commands::Db;
 use crate::error::{Failure, Kind};
@@ -15,7 +15,38 @@ const PAGE: usize = 256;
 
 pub(crate) fn run(args: &args::Log, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
     let db = Db::open_to_read(&args.db, env)?;
+    if args.timelines {
+        return timelines(&db, args.output.json, ui);
+    }
     show(&db, Timeline(args.timeline), args.limit, args.output.json, ui)
+}
+
+/// Lists the side timelines.
+fn timelines(db: &Db, json: bool, ui: &mut Ui) -> Result<(), Failure> {
+    let failed = |e| db.failure(&e);
+    let sides = db.store.side_timelines().map_err(failed)?;
+    let mut listed = Vec::new();
+    for side in &sides {
+        if let Some(extent) = db.store.extent(*side).map_err(failed)? {
+            listed.push((side.0, extent));
+        }
+    }
+    if json {
+        let one = |(n, x): &(i64, Extent)| {
+            serde_json::json!({
+                "timeline": n, "transactions": x.transactions, "first": x.first.get(), "last": x.last.get()
+            })
+        };
+        return ui.json(&listed.iter().map(one).collect::<Vec<_>>());
+    }
+    if listed.is_empty() {
+        return ui.line("no side timelines: no merge has moved anything off the main line");
+    }
+    for (n, Extent { first, last, transactions }) in listed {
+        let name = ui.paint(BOLD, format!("timeline {n}"));
+        ui.line(format!("{name}: {}, {first} to {last}", facts::count(transactions, "transaction")))?;
+    }
+    Ok(())
 }
 
 /// Prints the newest `limit` transactions of a timeline, or all, oldest first.
@@ -25,7 +56,8 @@ pub(crate) fn show(db: &Db, timeline: Timeline, limit: Option<u32>, json: bool, 
         let known = sides.iter().map(|t| t.0.to_string()).collect::<Vec<_>>().join(", ");
         let known = if known.is_empty() { "it has none".to_owned() } else { format!("it has {known}") };
         let message = format!("{}: there is no timeline {}", db.path.display(), timeline.0);
-        return Err(Failure::new(Kind::Input, message).hint(format!("merges make side timelines; {known}")));
+        return Err(Failure::new(Kind::Input, message)
+            .hint(format!("merges make side timelines; {known}; `--timelines` lists them")));
     }
     let mut printer = Printer { schema: db.store.schema(), json, printed: 0 };
     printer.begin(ui)?;
@@ -52,18 +84,10 @@ pub(crate) fn show(db: &Db, timeline: Timeline, limit: Option<u32>, json: bool, 
 /// The transaction after which to begin.
 fn first(db: &Db, timeline: Timeline, limit: Option<u32>) -> Result<Entid, Failure> {
     let Some(limit) = limit else { return Ok(Entid::TX0) };
-    let mut newest = db.store.basis();
-    if timeline != Timeline::MAIN {
-        let mut last = Entid::TX0;
-        loop {
-            let page = db.store.transactions(timeline, last, PAGE).map_err(|e| db.failure(&e))?;
-            match page.last() {
-                Some(transaction) => last = transaction.tx,
-                None => break,
-            }
-        }
-        newest = last;
-    }
+    let newest = match timeline {
+        Timeline::MAIN => db.store.basis(),
+        side => db.store.extent(side).map_err(|e| db.failure(&e))?.map_or(Entid::TX0, |extent| extent.last),
+    };
     // No line has holes.
     Ok(newest.plus(-i64::from(limit)).max(Entid::TX0))
 }
@@ -123,22 +147,13 @@ impl Printer<'_> {
             datoms: t.datoms().map(|d| json::datom(self.schema, &d)).collect(),
             operations: self.operations(&t.operations).collect(),
             overwritten: t.overwritten.iter().map(|o| overwrite(self.schema, o)).collect(),
-            displaced: t.displaced.as_ref().map(|d| self.displaced(d)),
+            displaced: t.displaced.as_ref().map(|d| displaced(self.schema, d)),
         }
     }
 
     /// Each as the form it is written as.
     fn operations<'o>(&'o self, operations: &'o [Operation]) -> impl Iterator<Item = String> + 'o {
         operations.iter().map(|o| o.to_edn(self.schema).to_string())
-    }
-
-    fn displaced(&self, displaced: &Displaced) -> Json {
-        serde_json::json!({
-            "reason": displaced.reason.word(),
-            "detail": displaced.detail,
-            "datoms": displaced.changes.iter().map(|c| json::change(self.schema, c)).collect::<Vec<_>>(),
-            "operations": self.operations(&displaced.operations).collect::<Vec<_>>(),
-        })
     }
 
     fn text(&self, t: &Transaction, ui: &mut Ui) -> Result<(), Failure> {
@@ -173,6 +188,16 @@ impl Printer<'_> {
         }
         Ok(())
     }
+}
+
+/// A displaced change, as JSON.
+pub(crate) fn displaced(schema: &Schema, displaced: &Displaced) -> Json {
+    serde_json::json!({
+        "reason": displaced.reason.word(),
+        "detail": displaced.detail,
+        "datoms": displaced.changes.iter().map(|c| json::change(schema, c)).collect::<Vec<_>>(),
+        "operations": displaced.operations.iter().map(|o| o.to_edn(schema).to_string()).collect::<Vec<_>>(),
+    })
 }
 
 /// A value that both sides changed, as a sentence.

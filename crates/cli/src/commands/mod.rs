@@ -1,6 +1,7 @@
 //! The commands, one file each, and the store that they work on.
 
 pub(crate) mod backup;
+pub(crate) mod conflicts;
 pub(crate) mod demo;
 pub(crate) mod fsck;
 pub(crate) mod gc;

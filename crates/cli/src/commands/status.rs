@@ -5,7 +5,7 @@ use tolstoy_env::Env;
 use tolstoy_sync::{HttpTransport, LocalStatus, LogStatus, Relation, Remote, local_status, log_status};
 
 use crate::access::Remembered;
-use crate::commands::Db;
+use crate::commands::{Db, conflicts};
 use crate::error::{Failure, Kind};
 use crate::ui::{BOLD, DIM, Ui};
 use crate::{args, facts};
@@ -20,7 +20,8 @@ pub(crate) fn run(args: &args::Status, env: &Env, ui: &mut Ui) -> Result<(), Fai
         Some(_) if args.offline => Hub::NotAsked,
         Some(remote) => ask(&db, remote, &args.access)?,
     };
-    let status = Status { db: &db, local, remote: remote.as_ref(), hub };
+    let waiting = db.store.waiting().map_err(|e| db.failure(&e))?;
+    let status = Status { db: &db, local, remote: remote.as_ref(), hub, waiting };
     if args.output.json { ui.json(&status.json()) } else { status.show(ui) }
 }
 
@@ -53,6 +54,8 @@ struct Status<'s> {
     local: LocalStatus,
     remote: Option<&'s Remote>,
     hub: Hub,
+    /// Entries of the journal.
+    waiting: u64,
 }
 
 impl Status<'_> {
@@ -117,6 +120,9 @@ impl Status<'_> {
                 )),
             },
         }
+        if self.waiting > 0 {
+            lines.push(conflicts::waiting(self.waiting, &self.db.path));
+        }
         lines
     }
 
@@ -152,6 +158,7 @@ impl Status<'_> {
             "log": self.remote.map(|remote| remote.log.to_string()),
             "ahead": self.local.ahead,
             "behind": behind,
+            "waiting": self.waiting,
             "chain": hex(&self.local.chain),
         })
     }

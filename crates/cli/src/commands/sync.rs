@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use tolstoy_edn::Keyword;
 use tolstoy_env::Env;
 use tolstoy_proto::LogId;
-use tolstoy_store::{Rebased, Schema};
+use tolstoy_store::{Rebased, Schema, Stands};
 use tolstoy_sync::{
     Access, HttpTransport, Keyring, NewLog, Offered, Options, OtherLife, Outcome, PassReport, Progress as Step, Remote,
     SyncReport,
@@ -16,7 +16,7 @@ use tolstoy_sync::{
 use uuid::Uuid;
 
 use crate::access::Remembered;
-use crate::commands::{Db, log};
+use crate::commands::{Db, conflicts, log};
 use crate::error::{Failure, Kind};
 use crate::progress::Progress;
 use crate::ui::{BOLD, DIM, Ui, WARN, visible};
@@ -125,7 +125,20 @@ pub(crate) fn with(
         ui.note(format!("new log; on another device: tolstoy sync DB {} {}{key}", remote.url, remote.log));
     }
     let schema = db.store.schema().clone();
-    if json { ui.json(&Report::new(&schema, &remote, &report)) } else { show(&schema, &remote, &report, ui) }
+    let waiting = db.store.waiting().map_err(|e| db.failure(&e))?;
+    if json {
+        return ui.json(&Report::new(&schema, &remote, &report, waiting));
+    }
+    show(&schema, &remote, &report, ui)?;
+    if waiting > 0 && report.passes.iter().filter_map(|p| p.rebased.as_ref()).any(makes_wait) {
+        ui.line(conflicts::waiting(waiting, &db.path))?;
+    }
+    Ok(())
+}
+
+/// Whether the merge may have made an entry of the journal that waits.
+fn makes_wait(rebased: &Rebased) -> bool {
+    !rebased.displaced.is_empty() || rebased.overwritten.iter().any(|o| o.stands != Stands::Local)
 }
 
 fn remember(db: &mut Db, remote: &Remote) -> Result<(), Failure> {
@@ -329,10 +342,11 @@ struct Report<'r> {
     other_life: Option<&'static str>,
     snapshot_unusable: Option<&'r str>,
     snapshot_offered: Option<Json>,
+    waiting: u64,
 }
 
 impl<'r> Report<'r> {
-    fn new(schema: &Schema, remote: &'r Remote, report: &'r SyncReport) -> Self {
+    fn new(schema: &Schema, remote: &'r Remote, report: &'r SyncReport, waiting: u64) -> Self {
         Self {
             url: &remote.url,
             log: remote.log.to_string(),
@@ -352,6 +366,7 @@ impl<'r> Report<'r> {
                 Offered::Kept { transactions, bytes } => json!({"transactions": transactions, "bytes": bytes}),
                 Offered::Failed(why) => json!({"failed": why}),
             }),
+            waiting,
         }
     }
 }

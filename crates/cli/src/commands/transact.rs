@@ -25,8 +25,13 @@ pub(crate) fn run(args: &args::Transact, env: &Env, ui: &mut Ui) -> Result<(), F
 /// Runs one transaction of a text, and prints what it did.
 pub(crate) fn one(db: &mut Db, source: &Source, form: &Form, json: bool, ui: &mut Ui) -> Result<(), Failure> {
     let report = db.store.transact(form).map_err(|e| db.failure_in(source, &e))?;
+    tell(db, &report, json, ui)
+}
+
+/// Prints what a transaction did.
+pub(crate) fn tell(db: &Db, report: &TxReport, json: bool, ui: &mut Ui) -> Result<(), Failure> {
     let schema = db.store.schema().clone();
-    if json { ui.json(&Report::new(&schema, &report)) } else { show(&schema, &report, ui) }
+    if json { ui.json(&Report::new(&schema, report)) } else { show(&schema, report, ui) }
 }
 
 #[derive(Serialize)]

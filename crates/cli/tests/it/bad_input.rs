@@ -280,7 +280,7 @@ fn files_that_are_no_stores() {
     exit 1
 
     error: people.db: there is no timeline 7
-    hint: merges make side timelines; it has none
+    hint: merges make side timelines; it has none; `--timelines` lists them
     exit 3
     "#);
     assert_eq!(room.contents("people.db"), before);

@@ -33,6 +33,7 @@ fn two_devices_come_to_the_same_facts() {
       both changed 65540 :person/age: was 30, theirs 31, now 32
     remote fast-forward: 3 transactions went to the log
     log UUID at http://127.0.0.1:PORT, 2 round trips, N bytes
+    journal: 2 entries wait for somebody to decide: `tolstoy conflicts phone.db`
     exit 0
     "#);
     assert!(room.ok(&["sync", "people.db"]).starts_with("local fast-forward: 3 transactions"));
@@ -174,6 +175,7 @@ fn theirs_is_the_way_out_of_two_definitions() {
       displaced (depends): transaction 268435461: it mentions an entity that the displaced change UUID allocated
     remote fast-forward: 2 transactions went to the log
     log UUID at http://127.0.0.1:PORT, 2 round trips, N bytes
+    journal: 2 entries wait for somebody to decide: `tolstoy conflicts phone.db`
     exit 0
     ");
     room.ok(&["sync", "people.db"]);

@@ -2,9 +2,25 @@
 
 use crate::room::Room;
 
-const COMMANDS: [&str; 17] = [
-    "demo", "serve", "token", "repl", "transact", "query", "schema", "log", "import", "sync", "status", "key", "task",
-    "backup", "restore", "fsck", "gc",
+const COMMANDS: [&str; 18] = [
+    "demo",
+    "serve",
+    "token",
+    "repl",
+    "transact",
+    "query",
+    "schema",
+    "log",
+    "import",
+    "sync",
+    "status",
+    "conflicts",
+    "key",
+    "task",
+    "backup",
+    "restore",
+    "fsck",
+    "gc",
 ];
 
 #[test]
@@ -15,6 +31,9 @@ fn each_command_explains_itself() {
         insta::assert_snapshot!(format!("help-{command}"), room.ok(&["help", command]));
         assert!(room.ok(&[command, "-h"]).starts_with(room.ok(&["help", command]).split('\n').next().unwrap()));
     }
+    let journal: Vec<String> =
+        ["show", "apply", "drop", "export"].iter().map(|what| room.ok(&["help", "conflicts", what])).collect();
+    insta::assert_snapshot!("help-conflicts-each", journal.join("\n"));
     assert!(room.ok(&["help"]).contains("Exit codes:"));
     assert!(room.ok(&["--version"]).starts_with("tolstoy 0."));
 }

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod config;
+mod conflicts;
 mod demo;
 mod devices;
 mod help;
@@ -11,6 +12,7 @@ mod hub_data;
 mod key;
 mod killed;
 mod managed;
+mod original;
 mod output;
 mod room;
 mod serve;

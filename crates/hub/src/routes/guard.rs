@@ -1,7 +1,7 @@
 //! Who is answered, and who may do what.
 //!
-//! A request's [`Principal`] is worked out here, once, before anything else looks at the request; handlers find it among
-//! the extensions. What it may do is decided here too, from the method and the path alone: no log is looked up before.
+//! A request's [`Principal`] is worked out here, once, before anything else looks at the request; handlers ask for its
+//! [`Client`]. What it may do is decided here too, from the method and the path alone: no log is looked up before.
 //!
 //! A hub on loopback that has no tokens has no other lock than being there: but any web page that a browser on this
 //! machine shows can send requests to a local port. Such a request names the page's host, in `Host` (where the name was
@@ -15,7 +15,6 @@ use std::time::Duration;
 use axum::RequestExt;
 use axum::extract::{MatchedPath, RawPathParams, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
 use tolstoy_env::Env;
@@ -57,7 +56,7 @@ pub(crate) struct Door {
 }
 
 /// A request that is answered: whose it is, and its place among those under way. Where anybody may know the answer, and
-/// the hub asks others for tokens, it may be nobody's: then handlers find no principal.
+/// the hub asks others for tokens, it may be nobody's.
 struct Admitted {
     principal: Option<Principal>,
     client: Client,
@@ -229,17 +228,13 @@ pub(super) async fn admit(
     door: &Door,
     app: &Arc<App>,
     about: Option<&About>,
-    mut request: Request,
-    next: Next,
+    request: Request,
+    next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     match door.decide(&request, &Matter::of(about)) {
         Ok(Admitted { principal, client, place }) => {
-            if let Some(principal) = principal {
-                watch::note_principal(&principal);
-                request.extensions_mut().insert(principal);
-            }
-            request.extensions_mut().insert(client.clone());
-            let mut response = next.run(request).await;
+            watch::note_asker(principal, &client);
+            let mut response = next(request).await;
             if let Some(log) = about.filter(|about| state::is_told(about.template.as_str())).and_then(|about| about.log)
             {
                 state::tell(app, log, &mut response).await;

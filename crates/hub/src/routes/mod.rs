@@ -21,8 +21,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use axum::Router;
 use axum::http::StatusCode;
-use axum::{Router, middleware};
 use tokio::sync::Semaphore;
 use tolstoy_proto::ErrorKind;
 
@@ -107,12 +107,11 @@ pub(crate) fn router(app: Arc<App>, door: Arc<Door>) -> Router {
         .and(openapi::routes())
         .split();
     app.openapi.get_or_init(|| openapi::Document::of(described));
-    // One layer alone: each costs a request a few allocations.
     routes
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
         .with_state(app.clone())
-        .layer(middleware::from_fn_with_state((app, door), watch::watch))
+        .layer(watch::Watch { app, door })
 }
 
 async fn no_such_path() -> ApiError {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use serde::Deserialize;
@@ -87,9 +87,10 @@ async fn push(
     State(app): State<Arc<App>>,
     Checked(Path(log)): Checked<Path<LogId>>,
     client: Client,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<Response, ApiError> {
+    // Taken apart, since what asks for the head's fields gets a copy.
+    let (Parts { headers, .. }, body) = request.into_parts();
     let coding = Coding::accepted(&headers)?;
     let (upload, places) = body::upload(&app, client.clone(), &headers, body, sent(&headers)?).await?;
     let expect = upload.expect().to_vec();

@@ -4,6 +4,7 @@
 //! handed on, or when either side gave up.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -13,14 +14,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
 use tolstoy_proto::ErrorKind;
+use tower::{Layer, Service};
 use tracing::{Instrument, Span};
 
 use super::App;
@@ -28,8 +30,9 @@ use super::guard::{self, About, Door};
 use crate::activity::{Act, Activity};
 use crate::auth::Principal;
 use crate::connection::Peer;
+use crate::gate::Client;
 use crate::metrics::NO_ROUTE;
-use crate::service::Service;
+use crate::service;
 
 /// The header of a request's id.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -46,6 +49,7 @@ tokio::task_local! {
 struct Current {
     id: RequestId,
     principal: RefCell<Option<Principal>>,
+    client: RefCell<Client>,
 }
 
 /// What an answer says is wrong, for the layer that counts.
@@ -103,15 +107,24 @@ impl RequestIds {
 
     fn mint(&self) -> RequestId {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut characters = [0; MAX_ID];
+        let digits = (64 - (number | 1).leading_zeros()).div_ceil(4);
+        let started = (0..16).rev().map(|at| digit(self.started, at));
+        let numbered = (0..digits).rev().map(|at| digit(number, at));
         // 16 digits, a dash and at most 16 digits have room.
-        let length = {
-            let mut rest = &mut characters[..];
-            let _ = std::io::Write::write_fmt(&mut rest, format_args!("{:016x}-{number:x}", self.started));
-            MAX_ID - rest.len()
-        };
-        RequestId { characters, length: u8::try_from(length).unwrap_or(0) }
+        let mut characters = [0; MAX_ID];
+        let mut length = 0;
+        for (room, character) in characters.iter_mut().zip(started.chain([b'-']).chain(numbered)) {
+            *room = character;
+            length += 1;
+        }
+        RequestId { characters, length }
     }
+}
+
+/// The hexadecimal digit of a number whose weight is 16 to the power of `at`.
+fn digit(number: u64, at: u32) -> u8 {
+    let value = (number >> (4 * at)) as u8 & 15;
+    if value < 10 { b'0' + value } else { b'a' + value - 10 }
 }
 
 /// The id of the request that this task answers.
@@ -119,15 +132,27 @@ pub(super) fn current_id() -> Option<RequestId> {
     CURRENT.try_with(|current| current.id).ok()
 }
 
-/// Says whose the request is that this task answers.
-pub(super) fn note_principal(principal: &Principal) {
+/// Says whose the request is that this task answers, and whose share of the hub it takes.
+pub(super) fn note_asker(principal: Option<Principal>, client: &Client) {
     // Outside of a request there is nothing to note it for.
-    let _ = CURRENT.try_with(|current| *current.principal.borrow_mut() = Some(principal.clone()));
+    let _ = CURRENT.try_with(|current| {
+        *current.principal.borrow_mut() = principal;
+        *current.client.borrow_mut() = client.clone();
+    });
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Client {
+    type Rejection = Infallible;
+
+    /// The client that the guard found.
+    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(CURRENT.try_with(|current| current.client.borrow().clone()).unwrap_or(Self::Anyone))
+    }
 }
 
 impl App {
     /// The rules, for one who writes under the name of the request's principal.
-    pub(super) fn writing(&self) -> Service {
+    pub(super) fn writing(&self) -> service::Service {
         let name = CURRENT.try_with(|current| current.principal.borrow().as_ref()?.name().map(Arc::from));
         match name {
             Ok(Some(name)) => self.service.by(name),
@@ -136,11 +161,60 @@ impl App {
     }
 }
 
+/// Puts what answers a path behind the hub's door, under watch. One layer for all, and no `from_fn`: each of those costs a
+/// request a good deal of a short push.
+#[derive(Clone)]
+pub(super) struct Watch {
+    pub(super) app: Arc<App>,
+    pub(super) door: Arc<Door>,
+}
+
+impl<S> Layer<S> for Watch {
+    type Service = Watching<S>;
+
+    fn layer(&self, inner: S) -> Watching<S> {
+        Watching { watch: self.clone(), inner }
+    }
+}
+
+/// What answers a path, under watch.
+#[derive(Clone)]
+pub(super) struct Watching<S> {
+    watch: Watch,
+    inner: S,
+}
+
+impl<S> Service<Request> for Watching<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        // The one that is ready is used, and another left in its place.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let Watch { app, door } = self.watch.clone();
+        Box::pin(async move {
+            let next = async |request| inner.call(request).await.unwrap_or_else(|never| match never {});
+            Ok(watch(app, &door, request, next).await)
+        })
+    }
+}
+
 /// Answers the request where its door lets it in, and notes it when it has ended.
-pub(super) async fn watch(
-    State((app, door)): State<(Arc<App>, Arc<Door>)>,
+async fn watch(
+    app: Arc<App>,
+    door: &Door,
     mut request: Request,
-    next: Next,
+    next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     let id = RequestId::of(request.headers()).unwrap_or_else(|| app.request_ids.mint());
     let about = About::of(&mut request).await;
@@ -166,9 +240,9 @@ pub(super) async fn watch(
         watched.received = Some(received.clone());
         request = request.map(|inner| Body::new(Arriving { inner, received }));
     }
-    let current = Current { id, principal: RefCell::new(None) };
+    let current = Current { id, principal: RefCell::new(None), client: RefCell::new(Client::Anyone) };
     let answered = async {
-        let response = guard::admit(&door, &app, about.as_ref(), request, next).await;
+        let response = guard::admit(door, &app, about.as_ref(), request, next).await;
         (response, CURRENT.try_with(|current| current.principal.take()).ok().flatten())
     };
     let (mut response, principal) = CURRENT.scope(current, answered.instrument(span)).await;

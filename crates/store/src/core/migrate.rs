@@ -12,6 +12,7 @@ pub(crate) fn migrate(sql: &Connection) -> Result<(), Failure> {
         return Ok(());
     }
     add_built_ins(sql)?;
+    sqlite::index_journal(sql)?;
     Ok(sqlite::mark_format(sql)?)
 }
 

@@ -42,6 +42,16 @@ CREATE TABLE chain (tx INTEGER PRIMARY KEY, id BLOB NOT NULL, digest BLOB NOT NU
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 ";
 
+/// That a transaction may be an entry of the journal: what it has beside its datoms does not end with nothing overwritten, displaced
+/// and said. Only these very words let SQLite use the index.
+pub(crate) const MAY_BE_ENTRY: &str = "substr(extra, -3) <> x'90c0c0'";
+
+/// Makes the index that finds entries of the journal, inside the caller's transaction.
+pub(crate) fn index_journal(sql: &Connection) -> Result<()> {
+    let index = format!("CREATE INDEX IF NOT EXISTS journal ON transactions (timeline, tx) WHERE {MAY_BE_ENTRY}");
+    Ok(sql.execute_batch(&index)?)
+}
+
 /// The term that leads SQLite to the one index that lists an attribute's facts.
 pub(crate) const fn listed_in(indexed: bool) -> &'static str {
     if indexed { "avet = 1" } else { "avet IS NULL" }
@@ -144,6 +154,7 @@ pub(crate) fn prepare_for_writing(sql: &Connection) -> Result<()> {
 /// Makes the tables, inside the caller's transaction.
 pub(crate) fn create_tables(sql: &Connection) -> Result<()> {
     sql.execute_batch(TABLES)?;
+    index_journal(sql)?;
     sql.pragma_update(None, "application_id", APPLICATION_ID)?;
     mark_format(sql)
 }

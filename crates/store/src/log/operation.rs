@@ -159,7 +159,12 @@ impl Operation {
 
     /// The form it is written as, with idents where there are.
     pub fn to_edn(&self, schema: &Schema) -> Edn {
-        let name = |e: &Entid| schema.ident(*e).map_or(Edn::Integer(e.get()), |k| Edn::Keyword(k.clone()));
+        self.to_edn_with(|e| schema.ident(e).map_or(Edn::Integer(e.get()), |k| Edn::Keyword(k.clone())))
+    }
+
+    /// The form it is written as, with these names for entities.
+    pub(crate) fn to_edn_with(&self, name: impl Fn(Entid) -> Edn) -> Edn {
+        let name = |e: &Entid| name(*e);
         let value = |v: &Value| v.as_ref_entid().map_or_else(|| v.to_edn(), |to| name(&to));
         let optional = |v: &Option<Value>| v.as_ref().map_or(Edn::Nil, value);
         let keyword = |text: &str| Keyword::parse(text).map_or_else(|| Edn::String(text.into()), Edn::Keyword);

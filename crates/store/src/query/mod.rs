@@ -52,9 +52,9 @@ impl Store {
     /// # Errors
     /// As for [`Store::query`].
     pub fn answer(&self, query: &Query, inputs: &[Edn]) -> Result<QueryResult> {
-        self.read(|sql, schema| {
-            let statement = statement(query, schema, inputs)?;
-            Ok(QueryResult::new(query, rows::run(sql, &statement)?))
+        self.read(|working| {
+            let statement = statement(query, &working.schema, inputs)?;
+            Ok(QueryResult::new(query, rows::run(working.sql, &statement)?))
         })
     }
 
@@ -64,10 +64,10 @@ impl Store {
     /// As for [`Store::query`].
     pub fn explain(&self, text: &str, inputs: &[Edn]) -> Result<String> {
         let query = Query::parse(&read(text)?)?;
-        self.read(|sql, schema| {
-            let statement = statement(&query, schema, inputs)?;
+        self.read(|working| {
+            let statement = statement(&query, &working.schema, inputs)?;
             let mut lines = vec![statement.text.clone()];
-            lines.extend(rows::explain_plan(sql, &statement)?);
+            lines.extend(rows::explain_plan(working.sql, &statement)?);
             Ok(lines.join("\n"))
         })
     }

@@ -13,6 +13,7 @@ mod incoming;
 mod operations;
 mod policy;
 mod reapply;
+mod settled;
 
 use rusqlite::{Connection, OptionalExtension};
 use tolstoy_edn::Keyword;
@@ -31,6 +32,7 @@ use crate::types::Entid;
 
 use copies::Copies;
 pub use foreign::{Foreign, Incoming};
+pub(crate) use policy::add_difference;
 
 /// Where a main transaction stands in a synced log. The store keeps it and does not interpret it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

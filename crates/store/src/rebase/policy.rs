@@ -162,7 +162,7 @@ impl InProgress<'_, '_> {
 }
 
 /// `current + (v - replaced)`, where nothing counts as zero; `None` where that is no number of the type.
-fn add_difference(current: Option<&Value>, v: &Value, replaced: Option<&Value>) -> Option<Value> {
+pub(crate) fn add_difference(current: Option<&Value>, v: &Value, replaced: Option<&Value>) -> Option<Value> {
     match v {
         Value::Long(v) => {
             let long = |value: Option<&Value>| match value {

@@ -177,6 +177,9 @@ impl InProgress<'_, '_> {
         if let Some(why) = self.touches_deleted(&changes, &operations)? {
             return Ok(Some(why));
         }
+        if let Some(why) = self.settled_meanwhile(&changes, &operations)? {
+            return Ok(Some(why));
+        }
         changes.sort();
         changes.dedup();
         let said = changes.clone();

@@ -66,7 +66,14 @@ impl Store {
     }
 }
 
-fn run(working: &mut Working<'_>, env: &Env, device: Uuid, functions: &Functions, forms: &Form) -> Result<TxReport> {
+/// Runs a transaction in what is being written.
+pub(crate) fn run(
+    working: &mut Working<'_>,
+    env: &Env,
+    device: Uuid,
+    functions: &Functions,
+    forms: &Form,
+) -> Result<TxReport> {
     let mut checked = check::check(working, functions, forms)?;
     let tx = working.next_tx();
     let first_fresh = working.basis.next;

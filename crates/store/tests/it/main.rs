@@ -9,6 +9,7 @@ mod deletes;
 mod errors;
 mod files;
 mod fuzzed;
+mod journal;
 mod lookup_refs;
 mod model;
 mod nested;

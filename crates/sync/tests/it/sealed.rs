@@ -41,6 +41,42 @@ fn sealed_two() -> (Hub, Store, Store, Arc<Keyring>) {
 }
 
 #[test]
+fn what_is_settled_on_one_device_is_settled_on_the_other() {
+    let (hub, mut one, mut two, keys) = sealed_two();
+    must(
+        &mut one,
+        "[{:db/ident :badge :db/valueType :db.type/long :db/cardinality :db.cardinality/one :db/unique :db.unique/value}]",
+    );
+    seal(&mut one, &hub, &keys);
+    seal(&mut two, &hub, &keys);
+    must(&mut one, r#"[{:name "Anna" :badge 7}]"#);
+    must(&mut two, r#"[{:name "Vera" :badge 7}]"#);
+    for _ in 0..2 {
+        seal(&mut one, &hub, &keys);
+        seal(&mut two, &hub, &keys);
+    }
+    let entry = |store: &Store| {
+        let mut found = Vec::new();
+        let seen = store.journal(|entry| {
+            found.push((entry.id(), entry.settled_by));
+            Ok::<_, tolstoy_store::Error>(())
+        });
+        seen.unwrap();
+        assert_eq!(found.len(), 1);
+        found.remove(0)
+    };
+    let (id, _) = entry(&one);
+    assert_eq!((one.waiting().unwrap(), two.waiting().unwrap()), (1, 1));
+    let form = tolstoy_edn::read_one(r#"[{:name "Vera" :badge 8}]"#, &tolstoy_edn::Limits::default()).unwrap();
+    let report = one.settle(id, tolstoy_store::Settling::ApplyAs(&form), false).unwrap();
+    seal(&mut one, &hub, &keys);
+    seal(&mut two, &hub, &keys);
+    same(&one, &two);
+    assert_eq!(two.waiting().unwrap(), 0);
+    assert_eq!(entry(&two), (id, vec![report.tx]));
+}
+
+#[test]
 fn two_devices_merge_through_a_hub_that_reads_nothing() {
     let (hub, mut one, mut two, keys) = sealed_two();
     let seen = Mutex::new(Vec::new());

@@ -84,12 +84,23 @@ impl Lab {
 
     /// Transacts on a device.
     pub(crate) fn transact(&mut self, device: usize, text: &str) -> TxReport {
+        self.write(device, text, |store| store.transact_str(text))
+            .unwrap_or_else(|e| panic!("device {device}: {text}: {e}"))
+    }
+
+    /// Has a device commit a transaction, if it can.
+    pub(crate) fn write(
+        &mut self,
+        device: usize,
+        text: &str,
+        write: impl FnOnce(&mut Store) -> tolstoy_store::Result<TxReport>,
+    ) -> tolstoy_store::Result<TxReport> {
         let at = device - 1;
-        let report = self.stores[at].transact_str(text).unwrap_or_else(|e| panic!("device {device}: {text}: {e}"));
+        let report = write(&mut self.stores[at])?;
         if self.judged {
             self.history.note(device, &mut self.views[at], &self.stores[at], &report, text, None).unwrap();
         }
-        report
+        Ok(report)
     }
 
     /// Syncs a device; `requests` is after how many of them the link dies.

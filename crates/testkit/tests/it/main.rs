@@ -6,6 +6,7 @@ mod cut_stream;
 mod documents;
 mod full_disk;
 mod intent;
+mod journal;
 mod lab;
 mod load;
 mod merge_cases;

@@ -1,5 +1,7 @@
 //! The stories of stores that merge, once more, on a log in the original client's format.
 
+#[path = "journal.rs"]
+mod journal;
 #[path = "merge_cases.rs"]
 mod merge_cases;
 #[path = "readme_example.rs"]
