@@ -29,6 +29,26 @@ impl Medium {
     }
 }
 
+/// What logs are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Tolstoy's own format.
+    Native,
+    /// The same, encrypted end to end.
+    Sealed,
+    /// The original client's.
+    Original,
+}
+
+impl Format {
+    const ALL: [(&'static str, Self); 3] =
+        [("native", Self::Native), ("sealed", Self::Sealed), ("original", Self::Original)];
+
+    fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(_, format)| *format == self).map_or("", |(word, _)| word)
+    }
+}
+
 /// How likely each thing that goes wrong is, in a thousand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Faults {
@@ -58,6 +78,16 @@ pub struct Faults {
     pub rewind: u64,
     /// Users transact while a sync waits.
     pub meanwhile: u64,
+    /// Users define an attribute as they like, and not all alike, of a thousand definitions.
+    pub quarrel: u64,
+    /// A new device joins an account, of a thousand steps.
+    pub join: u64,
+    /// A snapshot is damaged, or replaced by an earlier one, on its way to the hub.
+    pub spoil: u64,
+    /// A log is wiped, of a thousand steps.
+    pub wipe: u64,
+    /// An encrypted log gets another key, of a thousand steps.
+    pub rotate: u64,
 }
 
 impl Faults {
@@ -76,6 +106,11 @@ impl Faults {
         copy: 0,
         rewind: 0,
         meanwhile: 0,
+        quarrel: 0,
+        join: 0,
+        spoil: 0,
+        wipe: 0,
+        rotate: 0,
     };
 }
 
@@ -94,10 +129,14 @@ pub struct Plan {
     pub steps: u64,
     /// How many transactions a device makes in a row now and then.
     pub bulk: u64,
+    /// After how many transactions the hub wants a snapshot; 0 where it wants one at the end only.
+    pub snapshots: u64,
     /// Where the stores are.
     pub stores: Medium,
     /// Where the hub's logs are.
     pub hub: Medium,
+    /// What the logs are written in.
+    pub format: Format,
     /// What goes wrong.
     pub faults: Faults,
     /// The steps that are left out.
@@ -109,15 +148,16 @@ pub struct Plan {
 /// A number of a plan: what it is called, and where it is.
 type Number = (&'static str, fn(&mut Plan) -> &mut u64);
 
-const NUMBERS: [Number; 4] = [
+const NUMBERS: [Number; 5] = [
     ("accounts", |p| &mut p.accounts),
     ("devices", |p| &mut p.devices),
     ("steps", |p| &mut p.steps),
     ("bulk", |p| &mut p.bulk),
+    ("snapshots", |p| &mut p.snapshots),
 ];
 
 /// The rates of what goes wrong: what shrinking turns off.
-pub(crate) const RATES: [Number; 13] = [
+pub(crate) const RATES: [Number; 18] = [
     ("lose", |p| &mut p.faults.lose),
     ("late", |p| &mut p.faults.late),
     ("unanswered", |p| &mut p.faults.unanswered),
@@ -131,13 +171,18 @@ pub(crate) const RATES: [Number; 13] = [
     ("copy", |p| &mut p.faults.copy),
     ("rewind", |p| &mut p.faults.rewind),
     ("meanwhile", |p| &mut p.faults.meanwhile),
+    ("quarrel", |p| &mut p.faults.quarrel),
+    ("join", |p| &mut p.faults.join),
+    ("spoil", |p| &mut p.faults.spoil),
+    ("wipe", |p| &mut p.faults.wipe),
+    ("rotate", |p| &mut p.faults.rotate),
 ];
 
 impl Plan {
     /// The plan of a seed, as the tests play it: few devices, short, most of them on bad links and disks that fail.
     pub fn of(seed: u64) -> Self {
         let mut dice = Dice::new(seed, 0);
-        let hub = [Medium::Memory, Medium::Disk, Medium::Files][dice.weighted(&[150, 820, 30])];
+        let hub = [Medium::Memory, Medium::Disk, Medium::Files][dice.weighted(&[150, 790, 60])];
         let stores = [Medium::Memory, Medium::Disk, Medium::Files][dice.weighted(&[470, 500, 30])];
         let (accounts, devices) = (1 + dice.below(5) / 4, [2, 3, 3, 3, 4][dice.index(5)]);
         let mut faults = Faults::NONE;
@@ -154,9 +199,20 @@ impl Plan {
         faults.full = some(250, 100);
         faults.blackout = some(500, 120);
         faults.restore = some(250, 60);
+        let backups = some(600, 120);
+        if hub == Medium::Files {
+            faults.restore = backups;
+        }
         faults.copy = some(150, 60);
         faults.rewind = some(250, 120);
         faults.meanwhile = some(700, 80);
+        faults.quarrel = some(150, 300);
+        faults.join = some(200, 60);
+        faults.spoil = some(300, 300);
+        faults.wipe = some(80, 50);
+        faults.rotate = some(500, 60);
+        let snapshots = some(300, 1) * 4;
+        let format = [Format::Native, Format::Sealed, Format::Original][dice.weighted(&[800, 100, 100])];
         Self {
             seed,
             large: false,
@@ -164,8 +220,10 @@ impl Plan {
             devices,
             steps: dice.between(14, 36),
             bulk: 0,
+            snapshots,
             stores,
             hub,
+            format,
             faults,
             without: BTreeSet::new(),
             absent: BTreeSet::new(),
@@ -174,13 +232,16 @@ impl Plan {
 
     /// A plan with large states: bursts of transactions, values of megabytes, answers of many pages.
     pub fn large(seed: u64) -> Self {
-        Self { large: true, accounts: 1, steps: 20, bulk: 600, ..Self::of(seed) }
+        let short = Self::of(seed);
+        // The original's format has no room for long values.
+        let format = if short.format == Format::Original { Format::Native } else { short.format };
+        Self { large: true, accounts: 1, steps: 20, bulk: 600, format, ..short }
     }
 
     /// Whether no change is ever taken from the log or from a device.
     pub(crate) fn steady(&self) -> bool {
-        let Faults { restore, copy, rewind, .. } = self.faults;
-        restore + copy + rewind == 0
+        let Faults { restore, copy, rewind, wipe, .. } = self.faults;
+        restore + copy + rewind + wipe == 0
     }
 
     /// The plan that it began as.
@@ -198,9 +259,13 @@ impl fmt::Display for Plan {
                 write!(f, " {name}={}", number(&mut own))?;
             }
         }
-        for (name, own, origin) in [("stores", self.stores, origin.stores), ("hub", self.hub, origin.hub)] {
+        for (name, own, origin) in [
+            ("stores", self.stores.word(), origin.stores.word()),
+            ("hub", self.hub.word(), origin.hub.word()),
+            ("format", self.format.word(), origin.format.word()),
+        ] {
             if own != origin {
-                write!(f, " {name}={}", own.word())?;
+                write!(f, " {name}={own}")?;
             }
         }
         for (name, list) in [("without", &self.without), ("absent", &self.absent)] {
@@ -249,8 +314,9 @@ impl FromStr for Plan {
                 (None, "seed") => plan = Some(Self::of(number()?)),
                 (None, "large") => plan = Some(Self::large(number()?)),
                 (None, _) => return Err(BadPlan(format!("it begins with {word:?}"))),
-                (Some(plan), "stores") => plan.stores = medium(value)?,
-                (Some(plan), "hub") => plan.hub = medium(value)?,
+                (Some(plan), "stores") => plan.stores = one_of(&Medium::ALL, value)?,
+                (Some(plan), "hub") => plan.hub = one_of(&Medium::ALL, value)?,
+                (Some(plan), "format") => plan.format = one_of(&Format::ALL, value)?,
                 (Some(plan), "without") => plan.without = list(value)?,
                 (Some(plan), "absent") => plan.absent = list(value)?,
                 (Some(plan), _) => {
@@ -264,9 +330,10 @@ impl FromStr for Plan {
     }
 }
 
-fn medium(word: &str) -> Result<Medium, BadPlan> {
-    let found = Medium::ALL.iter().find(|(known, _)| *known == word);
-    found.map(|(_, medium)| *medium).ok_or_else(|| BadPlan(format!("{word:?} is not memory, disk or files")))
+fn one_of<T: Copy>(all: &[(&'static str, T)], word: &str) -> Result<T, BadPlan> {
+    let found = all.iter().find(|(known, _)| *known == word);
+    let words: Vec<&str> = all.iter().map(|(known, _)| *known).collect();
+    found.map(|(_, one)| *one).ok_or_else(|| BadPlan(format!("{word:?} is none of {}", words.join(", "))))
 }
 
 fn list(words: &str) -> Result<BTreeSet<u64>, BadPlan> {

@@ -1,6 +1,6 @@
 //! A failing plan becomes small: what it fails without is left out.
 
-use crate::plan::{Medium, Plan, RATES};
+use crate::plan::{Format, Medium, Plan, RATES};
 use crate::simulation::{Failure, simulate};
 
 /// A plan that fails, and from which nothing can be left out.
@@ -92,6 +92,8 @@ impl Small {
             *rate(&mut plan) = 0;
             self.fails(plan);
         }
+        self.fails(Plan { format: Format::Native, ..self.failure.plan.clone() });
+        self.fails(Plan { snapshots: 0, ..self.failure.plan.clone() });
         self.fails(Plan { bulk: 0, ..self.failure.plan.clone() });
         self.fails(Plan { hub: Medium::Memory, ..self.failure.plan.clone() });
         self.fails(Plan { stores: Medium::Memory, ..self.failure.plan.clone() });

@@ -2,6 +2,8 @@
 
 mod coverage;
 mod device;
+mod events;
+mod functions;
 mod judge;
 mod sync;
 
@@ -18,7 +20,7 @@ use uuid::Uuid;
 
 use crate::dice::Dice;
 use crate::oracle::History;
-use crate::plan::{Medium, Plan};
+use crate::plan::{Format, Medium, Plan};
 use crate::world::{Hub, Net, env, lock};
 
 pub use coverage::Coverage;
@@ -94,6 +96,8 @@ fn cause(panic: &(dyn Any + Send)) -> String {
 struct Account {
     log: LogId,
     history: History,
+    /// How many keys an encrypted one has.
+    keys: u64,
     /// The attributes that all devices have from the log.
     settled: BTreeSet<Entid>,
 }
@@ -127,13 +131,13 @@ mod purpose {
     pub(super) const STEPS: u64 = 1_000_000;
 }
 
-/// Devices that copies can make of those there are in the beginning.
-const MOST_DEVICES: usize = 7;
-
 impl World {
     fn new(plan: Plan) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(told)?;
-        let hub = Hub::new(plan.hub, env(plan.seed, 0))?;
+        let mut hub = Hub::new(plan.hub, env(plan.seed, 0))?;
+        if plan.snapshots > 0 {
+            hub.want_snapshots(plan.snapshots);
+        }
         let mut devices = Vec::new();
         let mut accounts = Vec::new();
         for n in 0..plan.accounts {
@@ -142,7 +146,7 @@ impl World {
                 let (number, account) = (devices.len() + 1, accounts.len());
                 devices.push(Device::new(&plan, number, account, folder.path())?);
             }
-            accounts.push(Account { log, history: History::default(), settled: BTreeSet::new() });
+            accounts.push(Account { log, history: History::default(), keys: 1, settled: BTreeSet::new() });
         }
         let net = Arc::new(Mutex::new(Net::new(hub, Dice::new(plan.seed, purpose::NET))));
         let mut book = Book { plan, accounts, trace: Vec::new(), coverage: Coverage::default() };
@@ -158,6 +162,12 @@ impl World {
                 Medium::Disk | Medium::Files => "stores on a disk",
             },
         );
+        let format = match book.plan.format {
+            Format::Native => "logs in the native format",
+            Format::Sealed => "encrypted logs",
+            Format::Original => "logs in the original's format",
+        };
+        book.coverage.count(format, book.plan.accounts);
         book.coverage.count(hub, book.plan.accounts);
         book.coverage.count(stores, devices.len() as u64);
         book.coverage.count("several logs on a hub", u64::from(book.plan.accounts > 1));
@@ -176,13 +186,18 @@ impl World {
         let mut dice = Dice::new(self.book.plan.seed, purpose::END);
         self.rest(&mut dice)?;
         self.join(&mut dice)?;
+        if self.book.plan.faults.copy > 0 {
+            self.all_speak(&mut dice)?;
+        }
         self.rest(&mut dice)?;
         self.agree()
     }
 
     fn step(&mut self, dice: &mut Dice) -> Result<(), String> {
         let faults = self.book.plan.faults;
-        let [restore, copy, rewind] = [faults.restore, faults.copy, faults.rewind].map(|rate| dice.chance(rate));
+        let [restore, copy, rewind, join, wipe, rotate] =
+            [faults.restore, faults.copy, faults.rewind, faults.join, faults.wipe, faults.rotate]
+                .map(|rate| dice.chance(rate));
         let (at, transacts) = (dice.index(self.devices.len()), dice.chance(560));
         if self.is_absent(at) {
             return Ok(());
@@ -193,9 +208,20 @@ impl World {
             self.copy(at)
         } else if rewind {
             self.rewind(at)
+        } else if join {
+            self.join_later(at, dice)
+        } else if wipe {
+            self.wipe(at)
+        } else if rotate && self.book.plan.format == Format::Sealed {
+            self.rotate(at);
+            Ok(())
         } else if transacts {
             self.transact(at, dice)
         } else {
+            if dice.chance(160) {
+                // The application is started anew, perhaps in another version.
+                self.devices[at].reopen()?;
+            }
             self.sync(at, dice)
         }
     }
@@ -237,67 +263,6 @@ impl World {
                 settled = Some(settled.map_or_else(|| own.clone(), |all| all.intersection(&own).copied().collect()));
             }
             account.settled = settled.unwrap_or_default();
-        }
-        Ok(())
-    }
-
-    /// Restores a backup of the hub.
-    fn restore(&mut self, dice: &mut Dice) -> Result<(), String> {
-        let mut net = lock(&self.net);
-        let mut logs = Vec::new();
-        for account in &self.book.accounts {
-            let seq = net.hub().state(account.log).map_err(told)?.seq.0;
-            let back = dice.between(0, 8).min(seq);
-            self.book.trace.push(format!("the hub is restored to {} of {seq}", seq - back));
-            logs.push((account.log, seq - back));
-        }
-        self.book.coverage.count("hub restores", 1);
-        net.restore(&logs)?;
-        drop(net);
-        self.forgive()
-    }
-
-    /// Makes a device of a copy of another's file.
-    fn copy(&mut self, at: usize) -> Result<(), String> {
-        if self.devices.len() >= MOST_DEVICES {
-            return Ok(());
-        }
-        let number = self.devices.len() + 1;
-        if let Some(copy) = self.devices[at].copy(&self.book.plan, number, self.folder.path())? {
-            self.book.say(format!("device {number} has a copy of device {}'s file", at + 1));
-            self.book.coverage.count("stores copied", 1);
-            self.devices.push(copy);
-        }
-        Ok(())
-    }
-
-    /// Restores the backup of a device or, where there is none, makes one.
-    fn rewind(&mut self, at: usize) -> Result<(), String> {
-        let device = &mut self.devices[at];
-        if device.rewind()? {
-            self.book.say(format!("device {} is restored from its backup", at + 1));
-            self.book.coverage.count("stores restored", 1);
-            return self.forgive();
-        }
-        if device.keep_backup() {
-            self.book.say(format!("a backup is made of device {}", at + 1));
-        }
-        Ok(())
-    }
-
-    /// Forgives the loss of the changes that no device has and that are not in the log, as far as it is known what is.
-    fn forgive(&mut self) -> Result<(), String> {
-        for (n, account) in self.book.accounts.iter_mut().enumerate() {
-            let mut there: BTreeSet<Uuid> =
-                account.history.acknowledged(&lock(&self.net).hub().chain(account.log).map_err(told)?);
-            for device in self.devices.iter().filter(|d| d.own.account == n) {
-                there.extend(device.own.view.origins());
-            }
-            for origin in account.history.missing_from(&there) {
-                self.book.trace.push(format!("    the change {origin} is gone"));
-                self.book.coverage.count("changes that a backup took for good", 1);
-                account.history.forgive(origin);
-            }
         }
         Ok(())
     }

@@ -1,68 +1,21 @@
 //! Users: what they transact, as EDN text, from what they see in their store.
 
+mod designs;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use tolstoy_edn::Keyword;
 use tolstoy_store::{Entid, Operation, Update, Value};
 
+use designs::{ALTERABLE, BULK, DESIGNS, Design, IDENTITY, POLICIES, UNIQUE, is_fixed};
+
+pub(crate) use designs::QUARRELS;
+
 use crate::dice::Dice;
 use crate::oracle::facts::core;
-use crate::oracle::{Facts, View};
-
-/// An attribute that users define: everybody who does means the same.
-struct Design {
-    name: &'static str,
-    value_type: &'static str,
-    many: bool,
-    more: &'static str,
-}
-
-const fn design(name: &'static str, value_type: &'static str, many: bool, more: &'static str) -> Design {
-    Design { name, value_type, many, more }
-}
-
-impl Design {
-    fn text(&self, doc: &str) -> String {
-        let Self { name, value_type, many, more } = self;
-        let many = if *many { "many" } else { "one" };
-        format!(
-            "{{:db/ident :{name} :db/valueType :db.type/{value_type} :db/cardinality :db.cardinality/{many} {more}{doc}}}"
-        )
-    }
-}
-
-/// What many transactions in a row are about.
-const BULK: [&str; 4] = ["u/name", "u/age", "u/note", "u/boss"];
-
-const IDENTITY: &str = ":db/unique :db.unique/identity";
-const UNIQUE: &str = ":db/unique :db.unique/value";
-
-const DESIGNS: [Design; 19] = [
-    design("u/count", "long", false, ""),
-    design("u/name", "string", false, IDENTITY),
-    design("u/ssn", "long", false, IDENTITY),
-    design("u/key", "uuid", false, IDENTITY),
-    design("u/account", "ref", false, IDENTITY),
-    design("u/alias", "keyword", true, IDENTITY),
-    design("u/badge", "keyword", false, UNIQUE),
-    design("u/tag", "string", true, UNIQUE),
-    design("u/seat", "ref", false, UNIQUE),
-    design("u/age", "long", false, ""),
-    design("u/note", "string", true, ""),
-    design("u/boss", "ref", false, ""),
-    design("u/friend", "ref", true, ""),
-    design("u/part", "ref", true, ":db/isComponent true"),
-    design("u/alive", "boolean", false, ""),
-    design("u/height", "double", false, ":db/index true"),
-    design("u/born", "instant", true, ""),
-    design("u/home", "uri", false, ":db/noHistory true"),
-    design("u/photo", "bytes", false, ""),
-];
-
-/// Attributes whose meaning users change once all devices have them. Nobody renames or deletes these: to define one anew
-/// would be to define it differently, which stops a sync.
-const ALTERABLE: [&str; 3] = [":u/note", ":u/boss", ":u/born"];
+use crate::oracle::{Facts, NEXT, TAKE, View};
+use crate::plan::Format;
 
 /// What a transaction is made of.
 #[derive(Debug, Clone, Copy)]
@@ -95,9 +48,18 @@ enum Move {
     Alter,
     /// Something done to a value as it is found: an increment, mostly.
     Operate,
+    /// A function of the user's program.
+    Call,
+    /// A value of an attribute with a merge policy, of one of few entities.
+    Contest,
+    /// Another merge policy for an attribute.
+    Settle,
 }
 
-const MOVES: [(Move, u64); 14] = [
+const MOVES: [(Move, u64); 17] = [
+    (Move::Call, 12),
+    (Move::Contest, 22),
+    (Move::Settle, 2),
     (Move::Operate, 14),
     (Move::Add, 20),
     (Move::Entity, 24),
@@ -114,6 +76,12 @@ const MOVES: [(Move, u64); 14] = [
     (Move::Alter, 3),
 ];
 
+impl Move {
+    fn is_about_schema(self) -> bool {
+        matches!(self, Self::Define | Self::Rename | Self::Remark | Self::Alter | Self::Settle)
+    }
+}
+
 /// What a user transacts.
 #[derive(Debug, Clone)]
 pub(crate) struct Deed {
@@ -128,6 +96,10 @@ pub(crate) struct User<'u> {
     view: &'u View,
     /// The attributes that all devices have from the log.
     settled: &'u BTreeSet<Entid>,
+    /// Whether the log's format is the original client's, which cannot say all.
+    original: bool,
+    /// How often, in a thousand, a definition is one that others may make differently.
+    quarrel: u64,
     text: String,
     operations: Vec<Operation>,
     /// The tempids that are referred to, and those about which something is stated.
@@ -136,16 +108,32 @@ pub(crate) struct User<'u> {
 
 impl<'u> User<'u> {
     /// A transaction as text. It is well-formed; the store may refuse it all the same, since users err.
-    pub(crate) fn transaction(dice: &'u mut Dice, view: &'u View, settled: &'u BTreeSet<Entid>) -> Deed {
-        let mut user =
-            Self { dice, view, settled, text: String::from("["), operations: Vec::new(), tempids: Default::default() };
-        if user.attributes().len() < 4 {
+    pub(crate) fn transaction(
+        dice: &'u mut Dice,
+        view: &'u View,
+        settled: &'u BTreeSet<Entid>,
+        (quarrel, format): (u64, Format),
+    ) -> Deed {
+        let (text, operations, tempids) = (String::from("["), Vec::new(), Default::default());
+        let original = format == Format::Original;
+        let mut user = Self { dice, view, settled, original, quarrel, text, operations, tempids };
+        let few = user.attributes().len() < 4;
+        if few {
             user.define();
         }
+        // The original's format cannot say what defines attributes and uses them.
+        let about_schema = original && (few || user.dice.chance(200));
         for _ in 0..=user.dice.weighted(&[50, 25, 15, 10]) {
-            let weights = MOVES.map(|(_, weight)| weight);
+            let weights = MOVES.map(
+                |(chosen, weight)| {
+                    if original && about_schema != chosen.is_about_schema() { 0 } else { weight }
+                },
+            );
             let (chosen, _) = MOVES[user.dice.weighted(&weights)];
             user.make(chosen);
+        }
+        if user.text == "[" {
+            user.push("{:db/doc \"nothing else\"}");
         }
         user.state_the_rest();
         user.text.push(']');
@@ -196,6 +184,9 @@ impl<'u> User<'u> {
             Move::Remark => self.remark(),
             Move::Alter => self.alter(),
             Move::Operate => self.operate(),
+            Move::Call => self.call(),
+            Move::Contest => self.contest(),
+            Move::Settle => self.settle(),
         }
     }
 
@@ -301,6 +292,7 @@ impl<'u> User<'u> {
             23 => self.reference(depth),
             24 => format!(":k/v{n}"),
             25 => (i64::try_from(n).unwrap_or(0) - 2).to_string(),
+            26 if self.original => ["0.0", "-1.5", "1e300", "0.1", "2.5"][n as usize].to_owned(),
             26 => ["0.0", "-1.5", "1e300", "##Inf", "2.5"][n as usize].to_owned(),
             28 => format!("#uuid \"00000000-0000-4000-8000-00000000000{n}\""),
             29 => format!("#uri \"https://example.org/{n}\""),
@@ -391,12 +383,34 @@ impl<'u> User<'u> {
 
     fn define(&mut self) {
         for _ in 0..self.dice.between(1, 4) {
+            if self.quarrel > 0 && self.dice.chance(self.quarrel) {
+                self.quarrel();
+                continue;
+            }
             let at = self.dice.index(DESIGNS.len());
             let Some(design) = DESIGNS.get(at) else { continue };
+            if self.original && ["uri", "bytes"].contains(&design.value_type) {
+                continue;
+            }
             let doc =
                 if self.dice.chance(300) { format!(" :db/doc \"d{}\"", self.dice.below(3)) } else { String::new() };
             self.push(&design.text(&doc));
         }
+    }
+
+    /// An attribute that others may define otherwise.
+    fn quarrel(&mut self) {
+        let Some(ident) = self.dice.pick(&QUARRELS) else { return };
+        // Who has a definition keeps it.
+        if Keyword::parse(ident).is_some_and(|k| self.facts().has_ident(&k)) || self.text.contains(ident) {
+            return;
+        }
+        let kind = self.dice.pick(&["string", "long", "ref"]).copied().unwrap_or("string");
+        let many = if self.dice.chance(300) { "many" } else { "one" };
+        let more = self.dice.pick(&["", "", UNIQUE, IDENTITY, ":db/doc \"q\""]).copied().unwrap_or_default();
+        self.push(&format!(
+            "{{:db/ident {ident} :db/valueType :db.type/{kind} :db/cardinality :db.cardinality/{many} {more}}}"
+        ));
     }
 
     fn rename(&mut self) {
@@ -407,7 +421,7 @@ impl<'u> User<'u> {
         }
         if let Some(e) = self.dice.pick(&named).copied() {
             let old = self.name(e);
-            if ALTERABLE.contains(&old.as_str()) {
+            if is_fixed(&old) {
                 return;
             }
             // Only names that nobody gives to an attribute of another kind.
@@ -467,7 +481,7 @@ impl<'u> User<'u> {
                 _ if self.facts().holds(a, core::INDEX, &Value::Boolean(true)) && self.facts().unique(a).is_none() => {
                     format!("[:db/retract {name} :db/index true]")
                 }
-                _ if ALTERABLE.contains(&name.as_str()) => return,
+                _ if is_fixed(&name) => return,
                 _ => format!("[:db/retractEntity {name}]"),
             };
             self.push(&form);
@@ -489,6 +503,56 @@ impl<'u> User<'u> {
         self.push(&form);
     }
 
+    /// A call of a function. One that a device's program does not know is refused there.
+    fn call(&mut self) {
+        let takes = self.dice.chance(700);
+        let ident = Keyword::parse(if takes { ":u/count" } else { ":u/mark" });
+        let fits = |facts: &Facts, a: Entid| facts.ident(a) == ident.as_ref() && facts.is_one(a) == takes;
+        let Some(a) = self.attribute(fits) else { return };
+        let all: Vec<Entid> = self.entities().into_iter().filter(|e| !self.is_attribute(*e)).collect();
+        let Some(e) = self.dice.pick(all.get(..3).unwrap_or(&all)).copied() else { return };
+        if !self.operations.is_empty() {
+            return;
+        }
+        let (name, mut args) = (self.name(a), vec![Value::Ref(e), Value::Ref(a)]);
+        let function = if takes { TAKE } else { NEXT };
+        if takes {
+            let n = i64::try_from(self.dice.below(3)).unwrap_or(0) + 1;
+            args.push(Value::Long(n));
+            self.push(&format!("[:{function} {e} {name} {n}]"));
+        } else {
+            self.push(&format!("[:{function} {e} {name}]"));
+        }
+        self.operations.extend(Keyword::parse(function).map(|name| Operation::Call { name, args }));
+    }
+
+    fn contest(&mut self) {
+        let Some(a) = self.attribute(|facts, a| facts.merge(a).is_some() && facts.is_one(a)) else {
+            if self.original {
+                return;
+            }
+            let undecided: Vec<&Design> = DESIGNS.iter().filter(|d| d.more.contains(":db/merge")).collect();
+            let text = self.dice.pick(&undecided).map(|design| design.text(""));
+            return text.into_iter().for_each(|text| self.push(&text));
+        };
+        let all: Vec<Entid> = self.entities().into_iter().filter(|e| !self.is_attribute(*e)).collect();
+        if let Some(e) = self.dice.pick(all.get(..3).unwrap_or(&all)).copied() {
+            let (name, v) = (self.name(a), self.value(a, 2));
+            self.push(&format!("[:db/add {e} {name} {v}]"));
+        }
+    }
+
+    fn settle(&mut self) {
+        let Some(a) = self.attribute(|facts, a| facts.merge(a).is_some() && facts.is_one(a)) else { return };
+        let known = match self.facts().value_type(a).map(Entid::get) {
+            Some(25) => 6,
+            Some(31) => 5,
+            _ => 3,
+        };
+        let (name, policy) = (self.name(a), POLICIES[self.dice.index(known)]);
+        self.push(&format!("[:db/add {name} :db/merge :db.merge/{policy}]"));
+    }
+
     /// An operation on an entity that is there. Mostly an increment of a counter, so that many are nothing but incremented.
     fn operate(&mut self) {
         let counter = Keyword::parse(":u/count");
@@ -500,7 +564,8 @@ impl<'u> User<'u> {
         };
         let all: Vec<Entid> = self.entities().into_iter().filter(|e| !self.is_attribute(*e)).collect();
         let Some(e) = self.dice.pick(all.get(..3).unwrap_or(&all)).copied() else { return };
-        if self.operations.iter().any(|o| matches!(o, Operation::Update { e: at, .. } if *at == e)) {
+        let at = |o: &Operation| o.mentions().first() == Some(&e);
+        if self.operations.iter().any(at) {
             return;
         }
         let number = |n: u64| Value::Long(i64::try_from(n).unwrap_or(0) - 2);

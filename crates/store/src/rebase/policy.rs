@@ -21,6 +21,17 @@ pub(super) struct Contest {
     recorded: bool,
 }
 
+/// What a local change to a value finds in its place.
+#[derive(Debug, Clone)]
+pub(super) enum Met {
+    /// Nothing came in there.
+    Nothing,
+    /// What came in is what the local side had there, or makes of it.
+    Known,
+    /// A value that the local side did not know of.
+    Contest(Contest),
+}
+
 /// What the policies made of a change.
 #[derive(Debug, Default)]
 pub(super) struct Decided {
@@ -29,6 +40,15 @@ pub(super) struct Decided {
     pub(super) overwritten: Vec<Overwrite>,
     /// Where a local value replaces one that came in, which is recorded once.
     replaced: Vec<(Entid, Entid)>,
+    /// Where the local value stands after all: what earlier merges decided against it is so no more.
+    agreed: Vec<(Entid, Entid)>,
+}
+
+impl Decided {
+    /// Whether what an earlier merge recorded is true no more.
+    pub(super) fn is_moot(&self, before: &Overwrite) -> bool {
+        matches!(before.stands, Stands::Instead(_)) && self.agreed.contains(&(before.e, before.a))
+    }
 }
 
 /// What a change states of one attribute of one entity.
@@ -59,8 +79,7 @@ impl InProgress<'_, '_> {
             match policy {
                 Merge::Last => {}
                 Merge::Sum => match self.sum(&stated)? {
-                    Ok(Some(sum)) => drop(decided.values.insert((*e, *a), Some(sum))),
-                    Ok(None) => {}
+                    Ok(sum) => drop(decided.values.insert((*e, *a), Some(sum))),
                     Err(why) => return Ok(Err(why)),
                 },
                 Merge::First | Merge::Max | Merge::Min | Merge::Journal => {
@@ -71,15 +90,15 @@ impl InProgress<'_, '_> {
         Ok(Ok(decided))
     }
 
-    /// What the change added to what it replaced, added to what is there; `None` where that is what it states.
-    fn sum(&self, stated: &Stated<'_>) -> Result<Result<Option<Value>, Why>> {
+    /// What the change added to what it replaced, added to what is there.
+    fn sum(&self, stated: &Stated<'_>) -> Result<Result<Value, Why>> {
         let Stated { e, a, replaced, v, .. } = *stated;
         let current = self.working.values(e, a)?.into_iter().next().map(|(value, _)| value);
         if current.as_ref() == replaced || current.is_none() && replaced.is_none() {
-            return Ok(Ok(None));
+            return Ok(Ok(v.clone()));
         }
         let sum = add_difference(current.as_ref(), v, replaced);
-        Ok(sum.map(Some).ok_or_else(|| {
+        Ok(sum.ok_or_else(|| {
             let name = self.working.schema.name(a);
             let detail = format!("by its merge policy {name} of entity {e} would be a sum that is out of range");
             Why { reason: Reason::Operation, detail }
@@ -90,12 +109,20 @@ impl InProgress<'_, '_> {
         let Stated { e, a, v, before, .. } = *stated;
         let current = self.working.values(e, a)?.into_iter().next();
         if !self.contests.contains_key(&(e, a)) {
-            let contest = self.begin_contest(stated, current.as_ref());
-            self.contests.insert((e, a), contest);
+            let met = self.meet(stated, current.as_ref());
+            self.contests.insert((e, a), met);
         }
-        // What an earlier merge decided stays decided: what came in then is what is there now.
+        // What an earlier merge decided stays decided where nothing came in since: what came in then is what is there now.
         let earlier = before.map(|o| Contest { base: o.base.clone(), incoming: o.incoming.clone(), recorded: false });
-        let Some(contest) = self.contests.get(&(e, a)).cloned().flatten().or(earlier) else { return Ok(()) };
+        let contest = match self.contests.get(&(e, a)) {
+            Some(Met::Contest(contest)) => Some(contest.clone()),
+            Some(Met::Known) => {
+                decided.agreed.push((e, a));
+                None
+            }
+            Some(Met::Nothing) | None => earlier,
+        };
+        let Some(contest) = contest else { return Ok(()) };
         let result = match (policy, &contest.incoming) {
             (Merge::First | Merge::Journal, _) => current.map(|(value, _)| value),
             (Merge::Max, Some(incoming)) => Some(v.max(incoming).clone()),
@@ -118,26 +145,29 @@ impl InProgress<'_, '_> {
     /// Notes that a change was applied of which this was decided.
     pub(super) fn note_decided(&mut self, decided: &Decided) {
         for place in &decided.replaced {
-            if let Some(Some(contest)) = self.contests.get_mut(place) {
+            if let Some(Met::Contest(contest)) = self.contests.get_mut(place) {
                 contest.recorded = true;
             }
         }
     }
 
-    /// Whether the first local change to a value meets one that came in and that its author did not know of.
-    fn begin_contest(&self, stated: &Stated<'_>, current: Option<&(Value, Entid)>) -> Option<Contest> {
+    /// What the first local change to a value meets.
+    fn meet(&self, stated: &Stated<'_>, current: Option<&(Value, Entid)>) -> Met {
         let Stated { e, a, replaced, v, .. } = *stated;
         // What local operations made of it since does not count.
         let found = self.operated.get(&(e, a)).map_or(current, Option::as_ref);
+        if !self.came_in((e, a), found) {
+            return Met::Nothing;
+        }
         let unknown = match current {
             Some((value, _)) => Some(value) != replaced && value != v,
             None => replaced.is_some(),
         };
-        (unknown && self.came_in((e, a), found)).then(|| Contest {
-            base: self.base_of((e, a), found),
-            incoming: found.map(|(value, _)| value.clone()),
-            recorded: false,
-        })
+        if !unknown {
+            return Met::Known;
+        }
+        let incoming = found.map(|(value, _)| value.clone());
+        Met::Contest(Contest { base: self.base_of((e, a), found), incoming, recorded: false })
     }
 
     /// Whether the value that was found somewhere, or that there was none, is what the other side made of it.

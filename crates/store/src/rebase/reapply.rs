@@ -12,7 +12,7 @@ use crate::log::{Displaced, Operation, Overwrite, Reason, Stands, Transaction, r
 use crate::rebase::definitions::{AllMade, GivenUp, Local, give_way};
 use crate::rebase::images::{Batches, Birth, Image, Images, own_birth};
 use crate::rebase::incoming::Seen;
-use crate::rebase::policy::Contest;
+use crate::rebase::policy::Met;
 use crate::rebase::{DisplacedChange, Rebased, Side, carry, operations};
 use crate::schema::Unique;
 use crate::types::{Change, Entid, Value};
@@ -34,8 +34,8 @@ pub(super) struct InProgress<'m, 'c> {
     pub(super) incoming_end: Entid,
     /// Cardinality-one values that came in, with the value at the root.
     pub(super) changed: HashMap<(Entid, Entid), Option<Value>>,
-    /// What came in and meets local changes, for attributes with a merge policy; `None` where nothing does.
-    pub(super) contests: HashMap<(Entid, Entid), Option<Contest>>,
+    /// What local changes meet, for attributes with a merge policy.
+    pub(super) contests: HashMap<(Entid, Entid), Met>,
     /// Cardinality-one values that local changes have set by now.
     replaced: HashSet<(Entid, Entid)>,
     /// Values that operations of local changes have updated by now, as the first of them found them.
@@ -188,11 +188,12 @@ impl InProgress<'_, '_> {
             // What the log's definition said too, it has said; if it is not so any more, it was altered since.
             changes.retain(|c| theirs.binary_search(c).is_err());
         }
-        let before = self.overwritten_before(local);
+        let mut before = self.overwritten_before(local);
         let decided = match self.decide(&said, &before)? {
             Ok(decided) => decided,
             Err(why) => return Ok(Some(why)),
         };
+        before.retain(|o| !decided.is_moot(o));
         changes.retain(|c| !decided.values.contains_key(&(c.e, c.a)));
         changes.extend(decided.values.iter().filter_map(|((e, a), v)| Some(Change::add(*e, *a, v.clone()?))));
         let produced = match operations::run(self.working, self.functions, &operations, &said)? {

@@ -105,6 +105,38 @@ fn sum_adds_what_each_side_added_and_records_nothing() {
     is(merged("sum", "1.5", "2.0", &["1.75"]), "[2.25]", &[]);
 }
 
+/// A merge that was not pushed decided against a local value, and then the other side came to say the same.
+#[test]
+fn what_was_decided_against_stands_where_the_other_side_comes_to_say_it_too() {
+    for policy in ["first", "journal", "max"] {
+        let (mut log, mut one, mut two) = anna(policy, "10");
+        set(&mut one, "12");
+        set(&mut two, "9");
+        log.sync(&mut one);
+        let pushed = log.0.clone();
+        assert_eq!(recorded(&log.sync(&mut two)), ["10 12 9 12"]);
+        log.0 = pushed;
+        set(&mut one, "9");
+        log.sync(&mut one);
+        log.sync(&mut two);
+        log.settle(&mut one, &mut two);
+        let overwritten = main_of(&one).into_iter().flat_map(|t| t.overwritten).collect();
+        is((n(&one), recorded(&Rebased { overwritten, ..Rebased::default() })), "[9]", &[]);
+    }
+}
+
+#[test]
+fn what_both_sides_took_back_and_one_gave_again_is_no_overwrite_in_a_sum() {
+    let (mut log, mut one, mut two) = anna("sum", "2");
+    unset(&mut one, "2");
+    unset(&mut two, "2");
+    set(&mut two, "2");
+    log.sync(&mut one);
+    let rebased = log.sync(&mut two);
+    log.settle(&mut one, &mut two);
+    is((n(&one), recorded(&rebased)), "[2]", &[]);
+}
+
 #[test]
 fn a_value_given_by_both_sides_where_there_was_none() {
     is(merged("sum", "", "2", &["3"]), "[5]", &[]);

@@ -29,6 +29,8 @@ pub mod core {
     pub const ONE: Entid = Entid::new(33);
     /// `:db.unique/identity`.
     pub const IDENTITY: Entid = Entid::new(36);
+    /// `:db/merge`.
+    pub const MERGE: Entid = Entid::new(2000);
     /// `:db/doc`.
     pub const DOC: Entid = Entid::new(37);
 }
@@ -217,6 +219,11 @@ impl Facts {
     /// The attribute's uniqueness, `:db.unique/value` or `:db.unique/identity`.
     pub fn unique(&self, a: Entid) -> Option<Entid> {
         self.named(a, core::UNIQUE)
+    }
+
+    /// The attribute's merge policy, where one is stated.
+    pub fn merge(&self, a: Entid) -> Option<Entid> {
+        self.named(a, core::MERGE)
     }
 
     /// Whether a value of the attribute names its entity.

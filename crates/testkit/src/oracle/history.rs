@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tolstoy_edn::Instant;
 use tolstoy_proto::{ChainDigest, TrnId};
-use tolstoy_store::{Change, Entid, Operation, Store, Transaction, TxReport, Update};
+use tolstoy_store::{Change, Entid, Operation, Store, Transaction, TxReport};
 use uuid::Uuid;
 
-use super::intents::{Intent, outcome, updates};
+use super::intents::{Intent, acts, outcome};
 use super::names::{Meant, Name, View, Who, facts_of};
 
 /// A change as it was when it was committed.
@@ -19,7 +19,7 @@ pub struct Authored {
     pub author: usize,
     /// The device it was committed on, as that called itself then.
     pub device: Uuid,
-    /// Its instant.
+    /// When it was authored: its instant, or the last that there is.
     pub instant: Instant,
     /// The number of its transaction there and then.
     pub tx: Entid,
@@ -38,6 +38,9 @@ pub struct Authored {
     /// What was transacted.
     pub text: String,
 }
+
+/// The last instant that anybody can say: of the year 9999.
+const LAST_AUTHORED: i64 = 253_402_300_799_999_999;
 
 /// All changes ever committed, by origin.
 #[derive(Debug, Default)]
@@ -90,20 +93,19 @@ impl History {
         if operations.is_some_and(|meant| meant != transaction.operations) {
             return Err(format!("the user meant {operations:?}, and the log holds {:?}", transaction.operations));
         }
-        if transaction.origin.authored != transaction.instant
+        if transaction.origin.authored != transaction.instant.min(Instant::from_micros(LAST_AUTHORED))
             || transaction.displaced.is_some()
             || !transaction.overwritten.is_empty()
         {
             return Err(format!("a change was just committed, and the log holds {transaction:?}"));
         }
-        let (origin, instant, tx) = (transaction.origin, transaction.instant, transaction.tx);
+        let (origin, instant, tx) = (transaction.origin, transaction.origin.authored, transaction.tx);
         // Worked out from the numbers themselves, and only then compared with what the store says of itself.
         let high = view.facts.high();
         let seen = view.origins().collect();
         let changes: Vec<Change> = facts_of(&transaction).cloned().collect();
         let plain = plainly(view, &transaction, &changes)?;
-        let updates: Vec<(Entid, Entid, Update)> =
-            updates(&transaction.operations).into_iter().map(|(e, a, update)| (e, a, update.clone())).collect();
+        let acts = acts(&transaction.operations);
         let allocated: BTreeSet<Entid> = changes
             .iter()
             .flat_map(|c| [Some(c.e), c.v.as_ref_entid()])
@@ -119,8 +121,8 @@ impl History {
         let known = mentioned.filter(|e| e.is_user() && view.facts.exists(*e)).collect();
         view.take_in(transaction)?;
         let meant = plain.iter().map(|c| meant(view, c)).collect::<Result<_, _>>()?;
-        let intent = |(e, a, update)| Ok::<_, String>(Intent { e: view.who(e)?, a: view.who(a)?, update });
-        let intents = updates.into_iter().map(intent).collect::<Result<_, _>>()?;
+        let intent = |(e, a, act)| Ok::<_, String>(Intent { e: view.who(e)?, a: view.who(a)?, act });
+        let intents = acts.into_iter().map(intent).collect::<Result<_, _>>()?;
         let authored = Authored {
             origin: origin.id,
             author,
@@ -206,9 +208,9 @@ impl History {
 
 /// What a new change states plainly: its datoms, but for what its operations came to, which is what they had to.
 fn plainly(view: &View, transaction: &Transaction, changes: &[Change]) -> Result<Vec<Change>, String> {
-    let operations = updates(&transaction.operations);
+    let operations = acts(&transaction.operations);
     if operations.len() != transaction.operations.len() {
-        // Functions are registered by programs: what theirs come to is theirs to say.
+        // What a function comes to that is not known here is its program's to say.
         return Ok(transaction.said.clone().unwrap_or_else(|| changes.to_vec()));
     }
     let Some(said) = transaction.said.as_ref().filter(|_| !operations.is_empty()) else { return Ok(changes.to_vec()) };

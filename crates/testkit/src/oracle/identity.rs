@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use tolstoy_store::{Entid, Transaction};
+use tolstoy_store::{Entid, Reason, Transaction};
 
-use super::facts::Facts;
+use super::carriers::gives_way;
+use super::facts::{Facts, core};
 use super::history::History;
 use super::names::{Meant, Name, Who, names};
 
@@ -36,7 +37,9 @@ pub fn recognised(carrier: &Transaction, log: &[Transaction], history: &History)
     for new in displaced.unbound.iter().filter(|u| u.origin == authored.origin && u.authored.is_user()) {
         let who = Who::Named(vec![Name { origin: new.origin, authored: new.authored }]);
         let claims = displaced.changes.iter().filter(|c| c.added && c.e == new.entid && c.v.as_ref_entid().is_none());
-        for claim in claims.filter(|c| facts.identifies(c.a)) {
+        // A definition that gave way to the log's is another attribute under the same ident.
+        let gave_way = displaced.reason == Reason::Schema && gives_way(&displaced.changes, &facts);
+        for claim in claims.filter(|c| facts.identifies(c.a) && !(gave_way && c.a == core::IDENT)) {
             let [holder] = facts.holders(claim.a, &claim.v)[..] else { continue };
             let tx = facts.asserted(holder, claim.a, &claim.v);
             let giver = base.iter().find(|t| Some(t.tx) == tx).and_then(|t| history.get(t.origin.id));

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tolstoy_edn::Instant;
-use tolstoy_store::{Change, Displaced, Entid, Overwrite, Reason, Transaction, Update, Value};
+use tolstoy_store::{Change, Entid, Overwrite, Transaction, Update, Value};
 use uuid::Uuid;
 
-use super::facts::{Facts, core, defines, gives_meaning, show};
+use super::claims::Claim;
+use super::facts::{Facts, core, gives_meaning, show};
 use super::history::{Authored, History};
-use super::intents::{At, Intent, outcome, updates};
-use super::names::{Meant, Name, Who, facts_of, mentioned, names};
+use super::intents::{Act, At, Intent, outcome};
+use super::names::{Meant, Name, Who, facts_of, names};
+use super::policies::{Demand, Places, places};
 
 /// What the judged log held, for coverage.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,8 +30,14 @@ pub struct Verdict {
     pub overwritten: u64,
     /// Operations that were done.
     pub operations: u64,
+    /// Of them, functions that took from a counter.
+    pub calls: u64,
     /// Values that only increments made, each the sum of them.
     pub counters: u64,
+    /// Values that a merge policy decided otherwise than the change said, by its word.
+    pub policies: BTreeMap<&'static str, u64>,
+    /// Definitions that were displaced since the log has another.
+    pub gave_way: u64,
     /// Entities that were one with an entity of another device.
     pub unified: u64,
     /// Of them, those that took the identity in a later change than the one that allocated them.
@@ -69,13 +77,13 @@ pub fn judge(log: &[Transaction], history: &History) -> Result<Verdict, String> 
 /// The facts that a transaction takes back, with the transactions that asserted them.
 type Replaced = BTreeMap<(Entid, Entid, Value), Entid>;
 
-struct Judge<'h> {
-    history: &'h History,
+pub(super) struct Judge<'h> {
+    pub(super) history: &'h History,
     /// Who each name is in this log.
-    is: BTreeMap<Name, Entid>,
-    carriers: BTreeSet<Uuid>,
+    pub(super) is: BTreeMap<Name, Entid>,
+    pub(super) carriers: BTreeSet<Uuid>,
     /// Each main transaction's origin.
-    origin_of: BTreeMap<Entid, Uuid>,
+    pub(super) origin_of: BTreeMap<Entid, Uuid>,
     /// What the increments of a value add up to.
     counters: BTreeMap<(Entid, Entid), i64>,
     /// The values of which more was said than increments.
@@ -83,10 +91,12 @@ struct Judge<'h> {
     /// The entities that were deleted whole, each by which change.
     deleted: BTreeMap<Entid, Uuid>,
     /// Who asserted a value of a unique identity.
-    claims: BTreeMap<(Entid, Value), Vec<Claim<'h>>>,
+    pub(super) claims: BTreeMap<(Entid, Value), Vec<Claim<'h>>>,
+    /// What became of values.
+    pub(super) places: Places,
     /// Who first said what of an attribute's meaning.
     meanings: BTreeMap<Change, Uuid>,
-    verdict: Verdict,
+    pub(super) verdict: Verdict,
 }
 
 impl<'h> Judge<'h> {
@@ -118,6 +128,7 @@ impl<'h> Judge<'h> {
             touched: BTreeSet::new(),
             deleted: BTreeMap::new(),
             claims: BTreeMap::new(),
+            places: Places::default(),
             meanings: BTreeMap::new(),
             verdict: Verdict::default(),
         })
@@ -163,7 +174,13 @@ impl<'h> Judge<'h> {
             facts_of(t).filter_map(|c| Some(((c.e, c.a, c.v.clone()), facts.asserted(c.e, c.a, &c.v)?))).collect();
         let produced = if t.displaced.is_some() { BTreeSet::new() } else { self.produced(authored, facts)? };
         let skeleton = self.skeleton(authored, &said, facts);
+        if t.displaced.is_none() {
+            other_type(&said, facts)?;
+        }
+        let demands = if t.displaced.is_some() { Vec::new() } else { self.demands(authored, facts)? };
+        let (before, operations) = (places(t, facts), self.operates_on(authored)?);
         facts.apply(t)?;
+        self.places.take_in(t, before, facts, &operations);
         let retracted = facts_of(t).filter(|c| !c.added).map(|c| c.e);
         self.deleted.extend(retracted.filter(|e| !facts.exists(*e)).map(|e| (e, authored.origin)));
         for (meant, change) in said {
@@ -172,16 +189,16 @@ impl<'h> Judge<'h> {
             }
         }
         match &t.displaced {
-            Some(displaced) => self.carrier(t, displaced, authored),
-            None => {
-                skeleton.map_or(Ok(()), Err).and_then(|()| self.applied(t, authored, (&replaced, &produced), facts))
-            }
+            Some(displaced) => self.carrier(t, displaced, authored, facts),
+            None => skeleton
+                .map_or(Ok(()), Err)
+                .and_then(|()| self.applied(t, authored, (&replaced, &produced, &demands), facts)),
         }
         .map_err(|what| format!("{what}\n  authored: {}", authored.text))
     }
 
     /// The entity that its author meant, in this log; none where its allocation was displaced.
-    fn entity(&self, who: &Who) -> Result<Option<Entid>, String> {
+    pub(super) fn entity(&self, who: &Who) -> Result<Option<Entid>, String> {
         let named = match who {
             Who::Core(e) => return Ok(Some(*e)),
             Who::Named(names) => names,
@@ -194,7 +211,7 @@ impl<'h> Judge<'h> {
     }
 
     /// The change in entities of this log; none where it mentions one that this log does not have.
-    fn image(&self, meant: &Meant) -> Result<Option<Change>, String> {
+    pub(super) fn image(&self, meant: &Meant) -> Result<Option<Change>, String> {
         let (e, a) = (self.entity(&meant.e)?, self.entity(&meant.a)?);
         let v = match &meant.to {
             Some(to) => self.entity(to)?.map(Value::Ref),
@@ -210,7 +227,7 @@ impl<'h> Judge<'h> {
         &mut self,
         t: &Transaction,
         authored: &Authored,
-        (replaced, produced): (&Replaced, &BTreeSet<Change>),
+        (replaced, produced, demands): (&Replaced, &BTreeSet<Change>, &[Demand]),
         after: &Facts,
     ) -> Result<(), String> {
         let mut expected = BTreeSet::new();
@@ -225,7 +242,8 @@ impl<'h> Judge<'h> {
         let restated = |c: &Change| !c.added && expected.contains(&Change { added: true, ..c.clone() });
         // Two made one definition, each for itself; what became of the first since is not undone by the second.
         let made_alike = |c: &Change| c.added && self.meanings.get(c).is_some_and(|by| !authored.seen.contains(by));
-        for change in expected.iter().filter(|c| whole && !restated(c) && !made_alike(c)) {
+        let decided = |c: &Change| demands.iter().any(|d| d.is_about(c));
+        for change in expected.iter().filter(|c| whole && !restated(c) && !made_alike(c) && !decided(c)) {
             if after.holds(change.e, change.a, &change.v) != change.added {
                 return Err(format!("{} was committed, and is not so after it", show(change)));
             }
@@ -235,11 +253,13 @@ impl<'h> Judge<'h> {
             let implied = done.added
                 && (done.a, &done.v) == (core::INDEX, &Value::Boolean(true))
                 && expected.iter().any(|c| c.e == done.e);
-            if !expected.contains(done) && !implied && (done.added || !expected.iter().any(replaces)) {
+            let by_policy = demands.iter().any(|d| d.explains(done, self.history));
+            if !expected.contains(done) && !implied && !by_policy && (done.added || !expected.iter().any(replaces)) {
                 return Err(format!("it does {}, which nobody committed", show(done)));
             }
         }
-        self.overwrites(t, authored, &expected, replaced, after)?;
+        self.overwrites(t, authored, &expected, (replaced, demands), after)?;
+        self.decided(t, demands, after)?;
         for said in facts_of(t).filter(|c| c.added && gives_meaning(c.a)) {
             self.meanings.entry(said.clone()).or_insert(t.origin.id);
         }
@@ -256,18 +276,17 @@ impl<'h> Judge<'h> {
     }
 
     /// An operation in entities of this log; none where it mentions one that this log does not have.
-    fn update<'i>(&self, intent: &'i Intent) -> Result<Option<At<'i>>, String> {
+    pub(super) fn act(&self, intent: &Intent) -> Result<Option<At>, String> {
         let (e, a) = (self.entity(&intent.e)?, self.entity(&intent.a)?);
-        Ok(e.zip(a).map(|(e, a)| (e, a, &intent.update)))
+        Ok(e.zip(a).map(|(e, a)| (e, a, intent.act.clone())))
     }
 
     /// What the operations of a change must come to on the facts before it.
     fn produced(&self, authored: &Authored, before: &Facts) -> Result<BTreeSet<Change>, String> {
         let mut updates = Vec::new();
         for intent in &authored.intents {
-            updates.push(
-                self.update(intent)?.ok_or("it was applied, though it operates on an entity that was displaced")?,
-            );
+            updates
+                .push(self.act(intent)?.ok_or("it was applied, though it operates on an entity that was displaced")?);
         }
         outcome(before, &updates).map_err(|why| format!("it was applied, and {why}"))
     }
@@ -277,8 +296,14 @@ impl<'h> Judge<'h> {
         self.touched.extend(facts_of(t).filter(|c| !produced.contains(*c)).map(|c| (c.e, c.a)));
         for intent in &authored.intents {
             self.verdict.operations += 1;
-            match self.update(intent)? {
-                Some((e, a, Update::Inc(Value::Long(n)))) => *self.counters.entry((e, a)).or_default() += n,
+            match self.act(intent)? {
+                Some((e, a, Act::Update(Update::Inc(Value::Long(n))))) => {
+                    *self.counters.entry((e, a)).or_default() += n;
+                }
+                Some((e, a, Act::Take(n))) => {
+                    self.verdict.calls += 1;
+                    *self.counters.entry((e, a)).or_default() -= n;
+                }
                 Some((e, a, _)) => drop(self.touched.insert((e, a))),
                 None => {}
             }
@@ -317,22 +342,13 @@ impl<'h> Judge<'h> {
         })
     }
 
-    /// Notes which names its author took for holders of which unique identity.
-    fn note_claim(&mut self, authored: &'h Authored, meant: &'h Meant, change: Change) {
-        let names = match &meant.e {
-            Who::Named(names) => names.clone(),
-            Who::Core(e) => vec![core_name(*e)],
-        };
-        self.claims.entry((change.a, change.v)).or_default().push(Claim { names, meant, by: authored });
-    }
-
     /// A value that somebody else set, whom the author had not seen, is not replaced in silence.
     fn overwrites(
         &mut self,
         t: &Transaction,
         authored: &Authored,
         expected: &BTreeSet<Change>,
-        replaced: &Replaced,
+        (replaced, demands): (&Replaced, &[Demand]),
         after: &Facts,
     ) -> Result<(), String> {
         for Overwrite { e, a, local, .. } in &t.overwritten {
@@ -345,7 +361,7 @@ impl<'h> Judge<'h> {
             let other = set_by.and_then(|origin| self.history.get(*origin));
             let Some(other) = other.filter(|o| o.author != authored.author) else { continue };
             // What an operation made of a value is another one on each base.
-            if self.operates(other, gone)? || self.knew(authored, gone)? {
+            if self.operates(other, gone)? || self.knew(authored, gone)? || demands.iter().any(|d| d.adds_up(gone)) {
                 continue;
             }
             let listed = t.overwritten.iter().any(|o| {
@@ -354,9 +370,11 @@ impl<'h> Judge<'h> {
             });
             if !listed {
                 return Err(format!(
-                    "it replaces {}, which {} set meanwhile, and does not say so",
+                    "it replaces {}, which {} set meanwhile, and does not say so, but {:?}; it does {:?}",
                     show(gone),
-                    other.origin
+                    other.origin,
+                    t.overwritten,
+                    facts_of(t).map(show).collect::<Vec<_>>()
                 ));
             }
             self.verdict.overwritten += 1;
@@ -364,10 +382,19 @@ impl<'h> Judge<'h> {
         Ok(())
     }
 
+    /// Where a change has operations, as far as that can be said in entities of this log.
+    fn operates_on(&self, change: &Authored) -> Result<Vec<(Entid, Entid)>, String> {
+        let mut places = Vec::new();
+        for intent in &change.intents {
+            places.extend(self.act(intent)?.map(|(e, a, _)| (e, a)));
+        }
+        Ok(places)
+    }
+
     /// Whether a change has an operation that made this fact what it is.
     fn operates(&self, change: &Authored, fact: &Change) -> Result<bool, String> {
         for intent in &change.intents {
-            if self.update(intent)?.is_some_and(|(e, a, _)| (e, a) == (fact.e, fact.a)) {
+            if self.act(intent)?.is_some_and(|(e, a, _)| (e, a) == (fact.e, fact.a)) {
                 return Ok(true);
             }
         }
@@ -393,135 +420,6 @@ impl<'h> Judge<'h> {
         Ok(false)
     }
 
-    /// A carrier holds the change's own datoms, all of them, in the log's entities or, where it has none, in names.
-    fn carrier(&mut self, t: &Transaction, displaced: &Displaced, authored: &Authored) -> Result<(), String> {
-        if facts_of(t).next().is_some() {
-            return Err("it is a carrier and does something".to_owned());
-        }
-        *self.verdict.displaced.entry(displaced.reason.word()).or_default() += 1;
-        let mut unbound = BTreeMap::new();
-        for u in &displaced.unbound {
-            let name = Name { origin: u.origin, authored: u.authored };
-            if u.entid.get() >= 0 || self.is.contains_key(&name) || unbound.insert(u.entid, name).is_some() {
-                return Err(format!("it lists {u:?} as an entity that the log does not have"));
-            }
-            self.verdict.refs_into_displaced += u64::from(u.origin != t.origin.id);
-        }
-        let mut expected = Vec::new();
-        let mut canon = BTreeMap::new();
-        let mut operations = Vec::new();
-        for Intent { e, a, update } in &authored.intents {
-            let thing = |who: &Who| Ok::<_, String>(self.entity(who)?.map_or_else(|| first_name(who), Thing::Is));
-            operations.push((thing(e)?, thing(a)?, update));
-        }
-        for meant in &authored.meant {
-            let mut thing = |who: &Who| -> Result<Thing, String> {
-                Ok(match (self.entity(who)?, who) {
-                    (Some(e), _) => Thing::Is(e),
-                    (None, Who::Named(names)) => {
-                        let first = names.first().copied().ok_or("an entity without a name")?;
-                        canon.extend(names.iter().map(|name| (*name, first)));
-                        Thing::Unbound(first)
-                    }
-                    (None, Who::Core(e)) => Thing::Is(*e),
-                })
-            };
-            let v = meant.to.as_ref().map_or(Ok(Datum::Value(meant.v.clone())), |to| thing(to).map(Datum::Ref))?;
-            expected.push((thing(&meant.e)?, thing(&meant.a)?, v, meant.added));
-        }
-        let of = |e: Entid| unbound.get(&e).map_or(Thing::Is(e), |name| Thing::Unbound(*name));
-        let carried: Vec<_> = updates(&displaced.operations).into_iter().map(|(e, a, u)| (of(e), of(a), u)).collect();
-        let same = |(x, y): (&(Thing, Thing, &Update), &(Thing, Thing, &Update))| {
-            let is = |x: &Thing, y: &Thing| x == y || matches!((x, y), (Thing::Unbound(_), Thing::Unbound(_)));
-            is(&x.0, &y.0) && is(&x.1, &y.1) && x.2 == y.2
-        };
-        if carried.len() != operations.len() || !carried.iter().zip(&operations).all(same) {
-            return Err(format!("the carrier holds the operations {carried:?} and should hold {operations:?}"));
-        }
-        let held = displaced.changes.iter().map(|c| {
-            let thing = |e: Entid| match unbound.get(&e) {
-                Some(name) => Thing::Unbound(canon.get(name).copied().unwrap_or(*name)),
-                None => Thing::Is(e),
-            };
-            let v = c.v.as_ref_entid().map_or_else(|| Datum::Value(c.v.clone()), |to| Datum::Ref(thing(to)));
-            (thing(c.e), thing(c.a), v, c.added)
-        });
-        let mut held: Vec<_> = held.collect();
-        held.sort();
-        expected.sort();
-        // Of a change that others moved: nothing that it never said, under whatever names.
-        let bare =
-            |thing: &Thing| if let Thing::Is(_) = thing { *thing } else { Thing::Unbound(core_name(Entid::new(0))) };
-        let asserts = |of: &[Held]| {
-            let asserted = of.iter().filter(|(.., added)| *added).map(|(e, a, v, added)| {
-                let v = if let Datum::Ref(to) = v { Datum::Ref(bare(to)) } else { v.clone() };
-                (bare(e), bare(a), v, *added)
-            });
-            asserted.collect::<BTreeSet<Held>>()
-        };
-        let others = unbound.values().any(|name| self.history.worn().contains(&name.origin));
-        let part = (others || self.history.is_worn(authored)) && asserts(&held).is_subset(&asserts(&expected));
-        if held != expected && !part {
-            return Err(format!(
-                "the carrier ({}) holds {held:?} and should hold {expected:?}",
-                displaced.reason.word()
-            ));
-        }
-        let depends = expected.iter().any(|(e, a, v, _)| {
-            let v = if let Datum::Ref(v) = v { Some(v) } else { None };
-            [Some(e), Some(a), v]
-                .into_iter()
-                .flatten()
-                .any(|x| matches!(x, Thing::Unbound(n) if n.origin != t.origin.id))
-        });
-        let depends =
-            depends || operations.iter().any(|(e, a, _)| [e, a].iter().any(|x| matches!(x, Thing::Unbound(_))));
-        if displaced.reason == Reason::Depends && !depends {
-            return Err("it was displaced since it depends on another, and does not".to_owned());
-        }
-        Ok(())
-    }
-
-    /// Names that are one entity took one identity.
-    fn unifications(&mut self, facts: &Facts) -> Result<(), String> {
-        let mut same: BTreeMap<Entid, Vec<Name>> = BTreeMap::new();
-        // An applied change has its transaction's entity under two names, of which the second is nobody's.
-        let of = |name: &Name| name.authored != Name::CARRIER || self.carriers.contains(&name.origin);
-        for (name, e) in self.is.iter().filter(|(name, _)| of(name)) {
-            let names =
-                same.entry(*e).or_insert_with(|| if *e < Entid::USER0 { vec![core_name(*e)] } else { Vec::new() });
-            names.push(*name);
-        }
-        for (e, names) in same.iter().filter(|(_, names)| names.len() > 1) {
-            let mut reached: BTreeSet<Name> = names.first().copied().into_iter().collect();
-            loop {
-                let before = reached.len();
-                for claims in self.claims.values() {
-                    for claim in claims {
-                        if claim.name().is_some_and(|name| reached.contains(&name)) {
-                            let others = claims.iter().filter(|other| claim.may_be(other));
-                            reached.extend(others.filter_map(Claim::name).filter(|name| names.contains(name)));
-                        }
-                    }
-                }
-                if reached.len() == before {
-                    break;
-                }
-            }
-            if reached.len() != names.len() {
-                let ident = facts.ident(*e);
-                return Err(format!("{names:?} became one entity, {e} {ident:?}, and never took one identity"));
-            }
-            self.verdict.unified += names.len() as u64 - 1;
-            let late = |name: &Name| {
-                let own = |c: &Claim<'_>| c.name() == Some(*name) && c.by.origin == name.origin;
-                name.authored.get() > 0 && !self.claims.values().flatten().any(own)
-            };
-            self.verdict.unified_late += names.iter().filter(|name| late(name)).count() as u64;
-        }
-        Ok(())
-    }
-
     fn count(&mut self) {
         let mut by_number: BTreeMap<Entid, BTreeSet<Entid>> = BTreeMap::new();
         for (name, e) in self.is.iter().filter(|(name, _)| name.authored.get() > 0) {
@@ -541,105 +439,22 @@ impl<'h> Judge<'h> {
     }
 }
 
-/// Somebody's statement that an entity has an identity.
-struct Claim<'h> {
-    /// The entity, under all its names.
-    names: Vec<Name>,
-    meant: &'h Meant,
-    by: &'h Authored,
-}
-
-impl Claim<'_> {
-    /// One of the names: that the others are the same must show elsewhere.
-    fn name(&self) -> Option<Name> {
-        self.names.first().copied()
-    }
-
-    /// Whether two statements that entities have the same identity make them one: not where the author of the later one
-    /// knew the earlier one, and had taken the identity from that entity to give it to another.
-    fn may_be(&self, other: &Self) -> bool {
-        let same = |x: Option<&Who>, y: Option<&Who>| match (x, y) {
-            (Some(x), Some(y)) => x.may_be(y),
-            (x, y) => x.is_none() && y.is_none(),
-        };
-        let same_identity =
-            same(Some(&self.meant.a), Some(&other.meant.a)) && same(self.meant.to.as_ref(), other.meant.to.as_ref());
-        let knew = |later: &Self, earlier: &Self| {
-            same_identity
-                && later.by.seen.contains(&earlier.by.origin)
-                && !earlier.names.iter().any(|name| later.names.contains(name))
-        };
-        !knew(self, other) && !knew(other, self)
-    }
-}
-
-/// An entity that the log does not have.
-fn first_name(who: &Who) -> Thing {
-    match who {
-        Who::Named(names) => names.first().map_or(Thing::Is(Entid::new(0)), |name| Thing::Unbound(*name)),
-        Who::Core(e) => Thing::Is(*e),
-    }
-}
-
 /// Stands for an entity of the bootstrap among names.
-fn core_name(e: Entid) -> Name {
+pub(super) fn core_name(e: Entid) -> Name {
     Name { origin: Uuid::nil(), authored: e }
 }
 
-/// An entity in a displaced change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Thing {
-    Is(Entid),
-    Unbound(Name),
-}
-
-/// A datom of a displaced change.
-type Held = (Thing, Thing, Datum, bool);
-
-/// A value in a displaced change.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Datum {
-    Value(Value),
-    Ref(Thing),
-}
-
-/// Whether a carrier that was just made had to be: its change cannot be said of `before`, the facts it was made on.
-///
-/// # Errors
-/// Where nothing stands against the change.
-pub fn justified(carrier: &Transaction, before: &Facts) -> Result<(), String> {
-    let Some(displaced) = &carrier.displaced else { return Ok(()) };
-    let changes = &displaced.changes;
-    let new = |e: Entid| e.get() < 0;
-    let foreign = displaced.unbound.iter().any(|u| u.origin != carrier.origin.id);
-    let gone = |e: Entid| e.is_user() && !before.exists(e);
-    let deleted = changes.iter().filter(|c| c.added).any(|c| gone(c.e) || c.v.as_ref_entid().is_some_and(gone));
-    let operations = updates(&displaced.operations);
-    let stated = |e: Entid, a: Entid| changes.iter().any(|c| (c.e, c.a) == (e, a));
-    let stuck = outcome(before, &operations).is_err() || operations.iter().any(|(e, a, _)| gone(*e) || stated(*e, *a));
-    let schema = changes.iter().any(|c| defines(c.a));
-    let unknown = changes.iter().flat_map(mentioned).next().is_some()
-        && changes.iter().any(|c| !new(c.a) && before.value_type(c.a) != Some(c.v.value_type().entid()));
-    let clash = changes.iter().filter(|c| c.added).any(|c| {
-        let others = changes.iter().filter(|o| (o.a, &o.v) == (c.a, &c.v));
-        let twice = changes.iter().any(|o| o.added && (o.e, o.a) == (c.e, c.a) && o.v != c.v && before.is_one(c.a));
-        let both = changes.iter().any(|o| !o.added && (o.e, o.a, &o.v) == (c.e, c.a, &c.v));
-        let freed = |h: Entid| {
-            changes.iter().any(|o| {
-                (o.e, o.a) == (h, c.a) && (!o.added && o.v == c.v || o.added && before.is_one(c.a) && o.v != c.v)
-            })
-        };
-        let taken = before.holders(c.a, &c.v).into_iter().any(|h| h != c.e && !freed(h));
-        let claimed = others.filter(|o| o.added && o.e != c.e).count() > 0;
-        twice || both || before.unique(c.a).is_some() && (taken || claimed)
-    });
-    if foreign || deleted || schema || unknown || clash || stuck {
-        return Ok(());
+/// Whether a change that was applied defines an attribute of which the log says already that it has another type: that has to
+/// stop a sync, or give way.
+fn other_type(said: &[(&Meant, Change)], before: &Facts) -> Result<(), String> {
+    for (_, named) in said.iter().filter(|(_, c)| c.a == core::IDENT) {
+        let own =
+            said.iter().find(|(_, c)| (c.e, c.a) == (named.e, core::VALUE_TYPE)).and_then(|(_, c)| c.v.as_ref_entid());
+        let [holder] = before.holders(core::IDENT, &named.v)[..] else { continue };
+        let (Some(own), Some(theirs)) = (own, before.value_type(holder)) else { continue };
+        if own != theirs {
+            return Err(format!("it defines {} with the type {own}, and the log has it with {theirs}", named.v));
+        }
     }
-    Err(format!(
-        "{} was displaced ({}: {}), and nothing stands against it",
-        carrier.origin.id,
-        displaced.reason.word(),
-        displaced.detail
-    ))
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use tolstoy_sync::{Offered, Outcome, SyncReport};
+use tolstoy_sync::{Offered, OtherLife, Outcome, SyncReport};
 
 use crate::oracle::Verdict;
 use crate::world::NetCounts;
@@ -13,7 +13,7 @@ use crate::world::NetCounts;
 pub struct Coverage(BTreeMap<&'static str, u64>);
 
 /// Everything that is counted. What is not among these is not counted.
-const COUNTED: [&str; 54] = [
+const COUNTED: [&str; 77] = [
     "transactions",
     "transactions refused",
     "transactions while a sync waits",
@@ -27,9 +27,20 @@ const COUNTED: [&str; 54] = [
     "passes undone by a full disk",
     "hubs without power",
     "hub restores",
+    "backups of a hub restored",
+    "copies that took another id",
     "stores copied",
     "stores restored",
     "changes that a backup took for good",
+    "logs wiped",
+    "logs adopted",
+    "logs filled again",
+    "stopped before another life of a log",
+    "stopped before another definition",
+    "definitions that gave way",
+    "devices that join later",
+    "snapshots spoiled",
+    "snapshots of no use",
     "cold starts",
     "snapshots made",
     "merges",
@@ -51,12 +62,24 @@ const COUNTED: [&str; 54] = [
     "logs on a hub in memory",
     "logs on a hub on a disk",
     "logs on a hub in files",
+    "logs in the native format",
+    "encrypted logs",
+    "logs in the original's format",
+    "keys begun",
+    "stopped for want of a key",
+    "functions that took from a counter",
+    "displaced for want of a function",
     "several logs on a hub",
     "colliding entids",
     "attributes with differing entids",
     "refs into displaced entities",
     "retractions",
     "overwritten values",
+    "decided by a policy: first",
+    "decided by a policy: journal",
+    "decided by a policy: max",
+    "decided by a policy: min",
+    "decided by a policy: sum",
     "unifications",
     "unifications by looking ahead",
     "displaced: unique",
@@ -91,7 +114,8 @@ impl Coverage {
     }
 
     pub(super) fn net(&mut self, counts: &NetCounts) {
-        let NetCounts { lost_requests, lost_acknowledgements, repeated, late, cut, blackouts } = *counts;
+        let NetCounts { lost_requests, lost_acknowledgements, repeated, late, cut, blackouts, spoiled } = *counts;
+        self.count("snapshots spoiled", spoiled);
         self.count("lost requests", lost_requests);
         self.count("lost acknowledgements", lost_acknowledgements);
         self.count("repeated requests", repeated);
@@ -106,10 +130,14 @@ impl Coverage {
         self.count("cold starts", report.passes.iter().filter(|p| p.from_snapshot > 0).count() as u64);
         let is_made = matches!(report.snapshot_offered, Some(Offered::Kept { .. }));
         self.count("snapshots made", u64::from(is_made));
+        self.count("snapshots of no use", u64::from(report.snapshot_unusable.is_some()));
+        self.count("logs adopted", u64::from(report.other_life == Some(OtherLife::Adopt)));
+        self.count("logs filled again", u64::from(report.other_life == Some(OtherLife::Reseed)));
         let merges = report.passes.iter().filter(|p| matches!(p.outcome, Outcome::Merge { .. })).count() as u64;
         self.count("merges", merges);
         self.count("merges after a lost race", merges.saturating_sub(1));
         for rebased in report.passes.iter().filter_map(|p| p.rebased.as_ref()) {
+            self.count("copies that took another id", u64::from(rebased.new_device.is_some()));
             self.count("changes re-applied", rebased.reapplied);
             self.count("empty re-applications", rebased.empty);
             self.count("changes known by origin", rebased.known);
@@ -126,9 +154,14 @@ impl Coverage {
         self.count("retractions", verdict.retractions);
         self.count("overwritten values", verdict.overwritten);
         self.count("operations", verdict.operations);
+        self.count("functions that took from a counter", verdict.calls);
         self.count("counters that are the sum of their increments", verdict.counters);
+        self.count("definitions that gave way", verdict.gave_way);
         self.count("unifications", verdict.unified);
         self.count("unifications by looking ahead", verdict.unified_late);
+        for (policy, n) in &verdict.policies {
+            self.count(&format!("decided by a policy: {policy}"), *n);
+        }
         for (reason, n) in &verdict.displaced {
             self.count(&format!("displaced: {reason}"), *n);
         }

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use tolstoy_env::Env;
+use tolstoy_proto::Generation;
 use tolstoy_store::{Entid, ErrorKind, Store, StoreOptions, Timeline};
+use tolstoy_sync::{OtherLife, SyncReport};
 use uuid::Uuid;
 
-use super::{Book, told};
+use super::{Book, functions, told};
 use crate::dice::Dice;
 use crate::disk::{Disk, Image, Refusal};
 use crate::oracle::View;
@@ -28,10 +30,34 @@ pub(super) struct Own {
     pub(super) view: View,
     place: Place,
     backup: Option<Image>,
+    /// The plan's.
+    seed: u64,
     /// Whether its disk has little space in this step.
     narrow: bool,
     /// What was being transacted when the power went off.
     doubt: Option<Doubt>,
+    /// How often its program was started anew, and whether the one that runs knows the functions.
+    starts: u64,
+    knows: bool,
+    /// How many keys of the log its owner gave it.
+    pub(super) keys: u64,
+    /// The life of the log that it was last in step with.
+    pub(super) life: Option<Generation>,
+    /// Whether its owner let the log's definitions stand in the sync that runs, or in the last one.
+    pub(super) yields: bool,
+    /// What its owner decided after a sync that stopped to ask.
+    answer: Option<Answer>,
+}
+
+/// What an owner says to a sync that stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The log's definitions stand.
+    Theirs,
+    /// The log's newest key.
+    Key,
+    /// What to do with another life of the log.
+    Life(OtherLife),
 }
 
 /// A transaction whose end nobody saw: it is in the store whole, or not at all.
@@ -49,6 +75,9 @@ enum Place {
 
 const PATH: &str = "/store.db";
 
+/// The dice that decide which program opens a store.
+const PROGRAMS: u64 = 2_000_000;
+
 impl Device {
     pub(super) fn new(plan: &Plan, number: usize, account: usize, folder: &Path) -> Result<Self, String> {
         let place = match plan.stores {
@@ -61,9 +90,27 @@ impl Device {
 
     fn on(plan: &Plan, number: usize, account: usize, place: Place) -> Result<Self, String> {
         let env = env(plan.seed, number as u64);
-        let store = place.open(env.clone())?;
+        let mut store = place.open(env.clone())?;
+        functions::teach(&mut store)?;
         let view = View::of(&store)?;
-        Ok(Self { store, own: Own { number, account, env, view, place, backup: None, narrow: false, doubt: None } })
+        let own = Own {
+            number,
+            account,
+            env,
+            view,
+            place,
+            backup: None,
+            seed: plan.seed,
+            narrow: false,
+            doubt: None,
+            starts: 0,
+            knows: true,
+            keys: 1,
+            life: None,
+            yields: false,
+            answer: None,
+        };
+        Ok(Self { store, own })
     }
 
     /// Another device, which has a copy of this one's file. None where the store is in no file.
@@ -95,14 +142,20 @@ impl Device {
     pub(super) fn rewind(&mut self) -> Result<bool, String> {
         let Some(image) = self.own.backup.take() else { return Ok(false) };
         self.begin_on(image)?;
+        self.own.life = None;
         self.own.view = View::of(&self.store)?;
         Ok(true)
     }
 
     fn begin_on(&mut self, image: Image) -> Result<(), String> {
         self.own.place = Place::Disk(Disk::holding(image));
-        self.store = self.own.open()?;
-        Ok(())
+        self.start()
+    }
+
+    /// Starts the device's program on what its store is.
+    fn start(&mut self) -> Result<(), String> {
+        self.store = self.own.start()?;
+        if self.own.knows { functions::teach(&mut self.store) } else { Ok(()) }
     }
 
     /// Decides what becomes of the machine in the next step.
@@ -138,9 +191,10 @@ impl Device {
             book.say(format!("    device {} lost its power", self.own.number));
             book.coverage.count("stores without power", 1);
             let image = disk.survivor(dice.below(u64::MAX));
-            let failed = |why| format!("device {} cannot be opened after a power loss: {why}", self.own.number);
+            let number = self.own.number;
+            let failed = |why| format!("device {number} cannot be opened after a power loss: {why}");
             self.own.place = Place::Disk(Disk::holding(image));
-            self.store = self.own.open().map_err(failed)?;
+            self.start().map_err(failed)?;
         }
         self.own.narrow = false;
         self.own.look(&self.store, book)
@@ -149,7 +203,7 @@ impl Device {
     /// Closes the store and opens it again, where it is in a file.
     pub(super) fn reopen(&mut self) -> Result<(), String> {
         if let Place::Disk(_) | Place::File(_) = self.own.place {
-            self.store = self.own.open()?;
+            self.start()?;
         }
         Ok(())
     }
@@ -179,8 +233,48 @@ impl Device {
 }
 
 impl Own {
+    /// Opens the store beside the device's own program.
     pub(super) fn open(&self) -> Result<Store, String> {
-        self.place.open(self.env.clone())
+        let mut store = self.place.open(self.env.clone())?;
+        functions::teach(&mut store)?;
+        Ok(store)
+    }
+
+    /// Opens the store with the device's program, which is perhaps an older one and knows no functions.
+    fn start(&mut self) -> Result<Store, String> {
+        let store = self.place.open(self.env.clone())?;
+        self.starts += 1;
+        self.knows = Dice::new(self.seed, PROGRAMS + self.number as u64 * 10_000 + self.starts).chance(350);
+        Ok(store)
+    }
+
+    /// Whether the device's program knows the functions.
+    pub(super) fn knows(&self) -> bool {
+        self.knows
+    }
+
+    /// A sync succeeded, after which the log is in this life: not in another than before, unless its owner said so.
+    pub(super) fn goes_on(&mut self, life: Option<Generation>, report: &SyncReport) -> Result<(), String> {
+        let before = std::mem::replace(&mut self.life, life);
+        if before.is_some() && life.is_some() && before != life && report.other_life.is_none() {
+            return Err(format!("device {} went on in another life of the log, and nobody said so", self.number));
+        }
+        Ok(())
+    }
+
+    /// Whether a sync stopped, and its owner was asked what to do.
+    pub(super) fn is_asked(&self) -> bool {
+        self.answer.is_some()
+    }
+
+    /// What the owner says to the next sync.
+    pub(super) fn take_answer(&mut self) -> Option<Answer> {
+        self.answer.take()
+    }
+
+    /// The owner of the device says what the next sync is to do.
+    pub(super) fn decide(&mut self, answer: Answer) {
+        self.answer = Some(answer);
     }
 
     /// Whether another process can open the store meanwhile.
@@ -247,7 +341,8 @@ impl Own {
 
     /// The user transacts something through this opening of the store.
     pub(super) fn transact(&mut self, store: &mut Store, book: &mut Book, dice: &mut Dice) -> Result<(), String> {
-        let deed = User::transaction(dice, &self.view, &book.accounts[self.account].settled);
+        let manner = (book.plan.faults.quarrel, book.plan.format);
+        let deed = User::transaction(dice, &self.view, &book.accounts[self.account].settled, manner);
         self.commit(store, book, deed)
     }
 

@@ -6,14 +6,17 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use tolstoy_store::{Entid, ErrorKind as StoreErrorKind, Position, Store};
-use tolstoy_sync::{Error, ErrorKind, Options, SyncReport};
+use tolstoy_edn::Keyword;
+use tolstoy_proto::{LogId, Seq};
+use tolstoy_store::{Displaced, Entid, ErrorKind as StoreErrorKind, Operation, Position, Reason, Store};
+use tolstoy_sync::{Error, ErrorKind, Keyring, NewLog, Options, OtherLife, Secrets, SyncReport};
 
-use super::device::{Device, Own};
+use super::device::{Answer, Device, Own};
 use super::{Book, World, told};
 use crate::dice::Dice;
-use crate::oracle::{Facts, justified, recognised};
-use crate::plan::Faults;
+use crate::oracle::{Facts, gives_way, justified, recognised};
+use crate::plan::{Faults, Format};
+use crate::users::QUARRELS;
 use crate::world::{Link, Net, lock, patient};
 
 /// A sync under way.
@@ -112,10 +115,20 @@ impl World {
             }
         }
         drop((idle, running));
-        let mut reports = Vec::new();
+        let (mut reports, is_spoiled) = (Vec::new(), lock(&self.net).is_spoiled());
+        for Ended { at, end, .. } in &ended {
+            let Device { store, own } = &mut self.devices[*at];
+            if let (End::Done(Ok(report)), false) = (end, own.is_off()) {
+                // A store that has nothing of the log was in step with no life of it.
+                let is_in_step = store.last_positioned().map_err(told)?.is_some();
+                let life = lock(&self.net).life(self.book.accounts[own.account].log).filter(|_| is_in_step);
+                own.goes_on(life, report)?;
+            }
+        }
         for Ended { at, end, mark, touched } in ended {
             let device = &mut self.devices[at];
-            reports.extend(after(device, end, mark.filter(|_| !touched), touched, &mut self.book, dice)?);
+            let mark = mark.filter(|_| !touched);
+            reports.extend(after(device, end, (mark, touched, is_spoiled), &mut self.book, dice)?);
         }
         self.book.coverage.net(&std::mem::take(&mut lock(&self.net).counts));
         Ok(reports)
@@ -130,10 +143,12 @@ fn begin<'d>(
     dice: &mut Dice,
 ) -> Result<Running<'d>, String> {
     book.say(format!("device {} syncs", device.own.number));
-    let log = book.accounts[device.own.account].log;
+    let (log, keys) = (book.accounts[device.own.account].log, book.accounts[device.own.account].keys);
+    let format = book.plan.format;
     let mark = Arc::new(Mutex::new(None));
     let mut link = Link::new(net.clone(), log, Dice::new(dice.below(u64::MAX), 0), faults);
-    if device.own.is_shared() && faults.full > 0 {
+    let asks = book.plan.faults.quarrel + book.plan.faults.wipe > 0 || book.plan.format == Format::Sealed;
+    if device.own.is_shared() && (faults.full > 0 || asks) {
         // Another opening of the file sees what is committed, between any two passes.
         let (mut witness, mark) = (device.own.open()?, mark.clone());
         link = link.calling(move || *lock(&mark) = witness.refresh().ok().and_then(|()| Mark::of(&witness).ok()));
@@ -141,9 +156,36 @@ fn begin<'d>(
     device.arm(&faults, dice);
     let (dropped, after) = (dice.chance(faults.kill), dice.between(1, 12));
     let Device { store, own } = device;
-    let options = Options { spool_dir: Some(folder.to_owned()), ..patient(own.env.clone()) };
+    let mut options = Options { spool_dir: Some(folder.to_owned()), ..patient(own.env.clone()) };
+    let answer = own.take_answer();
+    own.yields = answer == Some(Answer::Theirs);
+    match answer {
+        Some(Answer::Theirs) => options.theirs = QUARRELS.iter().filter_map(|q| Keyword::parse(q)).collect(),
+        Some(Answer::Life(other)) => {
+            options.other_life = other;
+            // What it goes on in then is what its owner chose, also where the sync stops for another reason first.
+            own.life = None;
+        }
+        Some(Answer::Key) => own.keys = keys,
+        None => {}
+    }
+    write_in(format, log, own.keys, &mut options)?;
     let future = Box::pin(async move { tolstoy_sync::sync(store, &mut link, &options).await });
     Ok(Running { own, future, polls: 0, dropped_after: dropped.then_some(after), mark, touched: false })
+}
+
+/// The options for a log in a format, with so many of its keys.
+fn write_in(format: Format, log: LogId, keys: u64, options: &mut Options) -> Result<(), String> {
+    match format {
+        Format::Native => {}
+        Format::Sealed => {
+            let lines: String = (1..=keys).map(|n| format!("key {n} {:064x}\n", n + 7)).collect();
+            let secrets = Secrets::parse(&lines).map_err(told)?;
+            options.keys = Some(Arc::new(Keyring::new(log, &secrets).map_err(told)?));
+        }
+        Format::Original => options.new_log = NewLog::Original,
+    }
+    Ok(())
 }
 
 impl Running<'_> {
@@ -186,7 +228,9 @@ fn meanwhile(
     if dice.chance(600) {
         let log = book.accounts[syncing.own.account].log;
         let mut link = Link::new(net.clone(), log, Dice::new(dice.below(u64::MAX), 0), Faults::NONE);
-        let report = to_the_end(tolstoy_sync::sync(&mut store, &mut link, &patient(syncing.own.env.clone())));
+        let mut options = patient(syncing.own.env.clone());
+        write_in(book.plan.format, log, syncing.own.keys, &mut options)?;
+        let report = to_the_end(tolstoy_sync::sync(&mut store, &mut link, &options));
         match report {
             Ok(report) => {
                 book.say(format!("    it syncs: {}", summary(&report)));
@@ -195,6 +239,7 @@ fn meanwhile(
             Err(e) if [ErrorKind::Offline, ErrorKind::Contended].contains(&e.kind()) => {
                 book.say(format!("    it fails: {e}"))
             }
+            Err(e) if asks(&e, book).is_some() => book.say(format!("    it stops: {e}")),
             Err(e) => return Err(format!("device {}: another process fails to sync: {e}", syncing.own.number)),
         }
         syncing.own.look(&store, book)?;
@@ -216,8 +261,7 @@ fn to_the_end<T>(future: impl Future<Output = T>) -> T {
 fn after(
     device: &mut Device,
     end: End,
-    mark: Option<Mark>,
-    touched: bool,
+    (mark, touched, is_spoiled): (Option<Mark>, bool, bool),
     book: &mut Book,
     dice: &mut Dice,
 ) -> Result<Option<SyncReport>, String> {
@@ -249,6 +293,9 @@ fn after(
             match (e.kind(), store(&e)) {
                 (ErrorKind::Offline | ErrorKind::Contended, _) => {}
                 (_, Some(StoreErrorKind::Busy)) if touched => {}
+                _ if asks(&e, book).is_some() => {
+                    stopped(device, asks(&e, book), mark.as_ref().filter(|_| !was_off), book)?;
+                }
                 (ErrorKind::Store, Some(StoreErrorKind::Storage)) if was_off || was_full => {}
                 (kind, _) => return Err(format!("device {number}: the sync fails: {kind:?}: {e}")),
             }
@@ -267,6 +314,12 @@ fn after(
             None
         }
     };
+    if let Some(why) = report.as_ref().and_then(|r| r.snapshot_unusable.as_ref())
+        && !why.starts_with("the connection broke")
+        && !is_spoiled
+    {
+        return Err(format!("device {number}: no snapshot was spoiled, and one is of no use: {why}"));
+    }
     device.disarm(book, dice)?;
     device.own.look(&device.store, book)?;
     if let Some(report) = &report
@@ -278,6 +331,43 @@ fn after(
     let positions = positions(device)?;
     book.accounts[device.own.account].history.acknowledge(positions);
     Ok(report)
+}
+
+/// What the owner says to a sync that stopped to ask, in a plan where that happens.
+fn asks(e: &Error, book: &Book) -> Option<Answer> {
+    let faults = &book.plan.faults;
+    // A backup of a hub may be of before the log was begun: then it lives no more.
+    let other_life = faults.wipe + faults.restore > 0;
+    match e {
+        Error::Store(e) if e.kind() == StoreErrorKind::Definitions && faults.quarrel > 0 => Some(Answer::Theirs),
+        Error::Generation { state } if other_life => {
+            Some(Answer::Life(if state.seq == Seq::ROOT { OtherLife::Reseed } else { OtherLife::Adopt }))
+        }
+        Error::Key(_) if book.plan.format == Format::Sealed => Some(Answer::Key),
+        Error::NothingToAdopt if other_life => Some(Answer::Life(OtherLife::Reseed)),
+        Error::NotEmpty { .. } if other_life => Some(Answer::Life(OtherLife::Adopt)),
+        _ => None,
+    }
+}
+
+/// A sync that stopped to ask changed nothing.
+fn stopped(device: &mut Device, answer: Option<Answer>, mark: Option<&Mark>, book: &mut Book) -> Result<(), String> {
+    let Some(answer) = answer else { return Ok(()) };
+    device.own.decide(answer);
+    book.coverage.count(
+        match answer {
+            Answer::Theirs => "stopped before another definition",
+            Answer::Life(_) => "stopped before another life of a log",
+            Answer::Key => "stopped for want of a key",
+        },
+        1,
+    );
+    match mark {
+        Some(mark) if Mark::of(&device.store)? != *mark => {
+            Err(format!("device {}: a sync that stopped to ask left a trace: {mark:?}", device.own.number))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The ids of the transactions that are known to be in the log, with their changes.
@@ -295,7 +385,7 @@ fn positions(device: &Device) -> Result<Vec<(uuid::Uuid, uuid::Uuid)>, String> {
 
 /// A change that this sync displaced could not be applied, on the facts it was to be applied to, and is about whom it
 /// should be.
-fn check_displaced(own: &Own, report: &SyncReport, book: &Book) -> Result<(), String> {
+fn check_displaced(own: &Own, report: &SyncReport, book: &mut Book) -> Result<(), String> {
     let mut merges = report.passes.iter().filter_map(|p| p.rebased.as_ref());
     let (Some(only), None) = (merges.next(), merges.next()) else { return Ok(()) };
     let log = &own.view.log;
@@ -305,7 +395,15 @@ fn check_displaced(own: &Own, report: &SyncReport, book: &Book) -> Result<(), St
             before.apply(transaction)?;
         }
         let carrier = rest.peek().filter(|t| t.tx == displaced.tx).ok_or("a carrier is not in the log")?;
-        justified(carrier, &before)?;
+        let calls = carrier.displaced.iter().flat_map(|d| &d.operations).any(|o| matches!(o, Operation::Call { .. }));
+        if calls && displaced.reason == Reason::Operation && justified(carrier, &before, true).is_err() {
+            book.coverage.count("displaced for want of a function", 1);
+        }
+        justified(carrier, &before, own.knows())?;
+        let gave_way = |d: &Displaced| d.reason == Reason::Schema && gives_way(&d.changes, &before);
+        if !own.yields && carrier.displaced.as_ref().is_some_and(gave_way) {
+            return Err(format!("the definition in {} gave way, and nobody said that it may", displaced.origin));
+        }
         if book.plan.steady() {
             recognised(carrier, log, &book.accounts[own.account].history)?;
         }

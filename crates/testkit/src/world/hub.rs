@@ -10,7 +10,7 @@ use tolstoy_hub::service::{
     self, Policy, Pull, PullEnd, PushOutcome, PutOutcome, Service, SnapshotOutcome, SnapshotUpload, Threshold, Upload,
 };
 use tolstoy_hub::storage::{
-    Committed, LogRow, MemoryStorage, SqliteStorage, Storage, StorageError, WriteJob, WriteTxn,
+    Committed, LogRow, MemoryStorage, SqliteStorage, Storage, StorageError, WriteJob, WriteTxn, backup, restore,
 };
 use tolstoy_proto::{
     ChainDigest, ChunkId, ErrorBody, ErrorKind, Form, Frame, FrameDecoder, FrameEncoder, Generation, LogId, LogState,
@@ -26,7 +26,10 @@ use crate::plan::Medium;
 pub struct Hub {
     kept: Kept,
     service: Service,
+    policy: Policy,
     env: Env,
+    /// Where its backup is, if one was made.
+    backup: Option<TempDir>,
     /// How often it was started.
     starts: u64,
 }
@@ -42,6 +45,9 @@ enum Kept {
     },
 }
 
+/// The name of a backup's file.
+const BACKUP: &str = "backup.db";
+
 /// Chunk bytes in one piece of an answer.
 const PAGE: usize = 2_000;
 
@@ -56,7 +62,8 @@ impl Hub {
             Medium::Disk => Kept::sqlite(new_directory()?, Some(Disk::new()))?,
             Medium::Files => Kept::sqlite(new_directory()?, None)?,
         };
-        Ok(Self { service: Service::new(kept.storage(), env.clone()), kept, env, starts: 1 })
+        let (service, policy) = (Service::new(kept.storage(), env.clone()), Policy::default());
+        Ok(Self { service, kept, policy, env, backup: None, starts: 1 })
     }
 
     /// How often it was started: streams of an earlier time are cut.
@@ -127,7 +134,7 @@ impl Hub {
                 };
                 self.service.pull_with(log, &from, begin).map(Answer::Stream).map_err(failed)
             }
-            Request::PutSnapshot(id, snapshot) => self.put_snapshot(log, id, &snapshot),
+            Request::PutSnapshot(id, snapshot) => self.put_snapshot(log, id, &all_of(&snapshot)?),
             Request::Push(body) => self.push(log, &body),
             Request::PutChunk(id, bytes) => self.put_chunk(log, id, bytes),
         }
@@ -171,28 +178,24 @@ impl Hub {
         }
     }
 
-    fn put_snapshot(&self, log: LogId, id: TrnId, snapshot: &Blob) -> Result<Answer<Pull>, TransportError> {
+    /// Keeps a snapshot.
+    ///
+    /// # Errors
+    /// `Broken` where the storage failed.
+    pub fn put_snapshot(&self, log: LogId, id: TrnId, snapshot: &[u8]) -> Result<Answer<Pull>, TransportError> {
         let mut upload = SnapshotUpload::new(None).map_err(failed)?;
-        let mut at = 0;
-        loop {
-            let piece = snapshot.piece(at).map_err(failed)?;
-            if piece.is_empty() {
-                break;
-            }
-            at += piece.len() as u64;
-            upload.take(&piece).map_err(failed)?;
-        }
+        upload.take(snapshot).map_err(failed)?;
         match self.service.keep_snapshot(log, id, upload).map_err(failed)? {
             SnapshotOutcome::Done(_) => Ok(Answer::Stored),
             other => Ok(Answer::Refused(ErrorBody::new(ErrorKind::NotFound, format!("{other:?}")))),
         }
     }
 
-    /// From now on it wants a snapshot after each transaction.
-    pub fn want_snapshots(&mut self) {
-        let wanted = Threshold { bytes: u64::MAX, transactions: 1 };
-        let policy = Policy { snapshot_low: wanted, snapshot_high: wanted, ..*self.service.policy() };
-        self.service = self.service.clone().with_policy(policy);
+    /// From now on it wants a snapshot after so many transactions.
+    pub fn want_snapshots(&mut self, after: u64) {
+        let wanted = Threshold { bytes: u64::MAX, transactions: after };
+        self.policy = Policy { snapshot_low: wanted, snapshot_high: wanted, ..self.policy };
+        self.service = self.service.clone().with_policy(self.policy);
     }
 
     /// Starts it again after its power went off, on what is left of its disk, as the seed decides.
@@ -220,6 +223,36 @@ impl Hub {
             self.kept.storage().write(Box::new(refill));
         }
         self.service.prove().wait().map_err(|e| e.to_string())
+    }
+
+    /// Whether its database is in real files, of which backups are made as its owner would make them.
+    pub fn is_in_files(&self) -> bool {
+        matches!(&self.kept, Kept::Sqlite { disk: None, .. })
+    }
+
+    /// Makes a backup while it runs.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn back_up(&mut self) -> Result<(), String> {
+        let Kept::Sqlite { directory, .. } = &self.kept else { return Ok(()) };
+        let place = tempfile::tempdir().map_err(|e| e.to_string())?;
+        backup(directory.path(), &place.path().join(BACKUP), &mut |_, _| {}).map_err(|e| e.to_string())?;
+        self.backup = Some(place);
+        Ok(())
+    }
+
+    /// Goes on with what its backup holds; false where there is none.
+    ///
+    /// # Errors
+    /// Where it cannot be restored.
+    pub fn restore_backup(&mut self) -> Result<bool, String> {
+        let (Some(place), Kept::Sqlite { storage, .. }) = (self.backup.take(), &self.kept) else { return Ok(false) };
+        storage.close();
+        let directory = new_directory()?;
+        restore(&place.path().join(BACKUP), directory.path(), &mut |_, _| {}).map_err(|e| e.to_string())?;
+        self.go_on_with(Kept::sqlite(directory, None)?);
+        Ok(true)
     }
 
     /// Another hub that holds the beginnings of these logs, and goes its own way from here.
@@ -250,10 +283,14 @@ impl Hub {
                 }
             }
         };
-        self.service = Service::new(kept.storage(), self.env.clone());
+        self.go_on_with(kept);
+        Ok(())
+    }
+
+    fn go_on_with(&mut self, kept: Kept) {
+        self.service = Service::new(kept.storage(), self.env.clone()).with_policy(self.policy);
         self.kept = kept;
         self.starts += 1;
-        Ok(())
     }
 
     /// The first transactions of a log, with the bytes of their chunks.
@@ -296,6 +333,18 @@ impl Kept {
 
 fn new_directory() -> Result<Arc<TempDir>, String> {
     tempfile::tempdir().map(Arc::new).map_err(|e| e.to_string())
+}
+
+/// All bytes of a snapshot.
+pub(super) fn all_of(snapshot: &Blob) -> Result<Vec<u8>, TransportError> {
+    let mut bytes = Vec::new();
+    loop {
+        let piece = snapshot.piece(bytes.len() as u64).map_err(failed)?;
+        if piece.is_empty() {
+            return Ok(bytes);
+        }
+        bytes.extend_from_slice(&piece);
+    }
 }
 
 /// The next piece of an answer's body; none after its end.

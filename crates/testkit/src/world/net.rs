@@ -8,11 +8,11 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tolstoy_hub::service::Pull;
-use tolstoy_proto::{ChunkId, LogId, TrnId};
+use tolstoy_proto::{ChunkId, Generation, LogId, TrnId};
 use tolstoy_sync::transport::{Body, Request};
 use tolstoy_sync::{Answer, Begin, Blob, Transport, TransportError};
 
-use super::hub::{Hub, next_piece, with_body};
+use super::hub::{Hub, all_of, next_piece, with_body};
 use crate::dice::Dice;
 use crate::oracle::Heads;
 use crate::plan::Faults;
@@ -32,6 +32,8 @@ pub struct NetCounts {
     pub cut: u64,
     /// Times that the hub lost its power.
     pub blackouts: u64,
+    /// Snapshots that were not what their maker sent when the hub got them.
+    pub spoiled: u64,
 }
 
 /// The hub, and what is on the way to it.
@@ -43,6 +45,10 @@ pub struct Net {
     /// Requests that arrive later than anybody waits for.
     late: Vec<Late>,
     heads: BTreeMap<LogId, Heads>,
+    /// The newest snapshot of each log that reached the hub.
+    snapshots: BTreeMap<LogId, Vec<u8>>,
+    /// Whether a snapshot was ever spoiled.
+    is_spoiled: bool,
     /// What went wrong so far.
     pub counts: NetCounts,
     /// The first promise that the hub broke.
@@ -59,7 +65,7 @@ impl Net {
     /// A network around this hub.
     pub fn new(hub: Hub, dice: Dice) -> Self {
         let (late, heads, counts) = (Vec::new(), BTreeMap::new(), NetCounts::default());
-        Self { hub, dice, now: 0, late, heads, counts, broken: None }
+        Self { hub, dice, now: 0, late, heads, snapshots: BTreeMap::new(), is_spoiled: false, counts, broken: None }
     }
 
     /// The hub.
@@ -80,6 +86,80 @@ impl Net {
     /// The first promise that the hub broke, if it broke any.
     pub fn broken(&mut self) -> Option<String> {
         self.broken.take()
+    }
+
+    /// Restores the backup of a hub in real files, or makes one where there is none. False where none was restored.
+    ///
+    /// # Errors
+    /// Where it cannot be done.
+    pub fn restore_backup(&mut self) -> Result<bool, String> {
+        let logs: Vec<LogId> = self.heads.keys().copied().collect();
+        let state = |hub: &Hub, log| hub.state(log).map_err(|e| e.to_string());
+        let before = logs.iter().map(|log| state(&self.hub, *log)).collect::<Result<Vec<_>, _>>()?;
+        if !self.hub.restore_backup()? {
+            self.hub.back_up()?;
+            return Ok(false);
+        }
+        for (log, before) in logs.into_iter().zip(before) {
+            let now = state(&self.hub, log)?;
+            // Of another life nothing that was seen is in it.
+            let seen = if now.generation == before.generation { now.seq.0 } else { 0 };
+            self.heads(log).restored(seen);
+            self.look(log);
+        }
+        Ok(true)
+    }
+
+    /// Whether a snapshot was ever spoiled.
+    pub fn is_spoiled(&self) -> bool {
+        self.is_spoiled
+    }
+
+    /// The life that a log is in, where that can be told now.
+    pub fn life(&self, log: LogId) -> Option<Generation> {
+        self.hub.state(log).ok().and_then(|state| state.generation)
+    }
+
+    /// The hub keeps its power until it is next cut, and is started where it is off.
+    pub fn keep_power(&mut self) {
+        self.start();
+        if let Some(disk) = self.hub.disk() {
+            disk.keep_power();
+        }
+    }
+
+    /// Wipes a log: its next write begins another life.
+    ///
+    /// # Errors
+    /// Where the storage failed.
+    pub fn wipe(&mut self, log: LogId) -> Result<(), String> {
+        self.hub.delete(log).map_err(|e| e.to_string())?;
+        self.heads(log).restored(0);
+        self.look(log);
+        Ok(())
+    }
+
+    /// A snapshot reaches the hub as something else: an earlier one of the log, or with a byte that is wrong.
+    fn spoil(&mut self, log: LogId, id: TrnId, mut snapshot: Vec<u8>) -> Result<Answer<Pull>, TransportError> {
+        let earlier = self.snapshots.get(&log).cloned().filter(|earlier| *earlier != snapshot);
+        match earlier.filter(|_| self.dice.chance(600)) {
+            Some(earlier) => snapshot = earlier,
+            None => {
+                let at = self.dice.index(snapshot.len());
+                if let Some(byte) = snapshot.get_mut(at) {
+                    *byte ^= 0x10;
+                }
+            }
+        }
+        self.counts.spoiled += 1;
+        self.is_spoiled = true;
+        self.start();
+        let answer = self.hub.put_snapshot(log, id, &snapshot);
+        if self.hub.is_off() {
+            self.start();
+            return Err(TransportError::Broken("the hub lost its power".to_owned()));
+        }
+        answer
     }
 
     /// Restores a backup of the hub, in which the logs have so many transactions.
@@ -208,7 +288,7 @@ impl Link {
         let [lose, late, repeat, unanswered] =
             [self.faults.lose, self.faults.late, self.faults.repeat, self.faults.unanswered]
                 .map(|rate| dice.chance(rate));
-        let second = dice.chance(500);
+        let (second, spoil) = (dice.chance(500), dice.chance(self.faults.spoil));
         let mut net = lock(&self.net);
         net.now += 1;
         net.deliver_late();
@@ -218,6 +298,15 @@ impl Link {
                 net.delay(self.log, request);
             }
             return Err(TransportError::Broken("the request was lost".to_owned()));
+        }
+        if let Request::PutSnapshot(id, snapshot) = &request {
+            let bytes = all_of(snapshot)?;
+            if spoil {
+                return with_body(net.spoil(self.log, *id, bytes)?, |_| {
+                    Err(TransportError::Broken("a body".to_owned()))
+                });
+            }
+            net.snapshots.insert(self.log, bytes);
         }
         let mut answer = net.serve(self.log, request.clone())?;
         if repeat {

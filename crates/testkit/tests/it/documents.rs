@@ -2,15 +2,13 @@
 
 use std::path::Path;
 
-/// `docs/model.md` names the tests of each promise as `CRATE/MODULE::TEST`.
-#[test]
-fn the_tests_that_the_model_names_exist() {
+/// The tests that a document's table names as `CRATE/MODULE::TEST` are there. Gives how many it names.
+fn exist(document: &str, heading: &str) -> usize {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let model = std::fs::read_to_string(root.join("docs/model.md")).unwrap();
-    let (_, table) = model.split_once("| promise | tests |").unwrap();
+    let text = std::fs::read_to_string(root.join(document)).unwrap();
+    let (_, table) = text.split_once(heading).unwrap();
     let named: Vec<_> = table.split('`').skip(1).step_by(2).filter_map(|code| code.split_once("::")).collect();
-    assert!(named.len() > 20, "the table names {} tests", named.len());
-    for (module, test) in named {
+    for (module, test) in &named {
         let (krate, module) = module.split_once('/').unwrap();
         let tests = root.join(format!("crates/{krate}/tests/it"));
         let file = Some(tests.join(format!("{module}.rs"))).filter(|file| file.exists());
@@ -18,4 +16,15 @@ fn the_tests_that_the_model_names_exist() {
         let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         assert!(text.contains(&format!("fn {test}(")), "{} has no test {test}", file.display());
     }
+    named.len()
+}
+
+#[test]
+fn the_tests_that_the_model_names_exist() {
+    assert!(exist("docs/model.md", "| promise | tests |") > 20);
+}
+
+#[test]
+fn the_nastiest_cases_are_tests() {
+    assert!(exist("docs/sync.md", "## The nastiest cases") >= 20);
 }

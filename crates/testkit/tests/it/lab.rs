@@ -1,5 +1,6 @@
 //! A few stores and a hub, for stories told step by step.
 
+use std::path::Path;
 use std::sync::Mutex;
 
 use tolstoy_edn::Keyword;
@@ -7,9 +8,10 @@ use tolstoy_env::Env;
 use tolstoy_hub::service::Service;
 use tolstoy_hub::storage::StorageError;
 use tolstoy_proto::{LogId, LogState};
-use tolstoy_store::{Entid, Store, Timeline, Transaction, TxReport, Value};
+use tolstoy_store::{Entid, Store, StoreOptions, Timeline, Transaction, TxReport, Value};
 use tolstoy_sync::transport::{MemoryBody, Request};
-use tolstoy_sync::{Answer, Error, MemoryTransport, NewLog, Options, Outcome, SyncReport, TransportError};
+use tolstoy_sync::{Answer, Error, MemoryTransport, NewLog, Options, OtherLife, Outcome, SyncReport, TransportError};
+use tolstoy_testkit::disk::{Disk, Image};
 use tolstoy_testkit::oracle::{History, View, judge};
 use tolstoy_testkit::plan::Medium;
 use tolstoy_testkit::world::{self, block_on, in_memory};
@@ -47,6 +49,11 @@ impl Hub {
         self.hub.service()
     }
 
+    /// From now on it wants a snapshot after each transaction.
+    pub(crate) fn want_snapshots(&mut self) {
+        self.hub.want_snapshots(1);
+    }
+
     pub(crate) fn delete(&self) -> Result<(), StorageError> {
         self.hub.delete(self.log)
     }
@@ -63,8 +70,17 @@ pub(crate) struct Lab {
     pub(crate) stores: Vec<Store>,
     /// Attributes whose definition in the log stands where a device has another.
     pub(crate) theirs: Vec<Keyword>,
+    /// What a device does with another life of the log.
+    pub(crate) other_life: OtherLife,
+    /// Where the stores are, of a lab on disks.
+    disks: Vec<Disk>,
     views: Vec<View>,
     history: History,
+}
+
+fn store_on(disk: &Disk, device: u64) -> Store {
+    let options = StoreOptions { create: true, vfs: Some(disk.vfs().to_owned()) };
+    Store::open_with(Path::new("/store.db"), world::env(7, device), &options).unwrap()
 }
 
 impl Lab {
@@ -74,8 +90,52 @@ impl Lab {
         let views = stores.iter().map(|s| View::of(s).unwrap()).collect();
         let log: LogId = LOG.parse().unwrap();
         let hub = Hub::new(world::env(7, 0), log);
-        let (history, theirs) = (History::default(), Vec::new());
-        Self { new_log: NewLog::Native, judged: true, hub, stores, theirs, views, history }
+        let (history, theirs, disks) = (History::default(), Vec::new(), Vec::new());
+        let other_life = OtherLife::Stop;
+        Self { new_log: NewLog::Native, judged: true, hub, stores, theirs, other_life, disks, views, history }
+    }
+
+    /// The same, with stores in files that can be copied.
+    pub(crate) fn on_disks(devices: u64) -> Self {
+        let mut lab = Self::new(0);
+        for n in 1..=devices {
+            lab.on_disk(n, Disk::new());
+        }
+        lab
+    }
+
+    fn on_disk(&mut self, device: u64, disk: Disk) {
+        self.stores.push(store_on(&disk, device));
+        self.views.push(View::of(self.stores.last().unwrap()).unwrap());
+        self.disks.push(disk);
+    }
+
+    /// Another device, which has a copy of this one's file.
+    pub(crate) fn copy(&mut self, device: usize) -> usize {
+        let image = self.disks[device - 1].image();
+        self.on_disk(self.stores.len() as u64 + 1, Disk::holding(image));
+        self.stores.len()
+    }
+
+    /// What a device's file holds now.
+    pub(crate) fn image(&self, device: usize) -> Image {
+        self.disks[device - 1].image()
+    }
+
+    /// A device's file is put back to what it was.
+    pub(crate) fn put_back(&mut self, device: usize, image: Image) {
+        let disk = Disk::holding(image);
+        self.stores[device - 1] = store_on(&disk, device as u64);
+        self.views[device - 1] = View::of(&self.stores[device - 1]).unwrap();
+        self.disks[device - 1] = disk;
+    }
+
+    /// A new device.
+    pub(crate) fn join(&mut self) -> usize {
+        let device = self.stores.len() + 1;
+        self.stores.push(Store::in_memory(world::env(7, device as u64)).unwrap());
+        self.views.push(View::of(&self.stores[device - 1]).unwrap());
+        device
     }
 
     pub(crate) fn store(&self, device: usize) -> &Store {
@@ -105,15 +165,27 @@ impl Lab {
 
     /// Syncs a device; `requests` is after how many of them the link dies.
     pub(crate) fn try_sync(&mut self, device: usize, requests: u32) -> Result<SyncReport, Error> {
+        self.sync_over(device, requests, false)
+    }
+
+    /// Syncs a device; the hub gets the first request, and its answer is lost.
+    pub(crate) fn sync_unanswered(&mut self, device: usize) {
+        assert!(self.sync_over(device, 1, true).is_err());
+    }
+
+    fn sync_over(&mut self, device: usize, requests: u32, loses_the_last: bool) -> Result<SyncReport, Error> {
         let at = device - 1;
         let hub = Mutex::new(&mut self.hub);
         let mut left = requests;
         let mut transport = MemoryTransport::new(|request| {
             left = left.checked_sub(1).ok_or_else(|| TransportError::Unreachable("the link is dead".to_owned()))?;
-            hub.lock().unwrap().serve(request)
+            let answer = hub.lock().unwrap().serve(request);
+            let lost = || TransportError::Broken("the answer was lost".to_owned());
+            if left == 0 && loses_the_last { answer.and(Err(lost())) } else { answer }
         });
         let mut options = Options { new_log: self.new_log, ..world::options(world::env(7, device as u64 + 100)) };
         options.theirs.clone_from(&self.theirs);
+        options.other_life = self.other_life;
         let result = block_on(tolstoy_sync::sync(&mut self.stores[at], &mut transport, &options));
         if self.judged {
             self.views[at] = View::of(&self.stores[at]).unwrap();

@@ -11,6 +11,7 @@ mod lab;
 mod load;
 mod merge_cases;
 mod mutants;
+mod nastiest;
 mod on_an_original_log;
 mod original;
 mod power_loss;
