@@ -23,6 +23,7 @@ mod racing;
 mod snapshots;
 mod status_page;
 mod still;
+mod taskchampion;
 mod tls;
 mod transcript;
 mod v0;
