@@ -24,6 +24,7 @@ mod snapshots;
 mod status_page;
 mod still;
 mod taskchampion;
+mod taskchampion_closed;
 mod tls;
 mod transcript;
 mod v0;
