@@ -166,7 +166,8 @@ impl Operation<'_> {
         with_example.map_or_else(
             || asked.clone(),
             |(kind, example)| {
-                let body = if kind == media::OCTETS { plain(example) } else { example.to_string() };
+                let is_text = example.is_string();
+                let body = if is_text { plain(example) } else { example.to_string() };
                 asked.clone().with_header("content-type", kind.as_bytes()).with_body(body)
             },
         )
@@ -338,6 +339,21 @@ async fn document(router: &Router) -> Value {
     serde_json::from_slice(&told.body).unwrap()
 }
 
+/// Adds a version as the document's example does; gives its id, which the hub mints.
+async fn added_version(router: &Router, document: &Value) -> String {
+    let (path, method) = ("/v1/client/add-version/{parent}", "post");
+    let operation = Operation {
+        schemas: Schemas(document),
+        method,
+        path,
+        operation: &document["paths"][path][method],
+        in_use: &[],
+    };
+    let told = send(router, &operation.example()).await.unwrap();
+    assert_eq!(told.status, 200);
+    told.header("x-version-id").unwrap().to_owned()
+}
+
 /// Every id that the document's examples name.
 fn ids_in(value: &Value, ids: &mut BTreeSet<String>) {
     match value {
@@ -357,6 +373,7 @@ async fn every_answer_is_one_that_the_document_tells_of() {
     let schemas = Schemas(&document);
     let (mut dice, mut ids) = (Dice(0x7014), BTreeSet::new());
     ids_in(&document["paths"], &mut ids);
+    ids.insert(added_version(&router, &document).await);
     let in_use: Vec<String> =
         ids.into_iter().filter(|id| id.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit())).collect();
     let operations = || {
@@ -417,7 +434,7 @@ async fn what_the_document_does_not_know_is_not_there() {
     let error = json!({"$ref": "#/components/schemas/Error"});
     for (path, item) in document["paths"].as_object().unwrap() {
         let path = path.split('/').map(|part| match part {
-            "{log}" | "{user}" | "{trn}" => "3a1f0b52-6c1d-4a57-9f0e-5d1c2b7a9e10",
+            "{log}" | "{user}" | "{trn}" | "{parent}" | "{version}" => "3a1f0b52-6c1d-4a57-9f0e-5d1c2b7a9e10",
             "{chunk}" => "a",
             other => other,
         });
