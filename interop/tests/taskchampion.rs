@@ -148,8 +148,14 @@ async fn a_replica_moves_to_another_hub_with_what_it_knows() {
     laptop.sync().await.unwrap();
     // It asked for a snapshot at once, so that others can begin there.
     let mut phone = Device::of(&new).await;
+    phone.sync().await.unwrap();
+    assert_eq!(phone.tasks().await, told(&[(1, "old"), (2, "new")]));
     phone.add(3, "from the phone").await;
     phone.sync().await.unwrap();
+    // A replica that is not empty asks for no snapshot, and for what lies below the base: that is gone.
+    let mut late = Device::of(&new).await;
+    late.add(4, "too early").await;
+    assert!(format!("{:?}", late.sync().await.unwrap_err()).contains("410"));
     laptop.sync().await.unwrap();
     let all = told(&[(1, "old"), (2, "new"), (3, "from the phone")]);
     assert_eq!((laptop.tasks().await, phone.tasks().await), (all.clone(), all));
