@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use tolstoy_edn::Keyword;
 use tolstoy_store::{Entid, Operation, Update, Value};
+use uuid::Uuid;
 
 use designs::{ALTERABLE, BULK, DESIGNS, Design, IDENTITY, POLICIES, UNIQUE, is_fixed};
 
@@ -53,13 +54,16 @@ enum Move {
     /// A value of an attribute with a merge policy, of one of few entities.
     Contest,
     /// Another merge policy for an attribute.
+    Decide,
+    /// An entry of the journal is settled: applied, where the transaction says more, or dropped.
     Settle,
 }
 
-const MOVES: [(Move, u64); 17] = [
-    (Move::Call, 12),
+const MOVES: [(Move, u64); 18] = [
+    (Move::Call, 20),
     (Move::Contest, 22),
-    (Move::Settle, 2),
+    (Move::Decide, 2),
+    (Move::Settle, 10),
     (Move::Operate, 14),
     (Move::Add, 20),
     (Move::Entity, 24),
@@ -78,7 +82,7 @@ const MOVES: [(Move, u64); 17] = [
 
 impl Move {
     fn is_about_schema(self) -> bool {
-        matches!(self, Self::Define | Self::Rename | Self::Remark | Self::Alter | Self::Settle)
+        matches!(self, Self::Define | Self::Rename | Self::Remark | Self::Alter | Self::Decide)
     }
 }
 
@@ -186,6 +190,7 @@ impl<'u> User<'u> {
             Move::Operate => self.operate(),
             Move::Call => self.call(),
             Move::Contest => self.contest(),
+            Move::Decide => self.decide(),
             Move::Settle => self.settle(),
         }
     }
@@ -526,6 +531,16 @@ impl<'u> User<'u> {
         self.operations.extend(Keyword::parse(function).map(|name| Operation::Call { name, args }));
     }
 
+    /// Says of an entry of the journal that it is settled, if anybody has to.
+    fn settle(&mut self) {
+        let entries = self.view.log.iter().rev().filter(|t| t.displaced.is_some() || !t.overwritten.is_empty());
+        let settled = |id: Uuid| !self.facts().holders(core::SETTLES, &Value::Uuid(id)).is_empty();
+        let open: Vec<Uuid> = entries.map(|t| t.origin.id).filter(|id| !settled(*id)).take(6).collect();
+        if let Some(id) = self.dice.pick(&open).copied() {
+            self.push(&format!("[:db/add (transaction-tx) :db.journal/settles #uuid \"{id}\"]"));
+        }
+    }
+
     fn contest(&mut self) {
         let Some(a) = self.attribute(|facts, a| facts.merge(a).is_some() && facts.is_one(a)) else {
             if self.original {
@@ -542,7 +557,7 @@ impl<'u> User<'u> {
         }
     }
 
-    fn settle(&mut self) {
+    fn decide(&mut self) {
         let Some(a) = self.attribute(|facts, a| facts.merge(a).is_some() && facts.is_one(a)) else { return };
         let known = match self.facts().value_type(a).map(Entid::get) {
             Some(25) => 6,

@@ -8,6 +8,7 @@ use super::facts::{Facts, core, defines};
 use super::history::Authored;
 use super::intents::{Act, Intent, acts, outcome};
 use super::names::{Name, Who, facts_of, mentioned};
+use super::settled::applies;
 use super::verdict::{Judge, core_name};
 
 impl Judge<'_> {
@@ -25,6 +26,9 @@ impl Judge<'_> {
         *self.verdict.displaced.entry(displaced.reason.word()).or_default() += 1;
         let gave_way = displaced.reason == Reason::Schema && gives_way(&displaced.changes, facts);
         self.verdict.gave_way += u64::from(gave_way);
+        let settled = applies(&displaced.changes, &displaced.operations)
+            .any(|entry| !facts.holders(core::SETTLES, entry).is_empty());
+        self.verdict.settled_elsewhere += u64::from(settled && displaced.reason == Reason::Operation);
         let mut unbound = BTreeMap::new();
         for u in &displaced.unbound {
             let name = Name { origin: u.origin, authored: u.authored };
@@ -181,7 +185,8 @@ pub fn justified(carrier: &Transaction, before: &Facts, knows: bool) -> Result<(
         let claimed = others.filter(|o| o.added && o.e != c.e).count() > 0;
         twice || both || before.unique(c.a).is_some() && (taken || claimed)
     });
-    if foreign || deleted || schema || unknown || clash || stuck || unknown_function {
+    let settled = applies(changes, &displaced.operations).any(|entry| !before.holders(core::SETTLES, entry).is_empty());
+    if foreign || deleted || schema || unknown || clash || stuck || unknown_function || settled {
         return Ok(());
     }
     Err(format!(

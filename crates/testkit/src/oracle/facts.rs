@@ -29,6 +29,8 @@ pub mod core {
     pub const ONE: Entid = Entid::new(33);
     /// `:db.unique/identity`.
     pub const IDENTITY: Entid = Entid::new(36);
+    /// `:db.journal/settles`.
+    pub const SETTLES: Entid = Entid::new(2007);
     /// `:db/merge`.
     pub const MERGE: Entid = Entid::new(2000);
     /// `:db/doc`.

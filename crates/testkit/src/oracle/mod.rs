@@ -10,6 +10,7 @@ mod identity;
 mod intents;
 mod names;
 mod policies;
+mod settled;
 mod verdict;
 
 pub use carriers::{gives_way, justified};

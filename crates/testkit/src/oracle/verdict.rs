@@ -12,6 +12,7 @@ use super::history::{Authored, History};
 use super::intents::{Act, At, Intent, outcome};
 use super::names::{Meant, Name, Who, facts_of, names};
 use super::policies::{Demand, Places, places};
+use super::settled::settlements;
 
 /// What the judged log held, for coverage.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,6 +39,10 @@ pub struct Verdict {
     pub policies: BTreeMap<&'static str, u64>,
     /// Definitions that were displaced since the log has another.
     pub gave_way: u64,
+    /// Entries of the journal that are settled.
+    pub settled: u64,
+    /// Changes that apply an entry which another device had settled, and so were displaced.
+    pub settled_elsewhere: u64,
     /// Entities that were one with an entity of another device.
     pub unified: u64,
     /// Of them, those that took the identity in a later change than the one that allocated them.
@@ -70,6 +75,7 @@ pub fn judge(log: &[Transaction], history: &History) -> Result<Verdict, String> 
     }
     judge.unifications(&facts)?;
     judge.sums(&facts)?;
+    judge.verdict.settled = settlements(log, &facts)?;
     judge.count();
     Ok(judge.verdict)
 }

@@ -13,7 +13,7 @@ use crate::world::NetCounts;
 pub struct Coverage(BTreeMap<&'static str, u64>);
 
 /// Everything that is counted. What is not among these is not counted.
-const COUNTED: [&str; 77] = [
+const COUNTED: [&str; 79] = [
     "transactions",
     "transactions refused",
     "transactions while a sync waits",
@@ -38,6 +38,8 @@ const COUNTED: [&str; 77] = [
     "stopped before another life of a log",
     "stopped before another definition",
     "definitions that gave way",
+    "entries of the journal settled",
+    "displaced since it was settled elsewhere",
     "devices that join later",
     "snapshots spoiled",
     "snapshots of no use",
@@ -157,6 +159,8 @@ impl Coverage {
         self.count("functions that took from a counter", verdict.calls);
         self.count("counters that are the sum of their increments", verdict.counters);
         self.count("definitions that gave way", verdict.gave_way);
+        self.count("entries of the journal settled", verdict.settled);
+        self.count("displaced since it was settled elsewhere", verdict.settled_elsewhere);
         self.count("unifications", verdict.unified);
         self.count("unifications by looking ahead", verdict.unified_late);
         for (policy, n) in &verdict.policies {
