@@ -197,8 +197,9 @@ impl InProgress<'_, '_> {
             Err(why) => return Ok(Some(why)),
         };
         changes.extend(produced.iter().map(|p| p.change.clone()));
-        if !produced.is_empty()
-            && let Some(why) = self.touches_deleted(&changes, &[])?
+        // Operations add to what the change states, and a policy may leave nothing of the identity in it.
+        if !(produced.is_empty() && decided.values.is_empty())
+            && let Some(why) = self.touches_deleted(&changes, &operations)?
         {
             return Ok(Some(why));
         }
