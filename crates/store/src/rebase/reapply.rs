@@ -14,7 +14,7 @@ use crate::rebase::images::{Batches, Birth, Image, Images, own_birth};
 use crate::rebase::incoming::Seen;
 use crate::rebase::policy::Contest;
 use crate::rebase::{DisplacedChange, Rebased, Side, carry, operations};
-use crate::schema::Unique;
+use crate::schema::{Schema, Unique};
 use crate::types::{Change, Entid, Value};
 
 /// Why a change is displaced.
@@ -185,6 +185,7 @@ impl InProgress<'_, '_> {
             // What the log's definition said too, it has said; if it is not so any more, it was altered since.
             changes.retain(|c| theirs.binary_search(c).is_err());
         }
+        self.leave_out_altered(local, &mut changes);
         let before = self.overwritten_before(local);
         let decided = match self.decide(&said, &before)? {
             Ok(decided) => decided,
@@ -292,6 +293,18 @@ impl InProgress<'_, '_> {
         }
         *changes = stays;
         Ok(())
+    }
+
+    /// An attribute that the change made, and that an earlier merge found to be the log's, is an old one by now. Of its meaning
+    /// the log has said what was so at the root; what is not so any more came in altered.
+    fn leave_out_altered(&self, local: &Transaction, changes: &mut Vec<Change>) {
+        let made = |e: Entid| {
+            self.images.is_old(e) && local.entids.iter().any(|r| r.current <= e && e < r.current.plus(r.count))
+        };
+        changes.retain(|c| {
+            let at_root = || self.changed.get(&(c.e, c.a)).and_then(Option::as_ref);
+            !(c.added && Schema::gives_meaning(c.a) && at_root() == Some(&c.v) && made(c.e))
+        });
     }
 
     /// An assertion on, or a ref to, an entity that the other side deleted whole has no place, unless the change states
