@@ -427,9 +427,14 @@ impl InProgress<'_, '_> {
 /// overwrite.
 fn recorded(mut before: Vec<Overwrite>, now: Vec<Overwrite>) -> (Vec<Overwrite>, Vec<Overwrite>) {
     let place = |o: &Overwrite| (o.e, o.a, o.incoming.clone());
+    let mut places: HashMap<_, usize> = HashMap::new();
+    for (n, overwrite) in before.iter().enumerate() {
+        places.entry(place(overwrite)).or_insert(n);
+    }
     let mut news = Vec::new();
     for overwrite in now {
-        match before.iter_mut().find(|b| place(b) == place(&overwrite)) {
+        let next = before.len();
+        match before.get_mut(*places.entry(place(&overwrite)).or_insert(next)) {
             // The policy was another then.
             Some(same) if same.local == overwrite.local && same.stands != overwrite.stands => {
                 same.stands = overwrite.stands;
