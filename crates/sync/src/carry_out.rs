@@ -40,10 +40,7 @@ use crate::transport::{Answer, Begin, Transport, TransportError};
 pub async fn sync<T: Transport>(store: &mut Store, transport: &mut T, options: &Options) -> Result<SyncReport> {
     store.refresh()?;
     let sealed = check_keys(store, options.keys.as_deref())?;
-    let format = match &options.keys {
-        Some(keys) => Some(Format::Sealed(Arc::clone(keys))),
-        None => Format::noted(store)?,
-    };
+    let format = known_format(store, options)?;
     let mut session = Session {
         store,
         transport,
@@ -62,13 +59,12 @@ pub async fn sync<T: Transport>(store: &mut Store, transport: &mut T, options: &
             Action::Pull(begin) => session.pull(begin).await?,
             Action::Push { after } => session.push(after).await?,
             Action::Settle { root } => session.settle(root)?,
-            Action::Apply { root } => {
-                let applied = session.apply(root)?;
-                match session.broken.take() {
-                    Some(broken) => return Err(broken.into()),
-                    None => applied,
-                }
-            }
+            Action::Apply { root } => match (session.apply(root)?, session.broken.take()) {
+                // Nothing of it was taken in, and the log itself was not asked for yet.
+                (Event::Unusable, _) => Event::Unusable,
+                (_, Some(broken)) => return Err(broken.into()),
+                (applied, None) => applied,
+            },
             Action::Forget => session.forget()?,
             Action::Offer { at } => session.offer(at).await,
             Action::Wait(pause) => session.wait(pause).await?,
@@ -87,6 +83,14 @@ pub fn sync_blocking<T: Transport>(store: &mut Store, transport: &mut T, options
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| TransportError::Unreachable(format!("the network cannot be used: {e}")))?;
     runtime.block_on(sync(store, transport, options))
+}
+
+/// What the log is written in, if that is known before anything of it arrives.
+fn known_format(store: &Store, options: &Options) -> Result<Option<Format>> {
+    match &options.keys {
+        Some(keys) => Ok(Some(Format::Sealed(Arc::clone(keys)))),
+        None => Format::noted(store),
+    }
 }
 
 struct Session<'s, T> {
@@ -476,6 +480,8 @@ impl<T: Transport> Session<'_, T> {
             }
             Err(error) if in_snapshot.get() && error.is_of_what_came_in() => {
                 self.engine.report_mut().snapshot_unusable = Some(error.to_string());
+                // Nor does it say what the log is written in.
+                self.format = known_format(self.store, self.options)?;
                 Ok(Event::Unusable)
             }
             Err(error) => Err(error),
