@@ -181,11 +181,11 @@ impl InProgress<'_, '_> {
         changes.dedup();
         let said = changes.clone();
         self.leave_out_gone(&mut changes)?;
+        self.leave_out_altered(local, &mut changes);
         if let Some(theirs) = self.restated.get(&local.tx) {
             // What the log's definition said too, it has said; if it is not so any more, it was altered since.
             changes.retain(|c| theirs.binary_search(c).is_err());
         }
-        self.leave_out_altered(local, &mut changes);
         let before = self.overwritten_before(local);
         let decided = match self.decide(&said, &before)? {
             Ok(decided) => decided,
