@@ -372,6 +372,36 @@ fn what_a_length_claims_is_not_allocated() {
     same(&cold, &one);
 }
 
+/// Whoever may write to a log may give its hub a snapshot of their own making, also of a log in the original's format.
+#[test]
+fn a_made_up_snapshot_does_not_decide_the_format_of_the_log() {
+    let hub = Hub::new();
+    let mut one = device(1);
+    must(&mut one, SCHEMA);
+    must(&mut one, r#"[{:name "Anna"}]"#);
+    let original = Options { new_log: tolstoy_sync::NewLog::Original, ..options() };
+    now(tolstoy_sync::sync(&mut one, &mut MemoryTransport::new(|r| hub.answer(r)), &original)).unwrap();
+    let made_up = b"TLSN\x01\x00 made up";
+    let LogState { head: id, seq, chain, .. } = hub.state();
+    let mut cold = device(2);
+    let report = sync_over(&mut cold, |request| match request {
+        Request::Pull { begin: Begin::Snapshot, .. } => {
+            let mut frames = frames_of(hub.stream(&[], Begin::Transactions));
+            frames.truncate(1);
+            let (digest, bytes) = (BlobDigest::of(made_up), made_up.len() as u64);
+            frames.push(Frame::Snapshot(Snapshot { id, seq, chain, digest, bytes }));
+            frames.push(Frame::Piece(Piece { bytes: Bytes::from_static(made_up) }));
+            frames.push(Frame::End(tolstoy_proto::End { count: 0, chain }));
+            let mut bytes = Vec::new();
+            frames.iter().for_each(|frame| encode_frame(frame, &mut bytes));
+            Ok(Answer::Stream(MemoryBody::new([Ok(bytes.into())])))
+        }
+        other => hub.answer(other),
+    });
+    assert!(report.unwrap().snapshot_unusable.is_some());
+    same(&one, &cold);
+}
+
 #[test]
 fn a_snapshot_out_of_place_is_refused() {
     let (hub, _) = short();
@@ -456,6 +486,24 @@ fn a_link_that_never_carries_the_snapshot_carries_the_log() {
     assert_eq!((asked, report.passes[0].from_snapshot), (options().max_cuts + 1, 0));
     assert!(report.snapshot_unusable.unwrap().contains("broke each time"));
     same(&cold, &one);
+}
+
+#[test]
+fn a_useless_snapshot_on_a_link_that_breaks_after_it_leads_to_the_log() {
+    let (hub, one) = short();
+    let mut cold = device(2);
+    let report = sync_over(&mut cold, |request| match request {
+        Request::Pull { begin: Begin::Snapshot, .. } => {
+            let whole = frames_of(instead(&hub, b"TLSN\x01\x00 made up", |s| s));
+            let mut bytes = Vec::new();
+            whole.iter().take(3).for_each(|frame| encode_frame(frame, &mut bytes));
+            Ok(Answer::Stream(MemoryBody::new([Ok(bytes.into())])))
+        }
+        Request::Pull { from, .. } if !from.is_empty() => Err(TransportError::Broken("cut".to_owned())),
+        other => hub.answer(other),
+    });
+    assert!(report.unwrap().snapshot_unusable.is_some());
+    same(&one, &cold);
 }
 
 #[test]
