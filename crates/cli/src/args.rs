@@ -9,6 +9,7 @@ use tolstoy_edn::Keyword;
 use tolstoy_hub::auth::{Rights, TokenId};
 use tolstoy_proto::{Fingerprint, LogId};
 
+use crate::commands::task::args::Task;
 use crate::error::EXIT_CODES;
 use crate::settings::{Period, Settings};
 pub(crate) use conflicts::*;
@@ -55,6 +56,7 @@ pub(crate) enum Command {
     Status(Status),
     Conflicts(Conflicts),
     Key(Key),
+    Task(Task),
     Backup(Backup),
     Restore(Restore),
     Fsck(Fsck),
@@ -607,6 +609,7 @@ impl Command {
                 KeyCommand::Create(_) | KeyCommand::Rotate(_) => false,
                 KeyCommand::Show(args) => args.output.json,
             },
+            Self::Task(args) => args.json(),
             Self::Backup(args) => args.output.json,
             Self::Restore(args) => args.output.json,
             Self::Fsck(args) => args.output.json,

@@ -16,6 +16,8 @@ mod signals;
 mod text;
 mod ui;
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -28,8 +30,9 @@ use crate::ui::Ui;
 
 fn main() -> ExitCode {
     let mut ui = Ui::new();
-    let parsed =
-        Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?.command, matches)));
+    let parsed = Cli::command()
+        .try_get_matches_from(arguments())
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?.command, matches)));
     let (command, matches) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => return misused(&error, &ui),
@@ -47,6 +50,15 @@ fn main() -> ExitCode {
             ExitCode::from(failure.kind.exit_code())
         }
     }
+}
+
+/// The arguments. By the name `task`, through a link, the program is its command of that name.
+fn arguments() -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    if arguments.first().is_some_and(|name| Path::new(name).file_stem().is_some_and(|stem| stem == "task")) {
+        arguments.insert(1, "task".into());
+    }
+    arguments
 }
 
 fn run(command: &Command, matches: &ArgMatches, ui: &mut Ui) -> Result<(), Failure> {
@@ -69,6 +81,7 @@ fn run(command: &Command, matches: &ArgMatches, ui: &mut Ui) -> Result<(), Failu
         Command::Serve(args) => commands::serve::run(args, env, ui),
         Command::Token(args) => commands::token::run(args, &env, ui),
         Command::Key(args) => commands::key::run(args, &env, ui),
+        Command::Task(args) => commands::task::run(args, &env, ui),
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod schema;
 pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod sync;
+pub(crate) mod task;
 pub(crate) mod token;
 pub(crate) mod transact;
 

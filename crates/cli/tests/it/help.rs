@@ -2,7 +2,7 @@
 
 use crate::room::Room;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "demo",
     "serve",
     "token",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 17] = [
     "status",
     "conflicts",
     "key",
+    "task",
     "backup",
     "restore",
     "fsck",

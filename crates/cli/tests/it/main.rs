@@ -18,4 +18,5 @@ mod room;
 mod serve;
 mod shell;
 mod status;
+mod task;
 mod token;

@@ -1,0 +1,176 @@
+//! The commands that change tasks.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use tolstoy_tasks::driver::{Answer, Offer};
+use tolstoy_tasks::json::{Json, Limits, read};
+use tolstoy_tasks::{Document, Done, TaskId};
+
+use super::place::Place;
+use super::undo::{self, Before};
+use super::{misspelt, refused, words};
+use crate::error::{Failure, Kind};
+use crate::facts;
+use crate::ui::Ui;
+
+/// The most bytes of an import.
+const MAX_IMPORT: usize = 256 << 20;
+
+pub(super) fn add(place: &mut Place, words: &[String], ui: &mut Ui) -> Result<(), Failure> {
+    let id = TaskId::mint(&place.env).map_err(|e| Failure::new(Kind::Storage, e.to_string()))?;
+    let mut document = Document::new(id);
+    let now = Json::from(place.author.now.to_string());
+    document.set(&place.author, "created_at", Some(now)).map_err(|e| refused(&e))?;
+    words::apply(place, &mut document, words)?;
+    if document.task().description().is_empty() {
+        return Err(misspelt("the task has no description: say what is to be done"));
+    }
+    place.write(vec![document])?;
+    undo::note(place, &[Before::New(id)])?;
+    tell(place, ui);
+    ui.line(id)
+}
+
+pub(super) fn modify(place: &mut Place, id: &str, words: &[String], ui: &mut Ui) -> Result<(), Failure> {
+    edit(place, &[id.to_owned()], ui, |place, document| {
+        words::apply(place, document, words)?;
+        Ok(String::new())
+    })
+}
+
+pub(super) fn done(place: &mut Place, ids: &[String], ui: &mut Ui) -> Result<(), Failure> {
+    edit(place, ids, ui, |place, document| {
+        match document.complete(&place.author, &place.calendar).map_err(|e| refused(&e))? {
+            Done::ForGood => Ok(": done".to_owned()),
+            Done::Until(due) => {
+                let due = place.calendar.local(due).map(|due| due.strftime("%F %H:%M").to_string());
+                Ok(format!(": done, due again {}", due.unwrap_or_default()))
+            }
+        }
+    })
+}
+
+pub(super) fn delete(place: &mut Place, ids: &[String], ui: &mut Ui) -> Result<(), Failure> {
+    edit(place, ids, ui, |place, document| {
+        let now = Json::from(place.author.now.to_string());
+        document.set(&place.author, "deleted", Some(now)).map_err(|e| refused(&e))?;
+        Ok(": deleted".to_owned())
+    })
+}
+
+pub(super) fn snooze(place: &mut Place, id: &str, until: &[String], ui: &mut Ui) -> Result<(), Failure> {
+    let until = place.calendar.parse(&until.join(" ")).map_err(misspelt)?;
+    edit(place, &[id.to_owned()], ui, |place, document| {
+        document.set(&place.author, "snooze", Some(Json::from(until.to_string()))).map_err(|e| refused(&e))?;
+        let shown = place.calendar.local(until).map(|until| until.strftime("%F %H:%M").to_string());
+        Ok(format!(": put off until {}", shown.unwrap_or_default()))
+    })
+}
+
+/// Edits tasks, all or, where one cannot be edited, none; and says of each what was done.
+fn edit(
+    place: &mut Place,
+    ids: &[String],
+    ui: &mut Ui,
+    mut change: impl FnMut(&mut Place, &mut Document) -> Result<String, Failure>,
+) -> Result<(), Failure> {
+    let (mut before, mut after, mut said) = (Vec::new(), Vec::new(), Vec::new());
+    for id in ids {
+        let id = place.named(id)?;
+        let mut document = place.read(id)?;
+        before.push(Before::Was(document.clone()));
+        let what = change(place, &mut document)?;
+        said.push(format!("{id} {}{what}", crate::ui::visible(document.task().description())));
+        after.push(document);
+    }
+    place.write(after)?;
+    undo::note(place, &before)?;
+    tell(place, ui);
+    said.into_iter().try_for_each(|line| ui.line(line))
+}
+
+pub(super) fn undo(place: &mut Place, ui: &mut Ui) -> Result<(), Failure> {
+    let Some(before) = undo::take(place)? else {
+        return Err(Failure::new(Kind::Input, "nothing was changed here that could be taken back"));
+    };
+    let mut restored = Vec::new();
+    for before in before {
+        let id = match &before {
+            Before::New(id) => *id,
+            Before::Was(document) => document.id(),
+        };
+        let mut document = place.read(id)?;
+        restore(place, &mut document, &before)?;
+        ui.line(format!("{id} {}: taken back", crate::ui::visible(document.task().description())))?;
+        restored.push(document);
+    }
+    place.write(restored)?;
+    tell(place, ui);
+    Ok(())
+}
+
+/// An edit that gives a task what it had; what was new is deleted.
+fn restore(place: &Place, document: &mut Document, before: &Before) -> Result<(), Failure> {
+    let author = &place.author;
+    let Before::Was(was) = before else {
+        let now = Json::from(author.now.to_string());
+        return document.set(author, "deleted", Some(now)).map_err(|e| refused(&e));
+    };
+    let (is, was) = (document.task(), was.task());
+    let names = is
+        .properties()
+        .keys()
+        .chain(was.properties().keys())
+        .filter(|name| !["tags", "updated_at"].contains(&name.as_str()));
+    for name in names {
+        document.set(author, name, was.get(name).cloned()).map_err(|e| refused(&e))?;
+    }
+    for tag in is.tags().chain(was.tags()) {
+        document.tag(author, tag, was.tags().any(|there| there == tag)).map_err(|e| refused(&e))?;
+    }
+    Ok(())
+}
+
+pub(super) fn import(place: &mut Place, file: &Path, ui: &mut Ui) -> Result<(), Failure> {
+    let name = file.display().to_string();
+    let mut text = String::new();
+    let read_whole = if file == Path::new("-") {
+        std::io::stdin().lock().read_to_string(&mut text)
+    } else {
+        std::fs::File::open(file).and_then(|mut file| file.read_to_string(&mut text))
+    };
+    read_whole.map_err(|e| Failure::io(&name, &e))?;
+    let limits = Limits { bytes: MAX_IMPORT, depth: tolstoy_tasks::MAX_DEPTH + 1 };
+    let json = read(&text, limits).map_err(|e| misspelt(format!("{name}: {e}")))?;
+    let Json::Array(entries) = json else {
+        return Err(misspelt(format!(
+            "{name}: this is {}; an array of tasks is expected, as export prints it",
+            json.describe()
+        )));
+    };
+    let mut offers = Vec::new();
+    for (n, entry) in entries.into_iter().enumerate() {
+        let document = Document::from_json(entry).map_err(|e| misspelt(format!("{name}: task {}: {e}", n + 1)))?;
+        offers.push(Offer::of(document));
+    }
+    let answers = place.exchange(&offers)?;
+    let refusals: Vec<String> = offers
+        .iter()
+        .zip(&answers)
+        .filter_map(|(offer, answer)| match answer {
+            Answer::Refused(refusal) => Some(format!("{}: {refusal}", offer.id())),
+            Answer::Stands(_) => None,
+        })
+        .collect();
+    tell(place, ui);
+    ui.line(format!("{name}: {}", facts::count((offers.len() - refusals.len()) as u64, "task")))?;
+    if refusals.is_empty() { Ok(()) } else { Err(Failure::new(Kind::Refused, refusals.join("; "))) }
+}
+
+/// Tells, beside the output, what went wrong beside the matter.
+pub(super) fn tell(place: &mut Place, ui: &Ui) {
+    place.troubles.sort();
+    place.troubles.dedup();
+    place.troubles.drain(..).for_each(|trouble| ui.note(format!("note: {trouble}")));
+}

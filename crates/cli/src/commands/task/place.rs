@@ -1,0 +1,130 @@
+//! Where the tasks are, who changes them, and when.
+
+use std::path::{Path, PathBuf};
+
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+use tolstoy_env::Env;
+use tolstoy_store::Store;
+use tolstoy_tasks::driver::{
+    Answer, Driver, DriverError, DriverErrorKind, Folder, FolderOptions, Listing, Offer, StoreDriver,
+};
+use tolstoy_tasks::{Author, Calendar, Device, TaskId};
+
+use crate::dirs;
+use crate::error::{Failure, Kind};
+
+/// An open place for tasks, and what an edit needs beside it.
+pub(super) struct Place {
+    driver: Box<dyn Driver>,
+    pub(super) path: PathBuf,
+    pub(super) author: Author,
+    pub(super) calendar: Calendar,
+    pub(super) env: Env,
+    /// What went wrong beside the matter.
+    pub(super) troubles: Vec<String>,
+}
+
+impl Place {
+    /// Opens the place, and makes it where it is missing. A path that ends in a separator, or is a directory, is a folder.
+    pub(super) fn open(at: Option<&Path>, env: &Env) -> Result<Self, Failure> {
+        let path = match at {
+            Some(path) => path.to_owned(),
+            None => data()?.join("tasks.db"),
+        };
+        let is_folder = path.is_dir() || path.as_os_str().to_string_lossy().ends_with(['/', std::path::MAIN_SEPARATOR]);
+        let driver: Box<dyn Driver> = if is_folder {
+            let options = FolderOptions { create: true, commit: false };
+            Box::new(Folder::open(&path, env.clone(), options).map_err(|e| failure(&e))?)
+        } else {
+            if at.is_none() {
+                make(path.parent())?;
+            }
+            let store = Store::open_or_create(&path, env.clone()).map_err(|e| Failure::opening(&path, &e))?;
+            Box::new(StoreDriver::new(store))
+        };
+        let author = Author { device: device(env)?, now: env.now() };
+        let zones = jiff::tz::db().clone();
+        let calendar = Calendar::new(author.now, zone(&zones), zones)
+            .ok_or_else(|| Failure::new(Kind::Input, "the clock of this machine is outside the years 0000 to 9999"))?;
+        Ok(Self { driver, path, author, calendar, env: env.clone(), troubles: Vec::new() })
+    }
+
+    /// All tasks as they stand.
+    pub(super) fn list(&mut self) -> Result<Vec<tolstoy_tasks::Task>, Failure> {
+        let Listing { tasks, troubles } = self.driver.list().map_err(|e| failure(&e))?;
+        self.troubles.extend(troubles.iter().map(ToString::to_string));
+        Ok(tasks)
+    }
+
+    pub(super) fn exchange(&mut self, offers: &[Offer]) -> Result<Vec<Answer>, Failure> {
+        let exchanged = self.driver.exchange(offers).map_err(|e| failure(&e))?;
+        self.troubles.extend(exchanged.troubles.iter().map(ToString::to_string));
+        Ok(exchanged.answers)
+    }
+
+    /// The one task whose id begins so.
+    pub(super) fn named(&mut self, prefix: &str) -> Result<TaskId, Failure> {
+        let ids: Vec<TaskId> = self.list()?.iter().map(tolstoy_tasks::Task::id).collect();
+        let mut found = ids.into_iter().filter(|id| !prefix.is_empty() && id.as_str().starts_with(prefix));
+        match (found.next(), found.count()) {
+            (Some(id), 0) => Ok(id),
+            (Some(_), more) => {
+                Err(Failure::new(Kind::Input, format!("the ids of {} tasks begin with {prefix:?}", more + 1))
+                    .hint("write more of it; `tolstoy task list` shows them"))
+            }
+            (None, _) => Err(Failure::new(Kind::Input, format!("no task's id begins with {prefix:?}"))
+                .hint("`tolstoy task list @all` shows all tasks")),
+        }
+    }
+}
+
+/// Where Tolstoy keeps its data.
+fn data() -> Result<PathBuf, Failure> {
+    dirs::data().ok_or_else(|| {
+        Failure::new(Kind::Missing, "there is no home directory to keep tasks in")
+            .hint("name a place: `tolstoy task --at PLACE`")
+    })
+}
+
+fn make(directory: Option<&Path>) -> Result<(), Failure> {
+    directory.map_or(Ok(()), |directory| {
+        std::fs::create_dir_all(directory).map_err(|e| Failure::io(&directory.display().to_string(), &e))
+    })
+}
+
+/// What this machine is called in stamps: made up once, and kept.
+fn device(env: &Env) -> Result<Device, Failure> {
+    let path = data()?.join("device");
+    let failed = |e: &std::io::Error| Failure::io(&path.display().to_string(), e);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => text.trim().parse().map_err(|e| Failure::new(Kind::Damaged, format!("{}: {e}", path.display()))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let device = Device::mint(env).map_err(|e| Failure::new(Kind::Storage, e.to_string()))?;
+            make(path.parent())?;
+            std::fs::write(&path, format!("{}\n", device.as_str())).map_err(|e| failed(&e))?;
+            Ok(device)
+        }
+        Err(e) => Err(failed(&e)),
+    }
+}
+
+/// The user's time zone: what `TZ` names, else what `/etc/localtime` links to, else UTC.
+fn zone(zones: &TimeZoneDatabase) -> TimeZone {
+    let named = std::env::var_os("TZ").and_then(|name| name.into_string().ok());
+    let linked = || {
+        let target = std::fs::read_link("/etc/localtime").ok()?.into_os_string().into_string().ok()?;
+        target.split_once("zoneinfo/").map(|(_, name)| name.to_owned())
+    };
+    let name = named.filter(|name| !name.is_empty()).or_else(linked);
+    name.and_then(|name| zones.get(name.trim_start_matches(':')).ok()).unwrap_or(TimeZone::UTC)
+}
+
+fn failure(error: &DriverError) -> Failure {
+    let kind = match error.kind() {
+        DriverErrorKind::Unavailable => Kind::Busy,
+        DriverErrorKind::NoPlace => Kind::Missing,
+        DriverErrorKind::Newer => Kind::NewerFormat,
+        _ => Kind::Storage,
+    };
+    Failure::new(kind, error.to_string())
+}

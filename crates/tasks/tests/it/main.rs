@@ -1,0 +1,17 @@
+//! What callers of the crate rely on, through its public API.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+mod dates;
+mod devices;
+mod document;
+mod drivers;
+mod filter;
+mod folder;
+mod ids;
+mod json;
+mod laws;
+mod recur;
+mod resolution;
+mod score;
+mod store;
