@@ -503,7 +503,7 @@ fn arguments_that_make_no_command() {
 
     error: unrecognized subcommand 'transcat'
 
-      tip: a similar subcommand exists: 'transact'
+      tip: some similar subcommands exist: 'task', 'transact'
 
     Usage: tolstoy <COMMAND>
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tolstoy_store::{Change, Entid, Operation, Transaction, Value};
+use tolstoy_store::{Change, Displaced, Entid, Operation, Transaction, Value};
 
 use super::facts::{Facts, core};
 
@@ -19,10 +19,19 @@ pub(super) fn applies<'c>(changes: &'c [Change], operations: &[Operation]) -> im
 /// Which of them two transactions apply.
 pub(super) fn settlements(log: &[Transaction], facts: &Facts) -> Result<u64, String> {
     let stands = |tx: Entid, entry: &Value| facts.holds(tx, core::SETTLES, entry);
+    let carriers: BTreeMap<Value, &Displaced> =
+        log.iter().filter_map(|t| Some((Value::Uuid(t.origin.id), t.displaced.as_ref()?))).collect();
+    // Who applies a carrier says what that said, also that it settles something.
+    let repeats = |carrier: &Value, entry: &Value| {
+        carriers.get(carrier).is_some_and(|d| applies(&d.changes, &d.operations).any(|settled| settled == entry))
+    };
     let mut by: BTreeMap<&Value, Vec<Entid>> = BTreeMap::new();
     for t in log {
-        for entry in applies(&t.changes, &t.operations).filter(|entry| stands(t.tx, entry)) {
-            by.entry(entry).or_default().push(t.tx);
+        let applied: Vec<&Value> = applies(&t.changes, &t.operations).collect();
+        for entry in applied.iter().copied().filter(|entry| stands(t.tx, entry)) {
+            if !applied.iter().any(|carrier| repeats(carrier, entry)) {
+                by.entry(entry).or_default().push(t.tx);
+            }
         }
     }
     if let Some((entry, twice)) = by.iter().find(|(_, by)| by.len() > 1) {

@@ -25,18 +25,23 @@ fn chosen(place: &mut Place, words: &[String], state: State) -> Result<(Vec<Task
 
 pub(super) fn list(place: &mut Place, args: &Filtered, ui: &mut Ui) -> Result<(), Failure> {
     let (mut tasks, _) = chosen(place, &args.filter, State::Open)?;
-    // By due date; what has none comes last.
+    by_due_date(&mut tasks);
+    print(place, &tasks, args.output.json, ui)
+}
+
+/// What has no due date comes last.
+fn by_due_date(tasks: &mut [Task]) {
     tasks.sort_by_cached_key(|task| {
         (task.instant("due").is_none(), task.instant("due"), task.instant("created_at"), task.id())
     });
-    print(place, &tasks, args.output.json, ui)
 }
 
 pub(super) fn next(place: &mut Place, args: &Next, ui: &mut Ui) -> Result<(), Failure> {
     let score = Score::parse(&args.score).map_err(misspelt)?;
-    let (tasks, view) = chosen(place, &args.filter, State::Ready)?;
+    let (mut tasks, view) = chosen(place, &args.filter, State::Ready)?;
+    by_due_date(&mut tasks);
     let mut scored: Vec<(f64, Task)> = tasks.into_iter().map(|task| (score.of(&task, &view), task)).collect();
-    scored.sort_by(|(a, x), (b, y)| b.total_cmp(a).then(x.id().cmp(&y.id())));
+    scored.sort_by(|(a, _), (b, _)| b.total_cmp(a));
     let tasks: Vec<Task> = scored.into_iter().map(|(_, task)| task).collect();
     print(place, &tasks, args.output.json, ui)
 }
