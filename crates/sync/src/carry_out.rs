@@ -316,7 +316,7 @@ impl<T: Transport> Session<'_, T> {
     /// Spools a stream and compares it with what the store has. Of a stream that is cut for good, what arrived whole is
     /// taken in before the sync ends, so that a bad link gets further each time.
     async fn receive(&mut self, body: T::Body, begin: Begin, have: &[Place], conflict: bool) -> Result<Event> {
-        let mut spool = Spool::new(self.options.spool_dir.as_deref(), self.format.clone());
+        let mut spool = Spool::new(self.options.spool_dir.as_deref(), self.options.most(), self.format.clone());
         self.broken = self.fill(&mut spool, body, begin, have).await?;
         self.format = spool.format().cloned();
         self.engine.report_mut().bytes_received += spool.bytes();
@@ -465,7 +465,7 @@ impl<T: Transport> Session<'_, T> {
             if snapshot.is_some() && pass.basis() != Entid::TX0 {
                 return Err(raced());
             }
-            let first = snapshot.map(|snapshot| snapshot.transactions(&format, &newest)).transpose()?;
+            let first = snapshot.map(|snapshot| snapshot.transactions(&format, &newest, options.most())).transpose()?;
             let rest = spool.read()?.skip(usize::try_from(same).unwrap_or(usize::MAX));
             let rest = rest.map(|spooled| {
                 in_snapshot.set(false);

@@ -374,6 +374,39 @@ fn what_a_length_claims_is_not_allocated() {
 
 /// Whoever may write to a log may give its hub a snapshot of their own making, also of a log in the original's format.
 #[test]
+fn more_than_is_taken_in_ends_the_sync_and_changes_nothing() {
+    let hub = hub_that_asks_after(3);
+    let mut one = device(1);
+    must(&mut one, SCHEMA);
+    // Compressed it is nothing.
+    must(&mut one, &format!(r#"[{{:name "Anna" :text "{}"}}]"#, "x".repeat(1 << 20)));
+    must(&mut one, r#"[{:name "Vera"}]"#);
+    assert!(sync(&mut one, &hub).snapshot_offered.is_some());
+    assert!(snapshot_of(&hub).len() < 10_000);
+    let cold = |max_bytes: u64| {
+        let (mut store, mut begun) = (device(5), Vec::new());
+        let serve = |request: Request| {
+            if let Request::Pull { begin, .. } = &request {
+                begun.push(*begin);
+            }
+            hub.answer(request)
+        };
+        let options = Options { max_bytes, ..options() };
+        let result = now(tolstoy_sync::sync(&mut store, &mut MemoryTransport::new(serve), &options));
+        (store, begun, result)
+    };
+    // The snapshot is short, and holds too much; then the log itself is too long.
+    let (store, begun, result) = cold(300_000);
+    let error = result.unwrap_err();
+    assert_eq!((begun, error.kind()), (vec![Begin::Snapshot, Begin::Transactions], ErrorKind::Store));
+    assert!(error.to_string().contains("more than 300000 bytes"), "{error}");
+    assert_eq!((store.basis(), store.last_positioned().unwrap()), (Entid::TX0, None));
+    let (store, begun, result) = cold(2 << 20);
+    assert_eq!((begun, result.unwrap().snapshot_unusable), (vec![Begin::Snapshot], None));
+    same(&store, &one);
+}
+
+#[test]
 fn a_made_up_snapshot_does_not_decide_the_format_of_the_log() {
     let hub = Hub::new();
     let mut one = device(1);
