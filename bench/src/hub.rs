@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -28,9 +29,9 @@ use crate::round::{Comparison, Table, time};
 /// Connections that push at the same time.
 pub(crate) const WRITERS: usize = 64;
 /// Pushes of each in a round.
-const PUSHES: usize = 150;
+pub(crate) const PUSHES: usize = 150;
 /// Bytes of a transaction.
-const BYTES: usize = 1024;
+pub(crate) const BYTES: usize = 1024;
 
 /// A chain of transactions of 1 KB each, one push for every `each` of them.
 pub(crate) fn pushes(seed: u64, count: usize, each: usize) -> Vec<Vec<u8>> {
@@ -125,12 +126,15 @@ type Queue = mpsc::SyncSender<(LogId, Bytes, oneshot::Sender<()>)>;
 
 /// What the bare handler writes for each request.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Rows {
+pub(crate) enum Rows {
     /// One row.
     One,
     /// The rows that a hub writes: the frames, the log's own row, and every sixteenth time a block and the names.
     Same,
 }
+
+/// Bytes of a version's frames, what it holds left out.
+const VERSION_FRAMES: usize = 250;
 
 const SAME_ROWS: &str = "
 CREATE TABLE log (nr INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, head BLOB, seq INTEGER, chain BLOB, tail BLOB);
@@ -165,7 +169,7 @@ fn write_same(sql: &rusqlite::Connection, log: LogId, n: usize, body: &[u8]) {
 }
 
 /// The least that a durable handler can do with a push: its inserts, committed in groups by one thread.
-fn start_bare(runtime: &Runtime, dir: &TempDir, rows: Rows) -> SocketAddr {
+pub(crate) fn start_bare(runtime: &Runtime, dir: &TempDir, rows: Rows) -> SocketAddr {
     let sql = rusqlite::Connection::open(dir.path().join("bare.db")).unwrap();
     sql.pragma_update(None, "page_size", 8192).unwrap();
     sql.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).unwrap();
@@ -199,7 +203,18 @@ fn start_bare(runtime: &Runtime, dir: &TempDir, rows: Rows) -> SocketAddr {
         queue.send((log, body, answer)).unwrap();
         done.await.unwrap();
     };
-    let router = Router::new().route("/", get(|| async {})).route("/1/logs/{log}/push", post(handler));
+    let version = |State(queue): State<Queue>, headers: HeaderMap, body: Bytes| async move {
+        let log = headers["x-client-id"].to_str().unwrap().parse().unwrap();
+        let (answer, done) = oneshot::channel();
+        // As long as the frames of a version.
+        queue.send((log, [&[0; VERSION_FRAMES][..], &body].concat().into(), answer)).unwrap();
+        done.await.unwrap();
+        [("x-version-id", "785fd86c-c11f-48b6-9557-27ec78bb568c")]
+    };
+    let router = Router::new()
+        .route("/", get(|| async {}))
+        .route("/1/logs/{log}/push", post(handler))
+        .route("/v1/client/add-version/{parent}", post(version));
     serve(runtime, router.with_state(queue))
 }
 
@@ -269,7 +284,7 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    fn of<R>(&mut self, requests: usize, work: impl FnOnce() -> R) -> R {
+    pub(crate) fn of<R>(&mut self, requests: usize, work: impl FnOnce() -> R) -> R {
         let before = processor_time();
         let done = work();
         self.time += processor_time().saturating_sub(before);
@@ -292,7 +307,7 @@ fn processor_time() -> Duration {
     Duration::from_millis(fields.filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>() * 10)
 }
 
-fn percentiles(latencies: &mut [Duration]) -> String {
+pub(crate) fn percentiles(latencies: &mut [Duration]) -> String {
     latencies.sort_unstable();
     let at = |share: usize| latencies[latencies.len() * share / 100].as_secs_f64() * 1e3;
     format!("p50 {:.1} ms, p99 {:.1} ms", at(50), at(99))

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::body::Bytes;
+use tolstoy_proto::{TrnId, taskchampion};
 
 /// A client with a connection of its own.
 #[derive(Clone)]
@@ -25,6 +26,16 @@ impl Connection {
         let connection = Self { client, base: format!("http://{address}") };
         connection.ask(&Request::Get("/".to_owned())).await;
         connection
+    }
+
+    /// Adds a version of TaskChampion's; gives the answer's version.
+    pub(crate) async fn add_version(&self, client: &str, parent: TrnId, body: Bytes) -> TrnId {
+        let request = self.client.post(format!("{}{}", self.base, taskchampion::add_version(parent)));
+        let request = request.header(taskchampion::CLIENT_ID, client);
+        let request = request.header("content-type", taskchampion::HISTORY_SEGMENT);
+        let response = request.body(body).send().await.unwrap();
+        assert_eq!(response.status().as_u16(), 200);
+        response.headers()[taskchampion::VERSION_ID].to_str().unwrap().parse().unwrap()
     }
 
     /// Sends a request and reads the answer to its end; gives the status and the bytes of the body.

@@ -26,6 +26,7 @@ mod query;
 mod round;
 mod store;
 mod sync;
+mod taskchampion;
 
 use round::Table;
 
@@ -38,6 +39,7 @@ fn main() {
     query::range(&mut table);
     hub::push(&mut table);
     hub::push_alone(&mut table);
+    taskchampion::versions(&mut table);
     growth::push(&mut table);
     growth::start(&mut table);
     hub::pull(&mut table);

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tolstoy_edn::Keyword;
 use tolstoy_hub::auth::{Rights, TokenId};
+use tolstoy_proto::taskchampion::ClientId;
 use tolstoy_proto::{Fingerprint, LogId};
 
 use crate::commands::task::args::Task;
@@ -113,6 +114,7 @@ pub(crate) struct Serve {
 #[command(after_help = "\
 Examples:
   tolstoy token create --name phone > phone.token       its owner syncs with --token-file phone.token
+  tolstoy token create --taskchampion --name phone      an id for `task config sync.server.client_id`
   tolstoy token create --log 0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e --rights read --expires 90d
   tolstoy token list
   tolstoy token revoke k3j2h4g5")]
@@ -137,6 +139,10 @@ pub(crate) struct TokenCreate {
     /// A log that it is for; may be repeated [default: all logs, those to come too]
     #[arg(long, value_name = "UUID", value_parser = log_id)]
     pub(crate) log: Vec<LogId>,
+    /// Let a client of TaskChampion's in, such as Taskwarrior: print a new client id for it, or make this one known, which
+    /// opens that client's log and nothing else
+    #[arg(long, value_name = "CLIENT_ID", value_parser = client_id, num_args = 0..=1, conflicts_with = "log")]
+    pub(crate) taskchampion: Option<Option<ClientId>>,
     /// What it allows, with commas: read (pull), write (push, and read), admin (delete a log; with all logs: metrics)
     #[arg(long, value_name = "RIGHTS", default_value = "read,write")]
     pub(crate) rights: Rights,
@@ -623,6 +629,13 @@ fn log_id(text: &str) -> Result<LogId, String> {
     text.to_ascii_lowercase()
         .parse()
         .map_err(|_| "logs are named by UUIDs, as `tolstoy sync DB URL new` prints them".to_owned())
+}
+
+fn client_id(text: &str) -> Result<ClientId, String> {
+    let bad = |_| {
+        "a client's id is a UUID, as `task config sync.server.client_id` has it; none: a new one is made".to_owned()
+    };
+    text.to_ascii_lowercase().parse().map_err(bad)
 }
 
 /// How many transactions to list.

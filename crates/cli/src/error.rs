@@ -500,6 +500,10 @@ impl Failure {
             TokenError::Newer { .. } => {
                 (Kind::NewerFormat, concat!("this is tolstoy ", env!("CARGO_PKG_VERSION"), "; get a newer one"))
             }
+            TokenError::KnownClient(_) => (
+                Kind::Input,
+                "nothing is to be done; to make it known anew, with other rights, revoke that token first",
+            ),
             TokenError::BadName => return Self::new(Kind::Usage, error.to_string()),
             TokenError::NoEntropy(_) => return Self::new(Kind::Storage, error.to_string()),
         };

@@ -35,9 +35,13 @@ impl Act {
     /// What a request for this route does; none where it is of no interest, such as the small steps of `/0.1`.
     pub(crate) fn of(template: &str, method: &Method, log: LogId) -> Option<Self> {
         let kind = match (template, method.as_str()) {
-            ("/1/logs/{log}/push", "POST") | ("/0.1/{user}/head", "PUT") => Kind::Push,
-            ("/1/logs/{log}/pull", "GET") | ("/0.1/{user}/transactions", "GET") => Kind::Pull,
-            ("/1/logs/{log}/snapshots/{trn}", "PUT") => Kind::Snapshot,
+            ("/1/logs/{log}/push", "POST")
+            | ("/0.1/{user}/head", "PUT")
+            | ("/v1/client/add-version/{parent}", "POST") => Kind::Push,
+            ("/1/logs/{log}/pull", "GET")
+            | ("/0.1/{user}/transactions", "GET")
+            | ("/v1/client/get-child-version/{parent}", "GET") => Kind::Pull,
+            ("/1/logs/{log}/snapshots/{trn}", "PUT") | ("/v1/client/add-snapshot/{version}", "POST") => Kind::Snapshot,
             ("/1/logs/{log}" | "/0.1/{user}" | "/0.1/{user}/", "DELETE") => Kind::Delete,
             _ => return None,
         };
@@ -101,6 +105,9 @@ mod tests {
         let act = |kind| Some(Act { kind, log });
         assert_eq!(of("/1/logs/{log}/push", Method::POST), act(Kind::Push));
         assert_eq!(of("/0.1/{user}/head", Method::PUT), act(Kind::Push));
+        assert_eq!(of("/v1/client/add-version/{parent}", Method::POST), act(Kind::Push));
+        assert_eq!(of("/v1/client/get-child-version/{parent}", Method::GET), act(Kind::Pull));
+        assert_eq!(of("/v1/client/add-snapshot/{version}", Method::POST), act(Kind::Snapshot));
         assert_eq!(of("/0.1/{user}/head", Method::GET), None);
     }
 

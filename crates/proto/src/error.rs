@@ -84,6 +84,10 @@ pub enum ErrorKind {
     Conflict,
     /// The id names something else already. What is stored stays.
     IdTaken,
+    /// The log belongs to other people's clients, who have a surface of their own.
+    ForeignLog,
+    /// What comes next was never here, or is not here any more, and there is no way to it.
+    Gone,
     /// The log is in another generation than the client's: it was wiped or reseeded.
     Generation,
     /// The body is over the limit.

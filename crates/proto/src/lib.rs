@@ -14,6 +14,7 @@ pub mod media;
 pub mod paths;
 mod snapshot;
 mod state;
+pub mod taskchampion;
 pub mod v0;
 
 pub use digest::{ChainDigest, derive_trn};

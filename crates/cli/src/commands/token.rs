@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 use tolstoy_edn::Instant;
 use tolstoy_env::Env;
 use tolstoy_hub::auth::{Logs, NewToken, Token, TokenFile};
+use tolstoy_proto::taskchampion::ClientId;
 
 use crate::args::{HubData, TokenCommand, TokenCreate, TokenList, TokenRevoke};
 use crate::commands::serve;
@@ -30,6 +31,9 @@ fn create(args: &TokenCreate, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
         expires,
     };
     let file = file(&args.data)?;
+    if let Some(client) = args.taskchampion {
+        return create_client(&file, client, new, args, env, ui);
+    }
     let (token, secret) = file.create(new, env).map_err(|e| Failure::tokens(&e))?;
     if args.output.json {
         let mut told = in_json(&token);
@@ -40,9 +44,49 @@ fn create(args: &TokenCreate, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
     }
     ui.line(secret.expose())?;
     ui.flush()?;
-    let expires = token.expires.map_or_else(|| "never expires".to_owned(), |at| format!("expires {at}"));
-    ui.note(format!("token {}: {} on {}, {expires}. It is shown this once", token.id, token.rights, logs(&token)));
+    let (rights, logs, validity) = (token.rights, logs(&token), validity(&token));
+    ui.note(format!("token {}: {rights} on {logs}, {validity}. It is shown this once", token.id));
     Ok(())
+}
+
+/// Makes a client of TaskChampion's known, by this id or a new one.
+fn create_client(
+    file: &TokenFile,
+    client: Option<ClientId>,
+    new: NewToken,
+    args: &TokenCreate,
+    env: &Env,
+    ui: &mut Ui,
+) -> Result<(), Failure> {
+    let client = match client {
+        Some(client) => client,
+        None => ClientId::new(env.uuid().map_err(|e| Failure::tokens(&e.into()))?),
+    };
+    let name = new.name.or_else(|| Some("taskchampion".to_owned()));
+    let token = file.create_client(client, NewToken { name, ..new }, env).map_err(|e| Failure::tokens(&e))?;
+    if args.output.json {
+        let mut told = in_json(&token);
+        if let Json::Object(fields) = &mut told {
+            fields.insert("client_id".to_owned(), client.expose().into());
+        }
+        return ui.json(&told);
+    }
+    ui.line(client.expose())?;
+    ui.flush()?;
+    ui.note(format!(
+        "token {}: {} on {}, {}. The client id above is its secret, and is shown this once: \
+         `task config sync.server.client_id` takes it",
+        token.id,
+        token.rights,
+        logs(&token),
+        validity(&token)
+    ));
+    Ok(())
+}
+
+/// Until when it is valid, in words.
+fn validity(token: &Token) -> String {
+    token.expires.map_or_else(|| "never expires".to_owned(), |at| format!("expires {at}"))
 }
 
 fn list(args: &TokenList, env: &Env, ui: &mut Ui) -> Result<(), Failure> {

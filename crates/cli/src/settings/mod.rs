@@ -13,7 +13,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Args, Command};
-use tolstoy_hub::service::{Policy, Threshold};
+use tolstoy_hub::service::{Policy, Threshold, VersionThreshold};
 use tolstoy_hub::{Options, Rate, SqliteOptions, TlsOptions};
 
 use crate::error::{self, Failure};
@@ -113,6 +113,15 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "N", env = "TOLSTOY_SNAPSHOT_HIGH_TRANSACTIONS", hide_env = true, help_heading = DATA)]
     #[arg(default_value_t = hub().policy.snapshot_high.transactions)]
     pub(crate) snapshot_high_transactions: u64,
+    /// After how many versions since the last snapshot a client of TaskChampion's is told that another would be good to have; at
+    /// half as many again it is needed
+    #[arg(long, value_name = "N", env = "TOLSTOY_SNAPSHOT_VERSIONS", hide_env = true, help_heading = DATA)]
+    #[arg(default_value_t = hub().policy.snapshot_versions.versions)]
+    pub(crate) snapshot_versions: u64,
+    /// After how many days it is told so
+    #[arg(long, value_name = "N", env = "TOLSTOY_SNAPSHOT_DAYS", hide_env = true, help_heading = DATA)]
+    #[arg(default_value_t = hub().policy.snapshot_versions.days)]
+    pub(crate) snapshot_days: u64,
     /// What is told on standard error: a level (error, warn, info, debug, trace), or levels of parts, such as
     /// `info,tolstoy_hub=debug`. At info, each request is a line
     #[arg(long, value_name = "FILTER", env = "TOLSTOY_LOG", hide_env = true, help_heading = TELLING)]
@@ -283,6 +292,7 @@ impl Settings {
                 bytes: self.snapshot_high_bytes.0,
                 transactions: self.snapshot_high_transactions,
             },
+            snapshot_versions: VersionThreshold { versions: self.snapshot_versions, days: self.snapshot_days },
             snapshot_limit: self.snapshot_limit.0,
         }
     }

@@ -366,3 +366,31 @@ fn on_loopback_a_token_closes_the_hub_and_plain_http_will_do() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert_eq!(tidy(&hub.url), "http://127.0.0.1:PORT");
 }
+
+#[test]
+fn a_client_of_taskchampions_is_made_known() {
+    let room = Room::new();
+    let create = ["token", "create", "--data", "hub", "--taskchampion"];
+    let made = ran(&mut room.command(&create));
+    let client = made.out.strip_suffix('\n').unwrap();
+    assert_eq!((made.code, client.len()), (0, 36), "{}", made.err);
+    assert!(made.err.contains("sync.server.client_id") && !made.err.contains(client), "{}", made.err);
+    let listed = room.ok(&["token", "list", "--data", "hub", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(
+        (listed[0]["name"].as_str(), &listed[0]["rights"]),
+        (Some("taskchampion"), &serde_json::json!(["read", "write"]))
+    );
+    assert!(listed[0]["logs"][0].as_str().unwrap().starts_with("7461736b-"), "{listed}");
+    assert!(!std::fs::read_to_string(room.path("hub/tokens.json")).unwrap().contains(client));
+    // One that is known is not made known again; with another right only once it was revoked.
+    let again = ran(&mut room.command(&[&create[..], &[client, "--rights", "read"]].concat()));
+    assert!(again.code != 0 && again.err.contains("known already"), "{}", again.err);
+    room.ok(&["token", "revoke", "--data", "hub", listed[0]["id"].as_str().unwrap()]);
+    let own = room.ok(&[&create[..], &[&client.to_uppercase(), "--rights", "read", "--json"]].concat());
+    let own: serde_json::Value = serde_json::from_str(&own).unwrap();
+    assert_eq!((own["client_id"].as_str(), &own["id"], own["token"].as_str()), (Some(client), &listed[0]["id"], None));
+    for bad in [&["x"][..], &["--log", LOG]] {
+        assert_eq!(ran(&mut room.command(&[&create[..], bad].concat())).code, 2, "{bad:?}");
+    }
+}

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tolstoy_edn::Instant;
 use tolstoy_env::{Env, NoEntropy};
 use tolstoy_proto::LogId;
+use tolstoy_proto::taskchampion::ClientId;
 
 use super::secret::Digest;
 use super::{Logs, Rights, Secret, Token, TokenId};
@@ -80,6 +81,9 @@ pub enum TokenError {
     /// The name cannot be shown in a list.
     #[error("a token's name has at most 100 characters, and no control characters")]
     BadName,
+    /// The client has a token.
+    #[error("this client is known already, as token {0}")]
+    KnownClient(TokenId),
     /// There is no randomness to make a secret of.
     #[error("{0}")]
     NoEntropy(#[from] NoEntropy),
@@ -117,18 +121,45 @@ impl TokenFile {
     /// # Errors
     /// Where the file cannot be read or written, or the name cannot be shown.
     pub fn create(&self, new: NewToken, env: &Env) -> Result<(Token, Secret), TokenError> {
+        self.add(new, env, |tokens| {
+            let mut id = TokenId::new(env)?;
+            while tokens.iter().any(|token| token.id == id) {
+                id = TokenId::new(env)?;
+            }
+            Ok(Secret::new(id, env)?)
+        })
+    }
+
+    /// Makes the id of a client of TaskChampion's a token for the client's log, and for no other: its replicas show it, and
+    /// nothing else. Only `name`, `rights` and `expires` of `new` count.
+    ///
+    /// # Errors
+    /// As for [`TokenFile::create`]; and where the client is known already.
+    pub fn create_client(&self, client: ClientId, new: NewToken, env: &Env) -> Result<Token, TokenError> {
+        let new = NewToken { logs: Logs::Only([client.log()].into()), ..new };
+        let secret = Secret::of_client(client);
+        let added = self.add(new, env, |tokens| match tokens.iter().any(|token| token.id == *secret.id()) {
+            true => Err(TokenError::KnownClient(secret.id().clone())),
+            false => Ok(secret),
+        });
+        added.map(|(token, _)| token)
+    }
+
+    fn add(
+        &self,
+        new: NewToken,
+        env: &Env,
+        secret: impl FnOnce(&[Token]) -> Result<Secret, TokenError>,
+    ) -> Result<(Token, Secret), TokenError> {
         if new.name.as_ref().is_some_and(|n| n.chars().count() > MAX_NAME || n.chars().any(char::is_control)) {
             return Err(TokenError::BadName);
         }
         crate::storage::make_private_directory(&self.directory).map_err(self.io(&self.directory))?;
         let _locked = self.lock()?;
         let mut tokens = self.read()?.unwrap_or_default();
-        let mut id = TokenId::new(env)?;
-        while tokens.iter().any(|token| token.id == id) {
-            id = TokenId::new(env)?;
-        }
-        let secret = Secret::new(id.clone(), env)?;
+        let secret = secret(&tokens)?;
         let NewToken { name, rights, logs, expires } = new;
+        let id = secret.id().clone();
         let token = Token { id, name, rights, logs, created: env.now(), expires, digest: secret.digest() };
         tokens.push(token.clone());
         self.write(&tokens)?;

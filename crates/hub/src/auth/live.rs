@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use tolstoy_edn::Instant;
+use tolstoy_proto::taskchampion::ClientId;
 
 use super::secret::Digest;
 use super::{Secret, Token, TokenError, TokenFile, TokenId};
@@ -93,7 +94,15 @@ impl LiveTokens {
 
     /// The token whose text this is, unless it has expired.
     pub(crate) fn find(&self, text: &str, now: Instant) -> Option<Arc<Token>> {
-        let shown = Secret::parse(text)?;
+        self.find_shown(&Secret::parse(text)?, now)
+    }
+
+    /// The token that the id of a client of TaskChampion's is, unless it has expired.
+    pub(crate) fn find_client(&self, client: ClientId, now: Instant) -> Option<Arc<Token>> {
+        self.find_shown(&Secret::of_client(client), now)
+    }
+
+    fn find_shown(&self, shown: &Secret, now: Instant) -> Option<Arc<Token>> {
         let token = self.current().by_id.get(shown.id()).cloned();
         // Compared in any case, so that an id that exists takes as long as one that does not.
         let is_it = shown.digest() == token.as_ref().map_or(Digest([0; 32]), |token| token.digest);

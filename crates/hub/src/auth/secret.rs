@@ -9,6 +9,7 @@ use std::str::FromStr;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 use tolstoy_env::{Env, NoEntropy};
+use tolstoy_proto::taskchampion::ClientId;
 
 const PREFIX: &str = "tol_";
 const ID: usize = 8;
@@ -80,7 +81,14 @@ impl Secret {
         is_base32(secret, SECRET).then(|| Self { id, text: text.to_owned() })
     }
 
-    /// The text, to be sent in `Authorization: Bearer`.
+    /// The id of a client of TaskChampion's. Its own id derives from it, so that whoever shows the one need not say the other.
+    pub(super) fn of_client(client: ClientId) -> Self {
+        let text = client.expose();
+        let digest = Sha256::new().chain_update(b"tolstoy taskchampion token 1\n").chain_update(&text).finalize();
+        Self { id: TokenId(base32(digest.get(..5).unwrap_or_default())), text }
+    }
+
+    /// The text, to be sent in `Authorization: Bearer`; a client's id, in `X-Client-Id`.
     pub fn expose(&self) -> &str {
         &self.text
     }
@@ -154,6 +162,18 @@ mod tests {
         assert_eq!((&read, read.id(), read.digest()), (&secret, &id, secret.digest()));
         assert_eq!(format!("{secret:?}"), format!("Secret(tol_{id}_...)"));
         assert_ne!(Secret::new(id, &env).unwrap().digest(), secret.digest());
+    }
+
+    #[test]
+    fn a_clients_id_is_a_secret_and_no_token() {
+        let client: ClientId = "ea82d570-3d7e-494a-a581-babe65dc7b3b".parse().unwrap();
+        let secret = Secret::of_client(client);
+        assert_eq!(secret, Secret::of_client(client));
+        assert_eq!(secret.id().as_str().parse(), Ok(secret.id().clone()));
+        assert!(!format!("{secret:?}").contains("ea82d570"));
+        assert_eq!(Secret::parse(secret.expose()), None);
+        let other = Secret::of_client("ea82d570-3d7e-494a-a581-babe65dc7b3c".parse().unwrap());
+        assert!(other.id() != secret.id() && other.digest() != secret.digest());
     }
 
     #[test]

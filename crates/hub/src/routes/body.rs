@@ -20,7 +20,7 @@ use super::coding::is_zstd;
 use super::error::ApiError;
 use crate::gate::{Client, Gate, Place, Wanted};
 use crate::pace::Pace;
-use crate::service::{Upload, Uploader};
+use crate::service::{Segment, SegmentUpload, Upload, UploadError, Uploader};
 
 /// Bytes that a request may hold without taking one of the few places for large bodies.
 pub(crate) const SMALL_BODY: usize = 256 << 10;
@@ -151,6 +151,18 @@ impl<'a> Incoming<'a> {
         ApiError::too_large(self.limit)
     }
 
+    /// Bytes that mean nothing to the hub are kept as they come.
+    pub(super) async fn refuse_coding(&mut self) -> ApiError {
+        self.forget().await;
+        let message = "this is kept as it comes: send it without a content coding";
+        ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorKind::UnsupportedMediaType, message)
+    }
+
+    /// Whether it is compressed.
+    pub(super) fn is_coded(&self) -> bool {
+        self.is_coded
+    }
+
     /// Reads what else the client sends and forgets it, so that it hears why it is refused.
     pub(super) async fn forget(&mut self) {
         self.give_time();
@@ -204,6 +216,54 @@ pub(super) async fn whole(
     let places = incoming.places;
     let long = tokio::task::spawn_blocking(move || Ok((coding::decompress(&body, limit)?.into(), places))).await;
     long.map_err(|error| ApiError::internal(&error))?
+}
+
+/// A history segment: it is sent as it is, and is not empty. A short one is taken here; a long one on a thread that may block,
+/// which puts it aside.
+pub(super) async fn segment(
+    app: &App,
+    client: Client,
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<(Segment, Places), ApiError> {
+    let empty = || ApiError::bad_request("the body is empty, and a version holds something");
+    let mut incoming = Incoming::new(app, client, headers, body, limit).await?;
+    if incoming.is_coded {
+        return Err(incoming.refuse_coding().await);
+    }
+    incoming.take(&app.gates.small).await;
+    let first = incoming.next().await?.ok_or_else(empty)?;
+    let mut more = BytesMut::new();
+    let mut ended = false;
+    while !ended && incoming.arrived <= SMALL_BODY {
+        match incoming.next().await? {
+            Some(piece) if more.is_empty() => {
+                more.extend_from_slice(&first);
+                more.extend_from_slice(&piece);
+            }
+            Some(piece) => more.extend_from_slice(&piece),
+            None => ended = true,
+        }
+    }
+    let arrived = if more.is_empty() { first } else { more.freeze() };
+    if ended && incoming.arrived <= SMALL_BODY {
+        return Ok((Segment::short(arrived).ok_or_else(empty)?, incoming.places));
+    }
+    let spool = app.spool.clone();
+    incoming.take(&app.gates.large).await;
+    // Elsewhere, so that a short version does not carry its room along.
+    let upload = Box::pin(onto_thread(&mut incoming, move |mut arriving| {
+        let mut upload = SegmentUpload::new(spool.as_deref())?;
+        upload.take(&arrived)?;
+        drop(arrived);
+        while let Some(piece) = arriving.blocking_recv() {
+            upload.take(&piece)?;
+        }
+        Ok::<_, UploadError>(upload)
+    }));
+    let segment = upload.await?.finish().ok_or_else(empty)?;
+    Ok((segment, incoming.places))
 }
 
 /// A push. A short one is taken here; a long one on a thread that may block, which puts it aside.

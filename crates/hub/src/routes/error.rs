@@ -50,6 +50,13 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, ErrorKind::Conflict, message)
     }
 
+    /// The log is one of TaskChampion's.
+    pub(super) fn foreign_log() -> Self {
+        let message = "this log belongs to clients of TaskChampion's, such as Taskwarrior, which alone can read and write it: here \
+            it can be looked at, and deleted. A store syncs with a log of its own";
+        Self::new(StatusCode::CONFLICT, ErrorKind::ForeignLog, message)
+    }
+
     pub(super) fn too_large(limit: usize) -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,

@@ -18,10 +18,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, he
 use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
 use tolstoy_env::Env;
+use tolstoy_proto::taskchampion::ClientId;
 use tolstoy_proto::{ErrorKind, LogId, paths};
 
 use super::error::ApiError;
-use super::{App, Gates, state, stream, watch};
+use super::{App, Gates, state, stream, taskchampion, watch};
 use crate::auth::{LiveTokens, Principal, Right, TokenId};
 use crate::connection::Peer;
 use crate::gate::{Client, Gate, Place};
@@ -73,13 +74,17 @@ enum Matter {
     Hub,
     /// One log; none where the path names it wrongly.
     Log(Option<LogId>),
+    /// A log of TaskChampion's, whose client shows who it is by the same id; none where it shows none.
+    Versions(Option<ClientId>),
 }
 
 impl Matter {
     fn of(about: Option<&About>) -> Self {
         let Some(about) = about else { return Self::AnyToken };
-        if about.is_log {
-            return Self::Log(about.log);
+        match about.names {
+            Names::Log => return Self::Log(about.log),
+            Names::Client(client) => return Self::Versions(client),
+            Names::Nothing => {}
         }
         match about.template.as_str() {
             path if PUBLIC.contains(&path) => Self::Public,
@@ -142,12 +147,20 @@ impl Door {
         if self.open {
             return Ok(Some(Principal::Open));
         }
-        let Some(shown) = bearer(request.headers()) else {
-            return if matches!(matter, Matter::Public) { Ok(None) } else { Err(Refusal::no_token()) };
-        };
-        let found = shown.and_then(|text| self.tokens.find(text, self.env.now()));
-        let Some(token) = found else {
-            return if matches!(matter, Matter::Public) { Ok(None) } else { Err(Refusal::bad_token()) };
+        let now = self.env.now();
+        let token = match (bearer(request.headers()), matter) {
+            // Clients of TaskChampion's send no token: the client's id is one, where the hub's owner said so.
+            (None, Matter::Versions(Some(client))) => {
+                self.tokens.find_client(*client, now).ok_or_else(Refusal::no_such_client)?
+            }
+            (None, Matter::Versions(None)) => return Err(Refusal::no_client()),
+            (None, Matter::Public) => return Ok(None),
+            (None, _) => return Err(Refusal::no_token()),
+            (Some(shown), matter) => match shown.and_then(|text| self.tokens.find(text, now)) {
+                Some(token) => token,
+                None if matches!(matter, Matter::Public) => return Ok(None),
+                None => return Err(Refusal::bad_token()),
+            },
         };
         self.by_token.admit(token.id.clone(), elapsed).map_err(Refusal::too_many)?;
         Ok(Some(Principal::Token(token)))
@@ -175,10 +188,22 @@ fn may(principal: &Principal, method: &Method, matter: &Matter) -> Result<(), Re
             if !covered {
                 return Err(if log.is_some() { Refusal::no_such_log() } else { Refusal::no_log() });
             }
-            let right = right_for(method);
-            if principal.has(right) { Ok(()) } else { Err(Refusal::lacks(&format!("the right {right}, on this log"))) }
+            has_right(principal, method)
         }
+        // Not 404, which tells these clients that they know all there is.
+        Matter::Versions(Some(client)) if principal.covers(client.log()) => has_right(principal, method),
+        Matter::Versions(Some(_)) => Err(Refusal::no_such_client()),
+        Matter::Versions(None) => match principal {
+            Principal::Token(_) => Err(Refusal::no_client()),
+            // Whoever asks may: that it names no client is said where it matters.
+            Principal::Loopback | Principal::Open => Ok(()),
+        },
     }
+}
+
+fn has_right(principal: &Principal, method: &Method) -> Result<(), Refusal> {
+    let right = right_for(method);
+    if principal.has(right) { Ok(()) } else { Err(Refusal::lacks(&format!("the right {right}, on this log"))) }
 }
 
 /// The right that a method needs.
@@ -194,25 +219,49 @@ fn right_for(method: &Method) -> Right {
 #[derive(Debug, Clone)]
 pub(super) struct About {
     pub(super) template: MatchedPath,
-    /// Whether the route is about one log.
-    is_log: bool,
-    /// That log; none where the path names it wrongly.
+    names: Names,
+    /// The log that it is about; none where it is about none, or names it wrongly.
     pub(super) log: Option<LogId>,
+}
+
+/// What a request to a route names.
+#[derive(Debug, Clone, Copy)]
+enum Names {
+    /// No log.
+    Nothing,
+    /// A log, in its path.
+    Log,
+    /// A client of TaskChampion's, in its head; none where it is named wrongly.
+    Client(Option<ClientId>),
 }
 
 impl About {
     /// None where no route is at the path.
     pub(super) async fn of(request: &mut Request) -> Option<Self> {
         let template = request.extensions().get::<MatchedPath>()?.clone();
+        if template.as_str().starts_with(taskchampion::BASE) {
+            let client = taskchampion::client_id(request.headers());
+            return Some(Self { template, names: Names::Client(client), log: client.map(|client| client.log()) });
+        }
         let mut parts = template.as_str().split('/').zip(request.uri().path().split('/'));
         let named = parts.find(|(part, _)| matches!(*part, "{log}" | "{user}")).map(|(_, id)| id);
-        let is_log = named.is_some();
+        let names = if named.is_some() { Names::Log } else { Names::Nothing };
         let log = match named {
             // Handlers find it spelled out, and so must it be found here.
             Some(id) if id.contains('%') => Box::pin(spelled_out(request)).await,
             named => named.and_then(|id| id.parse().ok()),
         };
-        Some(Self { template, is_log, log })
+        Some(Self { template, names, log })
+    }
+
+    /// Whether the request is about a log of TaskChampion's, in a way that is not for others: all may look at its state, and
+    /// delete it.
+    fn is_foreign(&self, method: &Method) -> bool {
+        let is_theirs = self.log.is_some_and(|log| log.is_taskchampion());
+        is_theirs
+            && matches!(self.names, Names::Log)
+            && *method != Method::DELETE
+            && !(matches!(*method, Method::GET | Method::HEAD) && self.template.as_str() == "/1/logs/{log}")
     }
 }
 
@@ -234,7 +283,11 @@ pub(super) async fn admit(
     match door.decide(&request, &Matter::of(about)) {
         Ok(Admitted { principal, client, place }) => {
             watch::note_asker(principal, &client);
-            let mut response = next(request).await;
+            let mut response = if about.is_some_and(|about| about.is_foreign(request.method())) {
+                ApiError::foreign_log().into_response()
+            } else {
+                next(request).await
+            };
             if let Some(log) = about.filter(|about| state::is_told(about.template.as_str())).and_then(|about| about.log)
             {
                 state::tell(app, log, &mut response).await;
@@ -300,6 +353,18 @@ impl Refusal {
 
     fn no_log() -> Self {
         Self { error: ApiError::bad_request("the path names no log: a log's name is a UUID in lowercase"), told: None }
+    }
+
+    fn no_client() -> Self {
+        Self { error: taskchampion::no_client_id(), told: None }
+    }
+
+    fn no_such_client() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            ErrorKind::Forbidden,
+            "this hub does not know this client: its owner makes it known",
+        )
     }
 
     fn too_many(pause: Duration) -> Self {

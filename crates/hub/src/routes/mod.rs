@@ -7,11 +7,13 @@ mod error;
 mod guard;
 mod observe;
 mod openapi;
+mod pieces;
 mod snapshots;
 mod state;
 mod status;
 mod stream;
 mod table;
+mod taskchampion;
 mod v0;
 mod v1;
 mod watch;
@@ -104,6 +106,7 @@ pub(crate) fn router(app: Arc<App>, door: Arc<Door>) -> Router {
         .and(v0::routes())
         .and(v1::routes())
         .and(snapshots::routes())
+        .and(taskchampion::routes())
         .and(openapi::routes())
         .split();
     app.openapi.get_or_init(|| openapi::Document::of(described));

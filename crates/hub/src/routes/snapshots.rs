@@ -1,29 +1,25 @@
 //! `/1/logs/{log}/snapshots`.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
-use bytes::Bytes;
-use http_body::Frame;
-use tokio::sync::mpsc;
 use tolstoy_proto::{BlobDigest, ErrorBody, ErrorKind, LogId, LogState, Snapshot, TrnId, media};
 
 use super::body::{Incoming, onto_thread};
 use super::checked::Checked;
 use super::error::ApiError;
+use super::pieces::{HELD, Pieces};
 use super::state::{Told, with_state};
 use super::stream::kib;
 use super::table::Routes;
 use super::{App, openapi};
-use crate::gate::{Client, Place};
-use crate::service::{Service, SnapshotOutcome, SnapshotRoom, SnapshotUpload, UploadError};
-use crate::storage::{PIECE, SnapshotId};
+use crate::gate::Client;
+use crate::service::{SnapshotOutcome, SnapshotRoom, SnapshotUpload, UploadError};
+use crate::storage::SnapshotId;
 
 pub(super) fn routes() -> Routes {
     const ONE: &str = "/1/logs/{log}/snapshots/{trn}";
@@ -59,13 +55,8 @@ async fn upload(
         incoming.forget().await;
         return Err(ApiError::bad_request("a snapshot comes with its SHA-256: Repr-Digest: sha-256=:base64:"));
     };
-    if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
-        incoming.forget().await;
-        return Err(ApiError::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            ErrorKind::UnsupportedMediaType,
-            "a snapshot is kept as it comes: send it without a content coding",
-        ));
+    if incoming.is_coded() {
+        return Err(incoming.refuse_coding().await);
     }
     let room = super::read(&app, move |service| service.snapshot_room(log, trn, digest)).await??;
     // Without an announced length it is weighed as it arrives.
@@ -104,8 +95,15 @@ fn answer(trn: TrnId, outcome: SnapshotOutcome) -> Result<Response, ApiError> {
     }
 }
 
+/// A snapshot's bytes as the body of an answer.
+pub(super) async fn bytes(app: &Arc<App>, client: &Client, id: SnapshotId, snapshot: &Snapshot) -> Response {
+    let places = [app.gates.streams.take(client, 1).await, app.gates.answers.take(client, kib(HELD)).await];
+    let body = Body::new(Pieces::read(app.clone(), snapshot.bytes, places, move |service, at| service.piece(id, at)));
+    (Extension(app.holds(client)), [(header::CONTENT_LENGTH, snapshot.bytes)], body).into_response()
+}
+
 /// Takes the body into a file, or says why there is no room for so much.
-async fn put_aside(
+pub(super) async fn put_aside(
     app: &App,
     incoming: &mut Incoming<'_>,
     room: SnapshotRoom,
@@ -143,11 +141,8 @@ async fn download(
     let mut response = if is_known {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        let places = [app.gates.streams.take(&client, 1).await, app.gates.answers.take(&client, kib(HELD)).await];
-        let holds = Extension(app.holds(&client));
-        let body = Body::new(Pieces::read(app.clone(), id, &snapshot, places));
-        let length = [(header::CONTENT_LENGTH, snapshot.bytes)];
-        (holds, [(header::CONTENT_TYPE, media::OCTETS)], length, body).into_response()
+        (StatusCode::OK, [(header::CONTENT_TYPE, media::OCTETS)], bytes(&app, &client, id, &snapshot).await)
+            .into_response()
     };
     let fields = [(header::ETAG.as_str(), tag), (media::REPR_DIGEST, snapshot.digest.to_field())];
     for (name, value) in fields {
@@ -157,70 +152,4 @@ async fn download(
     }
     with_state(&mut response, &state);
     Ok(response)
-}
-
-/// Pieces that wait to be sent.
-const QUEUE: usize = 2;
-
-/// What a download holds: those, the one that is read and the one that is sent.
-const HELD: usize = (QUEUE + 2) * PIECE;
-
-/// A snapshot's pieces as a body. A task reads them while there is room for them, one at a time.
-struct Pieces {
-    queue: mpsc::Receiver<Result<Bytes, Cut>>,
-    left: u64,
-    _places: [Place; 2],
-}
-
-/// The snapshot was replaced or its log deleted while it was read, or the storage failed.
-#[derive(Debug, thiserror::Error)]
-#[error("the snapshot was cut")]
-struct Cut;
-
-impl Pieces {
-    fn read(app: Arc<App>, id: SnapshotId, snapshot: &Snapshot, places: [Place; 2]) -> Self {
-        let left = snapshot.bytes;
-        let (room, queue) = mpsc::channel(QUEUE);
-        tokio::spawn(async move {
-            let mut at = 0;
-            let mut given = 0;
-            while given < left {
-                let Ok(room) = room.reserve().await else { return };
-                let read = super::read(&app, move |service: &Service| service.piece(id, at)).await;
-                match read {
-                    Ok(Ok(Some(piece))) => {
-                        given += piece.len() as u64;
-                        at += 1;
-                        room.send(Ok(piece));
-                    }
-                    Ok(Ok(None)) => return room.send(Err(Cut)),
-                    Ok(Err(error)) => {
-                        tracing::error!(%error, "a snapshot could not be read");
-                        return room.send(Err(Cut));
-                    }
-                    Err(_) => return room.send(Err(Cut)),
-                }
-            }
-        });
-        Self { queue, left, _places: places }
-    }
-}
-
-impl http_body::Body for Pieces {
-    type Data = Bytes;
-    type Error = Cut;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        self.queue.poll_recv(cx).map(|piece| {
-            let piece = piece?;
-            if let Ok(bytes) = &piece {
-                self.left = self.left.saturating_sub(bytes.len() as u64);
-            }
-            Some(piece.map(Frame::data))
-        })
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        http_body::SizeHint::with_exact(self.left)
-    }
 }

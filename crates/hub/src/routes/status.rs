@@ -158,6 +158,8 @@ impl From<Activity> for ActivityStatus {
 #[derive(Debug, Serialize)]
 struct LogStatus {
     log: LogId,
+    /// Whose clients write it.
+    kind: LogKind,
     generation: Generation,
     head: TrnId,
     seq: Seq,
@@ -166,11 +168,20 @@ struct LogStatus {
     writer: String,
 }
 
+/// Whose clients write a log.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum LogKind {
+    Tolstoy,
+    TaskChampion,
+}
+
 impl From<LogFigures> for LogStatus {
     fn from(figures: LogFigures) -> Self {
         let LogFigures { log, generation, tip, usage, writer, .. } = figures;
         let written = Instant::from_micros(usage.written).to_string();
-        Self { log, generation, head: tip.id, seq: tip.seq, bytes: usage.bytes, written, writer }
+        let kind = if log.is_taskchampion() { LogKind::TaskChampion } else { LogKind::Tolstoy };
+        Self { log, kind, generation, head: tip.id, seq: tip.seq, bytes: usage.bytes, written, writer }
     }
 }
 

@@ -143,25 +143,25 @@ pub(super) const fn kib(bytes: usize) -> usize {
 
 /// What an answer takes.
 #[derive(Debug, Clone, Copy, Default)]
-struct Weight {
+pub(super) struct Weight {
     /// Of the gate of answers, for the bytes that are there.
-    kib: usize,
+    pub(super) kib: usize,
     /// Whether more follows, for which it holds something all the while.
-    is_long: bool,
+    pub(super) is_long: bool,
 }
 
 /// An answer's places.
-struct Places {
+pub(super) struct Places {
     /// Of its bytes.
-    page: Place,
+    pub(super) page: Place,
     /// Of a stream; none where nothing follows.
-    stream: Option<Place>,
+    pub(super) stream: Option<Place>,
 }
 
 /// What `read` reads, with its places. Where there are none it is let go, and read again when there are: what waits is not
 /// held. A stream's place is waited for before that of its bytes, and never the other way round: bytes have theirs only
 /// until they are sent, so that who has a stream's comes to bytes in the end.
-async fn weighed<T: Send + 'static>(
+pub(super) async fn weighed<T: Send + 'static>(
     app: &Arc<App>,
     client: &Client,
     read: impl Fn(&Service) -> Result<(T, Weight), ApiError> + Send + Sync + 'static,
@@ -204,7 +204,7 @@ async fn weighed<T: Send + 'static>(
 }
 
 /// The bytes, with their place for as long as anything holds them.
-fn held(bytes: Bytes, place: Place) -> Bytes {
+pub(super) fn held(bytes: Bytes, place: Place) -> Bytes {
     struct Held(Bytes, #[expect(dead_code, reason = "it is free again when it is dropped")] Place);
     impl AsRef<[u8]> for Held {
         fn as_ref(&self) -> &[u8] {

@@ -4,6 +4,7 @@
 //! future for those who have a runtime, with [`Answer::wait`] for those who have none. Over a storage in memory every
 //! answer is there at once.
 
+mod aside;
 mod figures;
 mod garbage;
 mod id_key;
@@ -11,7 +12,9 @@ mod policy;
 mod pull;
 mod push;
 mod quota;
+mod segment;
 mod snapshots;
+mod taskchampion;
 mod upload;
 mod v0;
 
@@ -28,10 +31,12 @@ use tolstoy_proto::{Generation, LogId, LogState};
 
 pub use figures::{LogList, LogPage};
 pub use garbage::{Collector, Garbage, GcFigures, GcStep, Survey};
-pub use policy::{Policy, Threshold};
+pub use policy::{Policy, Threshold, VersionThreshold};
 pub use pull::{Begin, Pull, PullEnd, PullError};
 pub use push::PushOutcome;
+pub use segment::{Segment, SegmentUpload};
 pub use snapshots::{SnapshotOutcome, SnapshotRoom, SnapshotUpload};
+pub use taskchampion::{AddVersion, ChildVersion, SnapshotPlace, Version, VersionBytes};
 pub use upload::{BadUpload, Upload, UploadError, Uploader};
 pub use v0::{HeadOutcome, ListOutcome, PutOutcome};
 
@@ -320,7 +325,8 @@ impl View {
             LogRow::Ended(last) => last,
             LogRow::Never => 0,
         };
-        let id = env.uuid().map_err(|error| StorageError::Failed(error.to_string()))?;
+        let id = if self.log.is_taskchampion() { taskchampion::stamped(env) } else { env.uuid() };
+        let id = id.map_err(|error| StorageError::Failed(error.to_string()))?;
         let generation = Generation { id, number: last + 1 };
         Ok((txn.begin_life(self.log, generation)?, generation))
     }

@@ -15,6 +15,8 @@ pub struct Policy {
     pub snapshot_low: Threshold,
     /// When it is told that one is needed.
     pub snapshot_high: Threshold,
+    /// When a client of TaskChampion's is told so; at half as much again it is needed.
+    pub snapshot_versions: VersionThreshold,
     /// Bytes of a snapshot.
     pub snapshot_limit: u64,
 }
@@ -34,6 +36,15 @@ impl Threshold {
     }
 }
 
+/// What passed since the newest snapshot of a log of TaskChampion's, or since the log began: so many versions, or so many days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VersionThreshold {
+    /// Versions.
+    pub versions: u64,
+    /// Days.
+    pub days: u64,
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self {
@@ -42,6 +53,7 @@ impl Default for Policy {
             garbage_after: Duration::from_secs(7 * 24 * 60 * 60),
             snapshot_low: Threshold { bytes: 8 << 20, transactions: 5_000 },
             snapshot_high: Threshold { bytes: 64 << 20, transactions: 50_000 },
+            snapshot_versions: VersionThreshold { versions: 100, days: 14 },
             snapshot_limit: 1 << 30,
         }
     }

@@ -1,7 +1,6 @@
 //! The rules of snapshots: the newest is kept, and the one before it.
 
-use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,6 +8,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tolstoy_proto::{BlobDigest, LogId, LogState, Quota, QuotaKind, Seq, Snapshot as Told, Snapshots, TrnId};
 
+use super::aside::{Aside, lost};
 use super::{Answer, Service, View};
 use crate::storage::{Life, PIECE, ReadTxn, Snapshot, SnapshotId, StorageError, Tip, WriteTxn};
 
@@ -84,23 +84,13 @@ pub struct SnapshotUpload {
     bytes: u64,
 }
 
-#[derive(Debug)]
-enum Aside {
-    Memory(Vec<u8>),
-    File(BufWriter<File>),
-}
-
 impl SnapshotUpload {
     /// Takes a snapshot into a file without a name in `directory`; without a directory it stays in memory.
     ///
     /// # Errors
     /// Where the file cannot be made.
     pub fn new(directory: Option<&Path>) -> io::Result<Self> {
-        let aside = match directory {
-            Some(directory) => Aside::File(BufWriter::with_capacity(PIECE, tempfile::tempfile_in(directory)?)),
-            None => Aside::Memory(Vec::new()),
-        };
-        Ok(Self { aside, hash: Sha256::new(), bytes: 0 })
+        Ok(Self { aside: Aside::new(directory)?, hash: Sha256::new(), bytes: 0 })
     }
 
     /// Takes the next bytes.
@@ -110,11 +100,7 @@ impl SnapshotUpload {
     pub fn take(&mut self, piece: &[u8]) -> io::Result<()> {
         self.hash.update(piece);
         self.bytes += piece.len() as u64;
-        match &mut self.aside {
-            Aside::Memory(all) => all.extend_from_slice(piece),
-            Aside::File(file) => file.write_all(piece)?,
-        }
-        Ok(())
+        self.aside.put(piece)
     }
 
     /// How many bytes came so far.
@@ -126,20 +112,9 @@ impl SnapshotUpload {
     pub fn digest(&self) -> BlobDigest {
         BlobDigest(self.hash.clone().finalize().into())
     }
-
-    fn read(self) -> io::Result<Box<dyn Read + Send>> {
-        Ok(match self.aside {
-            Aside::Memory(all) => Box::new(io::Cursor::new(all)),
-            Aside::File(file) => {
-                let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-                file.rewind()?;
-                Box::new(BufReader::with_capacity(PIECE, file))
-            }
-        })
-    }
 }
 
-fn told(snapshot: &Snapshot) -> Told {
+pub(super) fn told(snapshot: &Snapshot) -> Told {
     let Snapshot { tip, digest, bytes } = *snapshot;
     Told { id: tip.id, seq: tip.seq, chain: tip.chain, digest: BlobDigest(digest), bytes }
 }
@@ -211,7 +186,7 @@ impl Service {
     }
 
     /// The room for a snapshot at this place, beside all that stays when it comes.
-    fn room<T: ReadTxn + ?Sized>(
+    pub(super) fn room<T: ReadTxn + ?Sized>(
         &self,
         txn: &T,
         view: &View,
@@ -239,10 +214,10 @@ impl Service {
         &self,
         log: LogId,
         trn: TrnId,
-        upload: SnapshotUpload,
+        mut upload: SnapshotUpload,
     ) -> Result<SnapshotOutcome, StorageError> {
         let (digest, bytes) = (upload.digest().0, upload.bytes);
-        let mut rest = upload.read().map_err(aside)?;
+        let mut rest = upload.aside.read().map_err(aside)?;
         let service = self.clone();
         let begun = self.write(move |txn| begin(txn, &service, log, trn, digest, bytes)).wait()?;
         let (life, id, snapshot) = match begun {
@@ -355,10 +330,7 @@ fn begin(
 }
 
 fn aside(error: io::Error) -> StorageError {
-    match error.kind() {
-        io::ErrorKind::StorageFull => StorageError::Full(error.to_string()),
-        _ => StorageError::Failed(format!("the snapshot that was put aside cannot be read: {error}")),
-    }
+    lost("the snapshot", &error)
 }
 
 #[cfg(test)]

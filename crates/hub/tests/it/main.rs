@@ -23,6 +23,8 @@ mod racing;
 mod snapshots;
 mod status_page;
 mod still;
+mod taskchampion;
+mod taskchampion_closed;
 mod tls;
 mod transcript;
 mod v0;

@@ -4,6 +4,7 @@ pub(super) mod hub;
 mod parts;
 mod schemas;
 pub(super) mod snapshots;
+pub(super) mod taskchampion;
 pub(super) mod v0;
 pub(super) mod v1;
 
@@ -21,7 +22,7 @@ use super::error::ApiError;
 use super::table::{Described, Routes};
 
 const ABOUT: &str = "Logs of transactions and their chunks, over two surfaces: `/1`, and `/0.1`, which is the API of the \
-    Mentat sync prototype. What the requests mean is in `docs/protocol.md`, how HTTP carries them in `docs/http.md`.";
+    Mentat sync prototype; and `/v1/client`, which is TaskChampion's sync protocol. What the requests mean is in `docs/protocol.md`, how HTTP carries them in `docs/http.md`.";
 
 pub(super) fn routes() -> Routes {
     Routes::default().get(paths::OPENAPI, document, hub::openapi)
@@ -81,6 +82,7 @@ fn write(described: &[Described]) -> OpenApi {
             tag("hub", "The hub itself."),
             tag("1", "The surface of Tolstoy's own clients."),
             tag("0.1", "The surface of the Mentat sync prototype's clients."),
+            tag("taskchampion", "The surface of TaskChampion's clients, such as Taskwarrior."),
         ]))
         .build()
 }

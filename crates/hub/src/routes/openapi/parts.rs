@@ -17,7 +17,7 @@ use super::schemas::{self, named};
 pub(super) const BEARER: &str = "bearer";
 
 /// Each kind of error, and when it is answered.
-pub(super) const KINDS: [(&str, &str); 19] = [
+pub(super) const KINDS: [(&str, &str); 21] = [
     ("bad-request", "The request is malformed. The same again will be refused again."),
     ("unauthorized", "The hub answers only who shows a token, and there was none, or none that is valid."),
     ("forbidden", "The asker is not answered: wrong Host or Origin, or the token lacks a right."),
@@ -27,6 +27,8 @@ pub(super) const KINDS: [(&str, &str); 19] = [
     ("timeout", "The body stalled."),
     ("conflict", "The state of the log forbids it. Look again, then decide."),
     ("id-taken", "The id names something else already. What is stored stays."),
+    ("foreign-log", "The log belongs to clients of TaskChampion's, who have a surface of their own."),
+    ("gone", "The version is not here, and others are: there is no way from it to them."),
     ("generation", "The log is in another generation than the client's."),
     ("too-large", "The body is over the limit, with nothing coded any more."),
     ("unsupported-media-type", "The body's media type, or its content coding, is not known here."),
@@ -47,7 +49,7 @@ const SHARED: [(&str, u16, &[&str]); 13] = [
     ("NotFound", 404, &["not-found"]),
     ("NotAcceptable", 406, &["not-acceptable"]),
     ("Timeout", 408, &["timeout"]),
-    ("Conflict", 409, &["conflict"]),
+    ("Conflict", 409, &["conflict", "foreign-log"]),
     ("TooLarge", 413, &["too-large"]),
     ("UnsupportedMediaType", 415, &["unsupported-media-type"]),
     ("RateLimited", 429, &["rate-limited"]),
@@ -188,8 +190,8 @@ impl Op {
             .description(Some(about))
             .schema(Some(named(schema)))
             .example(Some(Value::from(example)));
-        // A log that the token does not cover looks as if it was not there.
-        self.with(|operation| operation.parameter(parameter)).shared(&[400, 404])
+        // A log that the token does not cover looks as if it was not there. One of others' clients is refused.
+        self.with(|operation| operation.parameter(parameter)).shared(&[400, 404, 409])
     }
 
     /// A header that the request may have.
@@ -275,9 +277,14 @@ impl Op {
 
     /// A body of bytes that must not be coded.
     pub(super) fn octets(self, about: &str) -> Self {
-        let bytes = ContentBuilder::new().schema(Some(schemas::octets())).example(Some(Value::from("hello"))).build();
+        self.bytes(media::OCTETS, about, Value::from("hello"))
+    }
+
+    /// The same, of another media type.
+    pub(super) fn bytes(self, media: &str, about: &str, example: Value) -> Self {
+        let bytes = ContentBuilder::new().schema(Some(schemas::octets())).example(Some(example)).build();
         let body = RequestBodyBuilder::new().description(Some(about)).required(Some(Required::True));
-        let body = body.content(media::OCTETS, bytes).build();
+        let body = body.content(media, bytes).build();
         self.with(|operation| operation.request_body(Some(body))).shared(&[400, 408, 413, 415])
     }
 

@@ -71,7 +71,7 @@ fn push_example() -> Value {
 }
 
 pub(crate) fn push() -> Operation {
-    let taken = schemas::error_of(&["id-taken", "conflict"], None);
+    let taken = schemas::error_of(&["id-taken", "conflict", "foreign-log"], None);
     let conflict = OneOfBuilder::new().item(named("PullStream")).item(taken).into();
     let unprocessable = OneOfBuilder::new()
         .item(schemas::error_of(&["missing-chunks"], Some("chunks")))
