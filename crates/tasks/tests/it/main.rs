@@ -11,6 +11,7 @@ mod folder;
 mod ids;
 mod json;
 mod laws;
+mod moving;
 mod recur;
 mod resolution;
 mod score;

@@ -3,8 +3,10 @@
 mod files;
 mod git;
 mod names;
+mod release;
 mod scan;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +14,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use tolstoy_env::Env;
 
-use super::{Answer, Driver, DriverError, DriverErrorKind, Exchanged, Hashes, Offer, Trouble};
+use super::{Answer, Driver, DriverError, DriverErrorKind, Exchanged, Hashes, Offer, Released, Trouble};
 use crate::{Document, Hash, Refusal, TaskId, resolve};
 use files::Found;
 use names::{LOCK, shown};
@@ -189,7 +191,7 @@ impl Folder {
 
     /// Makes what was written last, and commits it where that was asked for.
     fn finish(&self, written: &mut Written) -> Result<(), DriverError> {
-        if written.tasks.is_empty() {
+        if written.tasks.is_empty() && written.removed.is_empty() {
             return Ok(());
         }
         files::sync_directory(&self.root).map_err(|e| failed(&self.root, "it cannot be synced to the disk", e))?;
@@ -221,7 +223,7 @@ impl Driver for Folder {
         let turn = self.turn()?;
         let names = self.scan()?;
         let mut written = Written { troubles: names.troubles(), ..Written::default() };
-        let mut tasks = std::collections::BTreeMap::new();
+        let mut tasks = BTreeMap::new();
         for id in names.ids() {
             let seen = names.look(&self.root, id);
             written.troubles.extend(seen.troubles.iter().cloned());
@@ -265,6 +267,10 @@ impl Driver for Folder {
         }
         self.finish(&mut written)?;
         Ok(Exchanged { answers, troubles: written.troubles })
+    }
+
+    fn release(&mut self, tasks: &BTreeMap<TaskId, Hash>) -> Result<Released, DriverError> {
+        self.let_go(tasks)
     }
 }
 

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tolstoy_edn::{Keyword, Value as Edn};
 use tolstoy_store::{Entid, ErrorKind, Shape, Store, Value};
 
-use super::{Answer, Driver, DriverError, DriverErrorKind, Exchanged, Hashes, Listing, Offer, Trouble};
-use crate::{Document, Refusal, Task, TaskId, resolve};
+use super::{Answer, Driver, DriverError, DriverErrorKind, Exchanged, Hashes, Listing, Offer, Released, Trouble};
+use crate::{Document, Hash, Refusal, Task, TaskId, resolve};
 use vocabulary::{BLOCKED_BY, ID, STATE};
 
 /// How many tasks one query asks for: each is an input, and of these there are 32,766 at most.
@@ -178,6 +178,10 @@ impl Driver for StoreDriver {
 
     fn exchange(&mut self, offers: &[Offer]) -> Result<Exchanged, DriverError> {
         self.settle(offers)
+    }
+
+    fn release(&mut self, tasks: &BTreeMap<TaskId, Hash>) -> Result<Released, DriverError> {
+        self.let_go(tasks)
     }
 
     fn list(&mut self) -> Result<Listing, DriverError> {

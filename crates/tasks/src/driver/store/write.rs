@@ -8,8 +8,8 @@ use tolstoy_store::Value;
 
 use super::vocabulary::{self, ATTRIBUTES, BLOCKED_BY, Fact, ID};
 use super::{Known, StoreDriver, failed};
-use crate::driver::{Answer, DriverError, Exchanged, Offer, Trouble};
-use crate::{Document, Refusal, TaskId, resolve};
+use crate::driver::{Answer, DriverError, Exchanged, Offer, Released, Trouble};
+use crate::{Document, Hash, Refusal, TaskId, resolve};
 
 /// How many bytes of new states one transaction takes.
 const MAX_BYTES: usize = 32 << 20;
@@ -45,6 +45,30 @@ impl StoreDriver {
         }
         self.transact(&text)?;
         Ok(Exchanged { answers, troubles })
+    }
+
+    /// Retracts what is said of these tasks, their ids aside: what blocks another task is still named by that.
+    pub(super) fn let_go(&mut self, tasks: &BTreeMap<TaskId, Hash>) -> Result<Released, DriverError> {
+        let known = self.know(&tasks.keys().copied().collect())?;
+        let mut released = Released::default();
+        let mut text = String::new();
+        for (id, hash) in tasks {
+            let known = known.get(id);
+            let states = known.map_or(0, |known| known.states);
+            if states > 0 && known.and_then(|known| known.document.as_ref()).map(Document::hash) != Some(*hash) {
+                released.keep_edited(*id);
+                continue;
+            }
+            if let Some(Known { entity: Some(entity), facts, .. }) = known {
+                for (attribute, value) in facts {
+                    // Writing to a text does not fail.
+                    let _ = write!(text, "[:db/retract {entity} {attribute} {value}]");
+                }
+            }
+            released.released.insert(*id);
+        }
+        self.transact(&text)?;
+        Ok(released)
     }
 
     fn transact(&mut self, forms: &str) -> Result<(), DriverError> {
