@@ -1,6 +1,7 @@
 //! The command line.
 
 mod conflicts;
+mod generate;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ use crate::commands::task::args::Task;
 use crate::error::EXIT_CODES;
 use crate::settings::{Period, Settings};
 pub(crate) use conflicts::*;
+pub(crate) use generate::*;
 
 const BEGIN: &str = "\
 Begin with:
@@ -57,11 +59,13 @@ pub(crate) enum Command {
     Status(Status),
     Conflicts(Conflicts),
     Key(Key),
-    Task(Task),
+    Task(Box<Task>),
     Backup(Backup),
     Restore(Restore),
     Fsck(Fsck),
     Gc(Gc),
+    Completions(Completions),
+    Man(Man),
 }
 
 /// Show two devices sync through a hub, in a temporary directory, explained as it goes
@@ -596,7 +600,7 @@ impl Command {
     /// Whether the output, errors included, is JSON.
     pub(crate) fn json(&self) -> bool {
         match self {
-            Self::Demo(_) | Self::Serve(_) => false,
+            Self::Demo(_) | Self::Serve(_) | Self::Completions(_) | Self::Man(_) => false,
             Self::Token(Token { what }) => match what {
                 TokenCommand::Create(args) => args.output.json,
                 TokenCommand::List(args) => args.output.json,

@@ -14,6 +14,17 @@ pub(crate) fn data() -> Option<PathBuf> {
     .map(|base| base.join("tolstoy"))
 }
 
+/// Where programs look for what people set.
+pub(crate) fn config() -> Option<PathBuf> {
+    if cfg!(windows) {
+        variable("APPDATA").map(|base| base.join("tolstoy"))
+    } else if cfg!(target_os = "macos") {
+        data()
+    } else {
+        variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config"))).map(|base| base.join("tolstoy"))
+    }
+}
+
 /// Where programs keep what may be lost, such as a history.
 pub(crate) fn state() -> Option<PathBuf> {
     if cfg!(any(windows, target_os = "macos")) {

@@ -14,6 +14,7 @@ mod reconcile;
 mod recur;
 mod score;
 mod task;
+pub mod taskwarrior;
 mod view;
 
 pub use clock::{Author, Device, NoDevice};

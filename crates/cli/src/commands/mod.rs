@@ -5,6 +5,7 @@ pub(crate) mod conflicts;
 pub(crate) mod demo;
 pub(crate) mod fsck;
 pub(crate) mod gc;
+pub(crate) mod generate;
 pub(crate) mod import;
 pub(crate) mod key;
 pub(crate) mod log;

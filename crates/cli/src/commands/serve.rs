@@ -14,15 +14,15 @@ use crate::args::{self, Cli};
 use crate::dirs;
 use crate::error::{Failure, Kind};
 use crate::manager;
-use crate::settings::{self, Given, LogFormat, Settings};
+use crate::settings::{self, Given, LogFormat, SERVE, Settings};
 use crate::signals::{Reloads, Signals};
 use crate::ui::Ui;
 
 pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failure> {
-    let given = args.config.as_deref().map_or(Ok(Given::default()), Given::read)?;
+    let given = args.config.as_deref().map_or(Ok(Given::default()), |path| Given::read(path, &SERVE))?;
     let matches = with_file(&given)?;
     if args.print_config {
-        return ui.write(settings::document(&matches, &given)?);
+        return ui.write(settings::document(&SERVE, &matches, &given)?);
     }
     let settings = &Settings::from_arg_matches(&matches).map_err(misused)?;
     tell_on_stderr(settings, args.verbose, &matches, ui)?;
@@ -81,7 +81,7 @@ fn with_file(given: &Given) -> Result<ArgMatches, Failure> {
 }
 
 /// Arguments that clap takes without the file, but not with it.
-fn misused(error: clap::Error) -> Failure {
+pub(crate) fn misused(error: clap::Error) -> Failure {
     let text = error.to_string();
     Failure::new(Kind::Usage, text.lines().next().unwrap_or_default().trim_start_matches("error: "))
 }

@@ -4,12 +4,12 @@ use std::error::Error;
 use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, Args, Command};
+use clap::{Arg, Command};
 use tolstoy_edn::Span;
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
-use super::{Kind, Settings, declared};
+use super::{Declared, Kind};
 use crate::error::{self, Failure};
 use crate::text::Source;
 
@@ -35,23 +35,24 @@ impl Given {
     ///
     /// # Errors
     /// Where it cannot be read, is not TOML, or says what no setting takes.
-    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+    pub(crate) fn read(path: &Path, declared: &Declared) -> Result<Self, Failure> {
         let source = Source::of_file(path)
-            .map_err(|failure| failure.hint("`tolstoy serve --print-config` prints a settings file to begin with"))?;
-        Self::parse(&source)
+            .map_err(|failure| failure.hint(format!("{} prints a settings file to begin with", declared.shown_by)))?;
+        Self::parse(&source, declared)
     }
 
-    fn parse(source: &Source) -> Result<Self, Failure> {
+    fn parse(source: &Source, declared: &Declared) -> Result<Self, Failure> {
         let document = DeTable::parse(&source.text).map_err(|error| {
             let span = error.span().unwrap_or_default();
             Failure::at(error::Kind::Input, source, spanned(&span), error.message())
-                .hint("settings are lines of TOML such as `listen = \"127.0.0.1:7410\"`")
+                .hint(format!("settings are lines of TOML such as {}", declared.example))
         })?;
-        let settings = declared();
+        let settings = declared.args();
         // The first mistake of the file is told, not that of the first key in the alphabet.
         let mut entries: Vec<_> = document.get_ref().iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
-        let values = entries.into_iter().map(|(key, value)| check(source, &settings, key.as_ref(), key.span(), value));
+        let values =
+            entries.into_iter().map(|(key, value)| check(source, declared, &settings, key.as_ref(), key.span(), value));
         Ok(Self { name: source.name.clone(), values: values.collect::<Result<_, _>>()? })
     }
 
@@ -73,6 +74,7 @@ impl Given {
 /// One entry of the file.
 fn check(
     source: &Source,
+    declared: &Declared,
     settings: &[Arg],
     key: &str,
     place: std::ops::Range<usize>,
@@ -83,8 +85,8 @@ fn check(
     let Some(arg) = settings.iter().find(|arg| arg.get_long() == Some(key)) else {
         let failure = at(&place, &format!("there is no setting {key}"));
         return Err(match nearest(settings, key) {
-            Some(near) => failure.hint(format!("did you mean {near}? `tolstoy serve --print-config` lists all")),
-            None => failure.hint("`tolstoy serve --print-config` lists all settings"),
+            Some(near) => failure.hint(format!("did you mean {near}? {} lists all", declared.shown_by)),
+            None => failure.hint(format!("{} lists all settings", declared.shown_by)),
         });
     };
     let kind = Kind::of(arg);
@@ -112,7 +114,7 @@ fn check(
         (Kind::Text, DeValue::String(text)) => vec![text.to_string()],
         (_, other) => return Err(wrong(&value.span(), other)),
     };
-    if let Some(reason) = texts.iter().find_map(|text| refusal(key, text)) {
+    if let Some(reason) = texts.iter().find_map(|text| refusal(declared, key, text)) {
         return Err(at(&value.span(), &format!("{key}: {reason}")));
     }
     let before = source.text.get(..place.start).unwrap_or_default();
@@ -121,9 +123,8 @@ fn check(
 }
 
 /// Why the setting does not take this value, in the words that the flag would have.
-fn refusal(key: &str, text: &str) -> Option<String> {
-    let command = Settings::augment_args(Command::new("serve"));
-    let error = command.try_get_matches_from(["serve".to_owned(), format!("--{key}={text}")]).err()?;
+fn refusal(declared: &Declared, key: &str, text: &str) -> Option<String> {
+    let error = declared.command().try_get_matches_from(["settings".to_owned(), format!("--{key}={text}")]).err()?;
     match error.kind() {
         ErrorKind::ValueValidation => Some(error.source().map_or_else(|| error.to_string(), ToString::to_string)),
         ErrorKind::InvalidValue => match error.get(ContextKind::ValidValue) {
@@ -185,7 +186,7 @@ mod tests {
     use super::*;
 
     fn told(text: &str) -> String {
-        match Given::parse(&Source::new("hub.toml", text)) {
+        match Given::parse(&Source::new("hub.toml", text), &crate::settings::SERVE) {
             Ok(given) => {
                 given.values.iter().map(|v| format!("{}: {}={}\n", v.line, v.key, v.texts.join(" "))).collect()
             }

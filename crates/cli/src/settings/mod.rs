@@ -332,10 +332,39 @@ impl Settings {
     }
 }
 
-/// The arguments that are settings, in the order of their declaration.
-fn declared() -> Vec<Arg> {
-    let command = Settings::augment_args(Command::new("settings"));
-    command.get_arguments().filter(|arg| arg.get_long().is_some()).cloned().collect()
+/// Settings that a file may say: what declares them, and what is said of such a file.
+pub(crate) struct Declared {
+    /// Adds the arguments that are the settings.
+    pub(crate) augment: fn(Command) -> Command,
+    /// What prints them.
+    pub(crate) shown_by: &'static str,
+    /// A line of such a file.
+    pub(crate) example: &'static str,
+    /// How such a file begins.
+    pub(crate) head: &'static str,
+}
+
+/// The settings of `tolstoy serve`.
+pub(crate) const SERVE: Declared = Declared {
+    augment: Settings::augment_args,
+    shown_by: "`tolstoy serve --print-config`",
+    example: "`listen = \"127.0.0.1:7410\"`",
+    head: "\
+# Settings of `tolstoy serve`. Each is also a flag of the same name, and an environment variable: --stall-timeout 30s,
+# TOLSTOY_STALL_TIMEOUT=30s. A flag beats the environment, which beats this file.
+",
+};
+
+impl Declared {
+    /// A command with nothing but the settings.
+    fn command(&self) -> Command {
+        (self.augment)(Command::new("settings"))
+    }
+
+    /// The arguments that are settings, in the order of their declaration.
+    fn args(&self) -> Vec<Arg> {
+        self.command().get_arguments().filter(|arg| arg.get_long().is_some()).cloned().collect()
+    }
 }
 
 /// How a setting is written in TOML.
@@ -392,7 +421,7 @@ mod tests {
 
     #[test]
     fn each_setting_is_a_variable_and_says_what_it_means() {
-        for arg in declared() {
+        for arg in SERVE.args() {
             let long = arg.get_long().unwrap();
             assert_eq!(arg.get_id().as_str().replace('_', "-"), long);
             let variable = format!("TOLSTOY_{}", arg.get_id().as_str().to_uppercase());

@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
+mod corpus;
 mod dates;
 mod devices;
 mod document;
 mod drivers;
 mod filter;
 mod folder;
+mod fuzzed;
 mod ids;
 mod json;
 mod laws;
@@ -16,3 +18,4 @@ mod recur;
 mod resolution;
 mod score;
 mod store;
+mod taskwarrior;

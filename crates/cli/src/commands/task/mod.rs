@@ -2,9 +2,16 @@
 
 pub(crate) mod args;
 mod change;
+mod colours;
+mod columns;
 mod place;
+mod replica;
+mod settings;
 mod show;
+mod table;
+mod transfer;
 mod undo;
+mod upstream;
 mod words;
 
 use tolstoy_env::Env;
@@ -15,22 +22,32 @@ use crate::error::{Failure, Kind};
 use crate::ui::Ui;
 use args::{Task, TaskCommand};
 use place::Place;
+use settings::InForce;
 
 pub(crate) fn run(args: &Task, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
-    let mut place = Place::open(args.at.as_deref(), env)?;
+    let in_force = InForce::read(args)?;
+    let settings = &in_force.settings;
     match &args.what {
-        TaskCommand::Add(args) => change::add(&mut place, &args.words, ui),
-        TaskCommand::Modify(args) => change::modify(&mut place, &args.id, &args.words, ui),
-        TaskCommand::Done(args) => change::done(&mut place, &args.ids, ui),
-        TaskCommand::Delete(args) => change::delete(&mut place, &args.ids, ui),
-        TaskCommand::Snooze(args) => change::snooze(&mut place, &args.id, &args.until, ui),
-        TaskCommand::Undo(_) => change::undo(&mut place, ui),
-        TaskCommand::Import(args) => change::import(&mut place, &args.file, ui),
-        TaskCommand::List(args) => show::list(&mut place, args, ui),
-        TaskCommand::Next(args) => show::next(&mut place, args, ui),
-        TaskCommand::Show(args) => show::show(&mut place, args, ui),
-        TaskCommand::Tags(args) => show::tags(&mut place, args, ui),
-        TaskCommand::Export(args) => show::export(&mut place, args, ui),
+        TaskCommand::Config => return ui.write(in_force.document()?),
+        TaskCommand::Move(args) => return upstream::relocate_all(args, settings, env, ui),
+        _ => {}
+    }
+    let place = &mut Place::open(settings, env)?;
+    match &args.what {
+        TaskCommand::Config | TaskCommand::Move(_) => Ok(()),
+        TaskCommand::Add(args) => change::add(place, &args.words, ui),
+        TaskCommand::Modify(args) => change::modify(place, &args.id, &args.words, ui),
+        TaskCommand::Done(args) => change::done(place, &args.ids, ui),
+        TaskCommand::Delete(args) => change::delete(place, &args.ids, ui),
+        TaskCommand::Snooze(args) => change::snooze(place, &args.id, &args.until, ui),
+        TaskCommand::Undo(_) => change::undo(place, ui),
+        TaskCommand::Import(args) => transfer::import(place, args, ui),
+        TaskCommand::Export(args) => transfer::export(place, args, ui),
+        TaskCommand::List(args) => show::list(place, args, settings, ui),
+        TaskCommand::Next(args) => show::next(place, args, settings, ui),
+        TaskCommand::Show(args) => show::show(place, args, ui),
+        TaskCommand::Tags(args) => show::tags(place, args, ui),
+        TaskCommand::Sync(args) => upstream::sync(place, args, settings, ui),
     }
 }
 

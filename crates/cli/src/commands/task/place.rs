@@ -5,17 +5,20 @@ use std::path::{Path, PathBuf};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use tolstoy_env::Env;
 use tolstoy_store::Store;
+use tolstoy_sync::Remote;
 use tolstoy_tasks::driver::{
     Answer, Driver, DriverError, DriverErrorKind, Folder, FolderOptions, Listing, Offer, StoreDriver,
 };
 use tolstoy_tasks::{Author, Calendar, Device, TaskId};
 
+use super::settings::TaskSettings;
 use crate::dirs;
 use crate::error::{Failure, Kind};
+use crate::ui::Ui;
 
 /// An open place for tasks, and what an edit needs beside it.
 pub(super) struct Place {
-    driver: Box<dyn Driver>,
+    pub(super) driver: Box<dyn Driver>,
     pub(super) path: PathBuf,
     pub(super) author: Author,
     pub(super) calendar: Calendar,
@@ -24,23 +27,78 @@ pub(super) struct Place {
     pub(super) troubles: Vec<String>,
 }
 
+/// How a place is opened.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Opening {
+    /// Whether it is made where it is missing, which is said.
+    pub(super) create: bool,
+    /// Whether what is written to a folder in a git work tree is committed.
+    pub(super) commit: bool,
+    /// Whether it may be a store that syncs with a log, so that other stores see what is done to it.
+    pub(super) everywhere: bool,
+}
+
+/// Opens what lives at a path. One that ends in a separator, or is a directory, is a folder.
+pub(super) fn open(path: &Path, opening: Opening, env: &Env, ui: &Ui) -> Result<Box<dyn Driver>, Failure> {
+    let is_missing = !path.exists();
+    if is_missing && !opening.create {
+        let message = format!("{}: there is no such folder or store", path.display());
+        return Err(Failure::new(Kind::Missing, message));
+    }
+    let driver: Box<dyn Driver> = if is_folder(path) {
+        folder(path, opening.commit, env)?
+    } else {
+        let store = store(path, env)?;
+        let log = Remote::of(&store).map_err(|e| Failure::new(Kind::Storage, format!("{}: {e}", path.display())))?;
+        if let Some(remote) = log.filter(|_| !opening.everywhere) {
+            let message = format!(
+                "{}: this store syncs with the log {}, so the tasks would go from all stores of that log",
+                path.display(),
+                remote.log
+            );
+            return Err(Failure::new(Kind::Refused, message)
+                .hint("--keep copies the tasks, --everywhere takes them out of all these stores"));
+        }
+        Box::new(StoreDriver::new(store))
+    };
+    if is_missing {
+        ui.note(format!("created {}", path.display()));
+    }
+    Ok(driver)
+}
+
+fn is_folder(path: &Path) -> bool {
+    path.is_dir() || path.as_os_str().to_string_lossy().ends_with(['/', std::path::MAIN_SEPARATOR])
+}
+
+fn folder(path: &Path, commit: bool, env: &Env) -> Result<Box<dyn Driver>, Failure> {
+    let options = FolderOptions { create: true, commit };
+    Ok(Box::new(Folder::open(path, env.clone(), options).map_err(|e| failure(&e))?))
+}
+
+fn store(path: &Path, env: &Env) -> Result<Store, Failure> {
+    Store::open_or_create(path, env.clone()).map_err(|e| Failure::opening(path, &e))
+}
+
+/// Where the tasks are that nobody keeps elsewhere.
+pub(super) fn default_place() -> Result<PathBuf, Failure> {
+    Ok(data()?.join("tasks.db"))
+}
+
 impl Place {
-    /// Opens the place, and makes it where it is missing. A path that ends in a separator, or is a directory, is a folder.
-    pub(super) fn open(at: Option<&Path>, env: &Env) -> Result<Self, Failure> {
-        let path = match at {
-            Some(path) => path.to_owned(),
-            None => data()?.join("tasks.db"),
+    /// Opens the place that is set, and makes it where it is missing.
+    pub(super) fn open(settings: &TaskSettings, env: &Env) -> Result<Self, Failure> {
+        let path = match &settings.place {
+            Some(path) => path.clone(),
+            None => default_place()?,
         };
-        let is_folder = path.is_dir() || path.as_os_str().to_string_lossy().ends_with(['/', std::path::MAIN_SEPARATOR]);
-        let driver: Box<dyn Driver> = if is_folder {
-            let options = FolderOptions { create: true, commit: false };
-            Box::new(Folder::open(&path, env.clone(), options).map_err(|e| failure(&e))?)
+        let driver: Box<dyn Driver> = if is_folder(&path) {
+            folder(&path, settings.commit, env)?
         } else {
-            if at.is_none() {
+            if default_place().is_ok_and(|usual| usual == path) {
                 make(path.parent())?;
             }
-            let store = Store::open_or_create(&path, env.clone()).map_err(|e| Failure::opening(&path, &e))?;
-            Box::new(StoreDriver::new(store))
+            Box::new(StoreDriver::new(store(&path, env)?))
         };
         let author = Author { device: device(env)?, now: env.now() };
         let zones = jiff::tz::db().clone();
@@ -119,7 +177,7 @@ fn zone(zones: &TimeZoneDatabase) -> TimeZone {
     name.and_then(|name| zones.get(name.trim_start_matches(':')).ok()).unwrap_or(TimeZone::UTC)
 }
 
-fn failure(error: &DriverError) -> Failure {
+pub(super) fn failure(error: &DriverError) -> Failure {
     let kind = match error.kind() {
         DriverErrorKind::Unavailable => Kind::Busy,
         DriverErrorKind::NoPlace => Kind::Missing,

@@ -41,7 +41,7 @@ pub(super) fn commit(root: &Path, tasks: &[TaskId], removed: &[String]) -> Resul
     if staged.is_ok() {
         return Ok(());
     }
-    let message = match tasks.len().max(paths.len()) {
+    let message = match if tasks.is_empty() { paths.len() } else { tasks.len() } {
         1 => "tasks: 1 changed".to_owned(),
         n => format!("tasks: {n} changed"),
     };

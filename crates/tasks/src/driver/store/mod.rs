@@ -189,28 +189,32 @@ impl Driver for StoreDriver {
         if !self.has_words()? {
             return Ok(listing);
         }
-        let mut tasks: BTreeMap<TaskId, Task> = BTreeMap::new();
-        let mut apart = BTreeSet::new();
-        for row in self.rows("[:find ?t ?state :where [?t :task/state ?state]]", &[])? {
-            let [_, Value::String(state)] = &*row else { continue };
-            match Task::parse(state) {
-                Ok(task) => {
-                    let id = task.id();
-                    if tasks.insert(id, task).is_some() {
-                        apart.insert(id);
-                    }
-                }
-                Err(Refusal(why)) => {
-                    let place = crate::json::shortened(state);
-                    listing.troubles.push(Trouble { place, why: format!("this state is no task: {why}") });
-                }
+        let Listing { tasks, troubles } = &mut listing;
+        let read = |_, state: &str| match Task::parse(state) {
+            Ok(task) => tasks.push(task),
+            Err(Refusal(why)) => {
+                let place = crate::json::shortened(state);
+                troubles.push(Trouble { place, why: format!("this state is no task: {why}") });
             }
+        };
+        self.store.each_text(STATE, read).map_err(failed)?;
+        listing.tasks.sort_by_key(Task::id);
+        let apart: BTreeSet<TaskId> = listing
+            .tasks
+            .windows(2)
+            .filter_map(|pair| match pair {
+                [a, b] if a.id() == b.id() => Some(a.id()),
+                _ => None,
+            })
+            .collect();
+        if !apart.is_empty() {
+            listing.tasks.retain(|task| !apart.contains(&task.id()));
+            for known in self.know(&apart)?.into_values() {
+                listing.troubles.extend(known.troubles);
+                listing.tasks.extend(known.document.map(|document| document.task()));
+            }
+            listing.tasks.sort_by_key(Task::id);
         }
-        for (id, known) in self.know(&apart)? {
-            listing.troubles.extend(known.troubles);
-            tasks.extend(known.document.map(|document| (id, document.task())));
-        }
-        listing.tasks = tasks.into_values().collect();
         Ok(listing)
     }
 }
