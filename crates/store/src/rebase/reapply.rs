@@ -14,7 +14,7 @@ use crate::rebase::images::{Batches, Birth, Image, Images, own_birth};
 use crate::rebase::incoming::Seen;
 use crate::rebase::policy::Met;
 use crate::rebase::{DisplacedChange, Rebased, Side, carry, operations};
-use crate::schema::Unique;
+use crate::schema::{Schema, Unique};
 use crate::types::{Change, Entid, Value};
 
 /// Why a change is displaced.
@@ -184,6 +184,7 @@ impl InProgress<'_, '_> {
         changes.dedup();
         let said = changes.clone();
         self.leave_out_gone(&mut changes)?;
+        self.leave_out_altered(local, &mut changes);
         if let Some(theirs) = self.restated.get(&local.tx) {
             // What the log's definition said too, it has said; if it is not so any more, it was altered since.
             changes.retain(|c| theirs.binary_search(c).is_err());
@@ -201,8 +202,9 @@ impl InProgress<'_, '_> {
             Err(why) => return Ok(Some(why)),
         };
         changes.extend(produced.iter().map(|p| p.change.clone()));
-        if !produced.is_empty()
-            && let Some(why) = self.touches_deleted(&changes, &[])?
+        // Operations add to what the change states, and a policy may leave nothing of the identity in it.
+        if !(produced.is_empty() && decided.values.is_empty())
+            && let Some(why) = self.touches_deleted(&changes, &operations)?
         {
             return Ok(Some(why));
         }
@@ -295,6 +297,18 @@ impl InProgress<'_, '_> {
         }
         *changes = stays;
         Ok(())
+    }
+
+    /// An attribute that the change made, and that an earlier merge found to be the log's, is an old one by now. Of its meaning
+    /// the log has said what was so at the root; what is not so any more came in altered.
+    fn leave_out_altered(&self, local: &Transaction, changes: &mut Vec<Change>) {
+        let made = |e: Entid| {
+            self.images.is_old(e) && local.entids.iter().any(|r| r.current <= e && e < r.current.plus(r.count))
+        };
+        changes.retain(|c| {
+            let at_root = || self.changed.get(&(c.e, c.a)).and_then(Option::as_ref);
+            !(c.added && Schema::gives_meaning(c.a) && at_root() == Some(&c.v) && made(c.e))
+        });
     }
 
     /// An assertion on, or a ref to, an entity that the other side deleted whole has no place, unless the change states
@@ -417,9 +431,14 @@ impl InProgress<'_, '_> {
 /// overwrite.
 fn recorded(mut before: Vec<Overwrite>, now: Vec<Overwrite>) -> (Vec<Overwrite>, Vec<Overwrite>) {
     let place = |o: &Overwrite| (o.e, o.a, o.incoming.clone());
+    let mut places: HashMap<_, usize> = HashMap::new();
+    for (n, overwrite) in before.iter().enumerate() {
+        places.entry(place(overwrite)).or_insert(n);
+    }
     let mut news = Vec::new();
     for overwrite in now {
-        match before.iter_mut().find(|b| place(b) == place(&overwrite)) {
+        let next = before.len();
+        match before.get_mut(*places.entry(place(&overwrite)).or_insert(next)) {
             // The policy was another then.
             Some(same) if same.local == overwrite.local && same.stands != overwrite.stands => {
                 same.stands = overwrite.stands;

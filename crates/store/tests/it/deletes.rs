@@ -84,6 +84,24 @@ fn who_restates_a_unique_identity_is_revived_and_can_be_edited_again() {
     assert_eq!(value(&one, "Boris", ":friend"), [Edn::Integer(anna)]);
 }
 
+/// A policy may leave nothing of the identity that the change states; then nobody is revived.
+#[test]
+fn an_identity_that_a_policy_leaves_out_revives_nobody() {
+    for policy in ["first", "journal"] {
+        let (mut log, mut one, mut two) = with_schema();
+        must(&mut one, &format!("[[:db/add :name :db/merge :db.merge/{policy}]]"));
+        must(&mut one, r#"[{:name "Anna" :age 20}]"#);
+        log.settle(&mut one, &mut two);
+        let anna = the(&two, "[?x :name \"Anna\"]");
+        must(&mut one, r#"[[:db/retractEntity [:name "Anna"]]]"#);
+        must(&mut two, r#"[[:db/add [:name "Anna"] :name "Anne"] [:db/add [:name "Anna"] :age 21]]"#);
+        log.sync(&mut one);
+        assert_eq!(reasons(&log.sync(&mut two)), [Reason::Deleted], "{policy}");
+        log.settle(&mut one, &mut two);
+        no_skeleton(&one, anna);
+    }
+}
+
 #[test]
 fn who_is_deleted_on_both_sides_and_made_again_on_one_is_new() {
     let (mut log, mut one, mut two) = homes();

@@ -90,6 +90,64 @@ fn a_new_life_is_joined_with_everything_that_it_lacks() {
     }
 }
 
+/// A life that was to be joined or filled, and could not be, is as much another one as it was before.
+#[test]
+fn a_life_that_could_not_be_joined_or_filled_is_not_joined_unasked() {
+    let (hub, mut one, mut two) = two();
+    must(&mut one, r#"[{:name "Anna"}]"#);
+    sync(&mut one, &hub);
+    sync(&mut two, &hub);
+    must(&mut two, "[{:db/ident :late :db/valueType :db.type/long :db/cardinality :db.cardinality/one}]");
+    wipe(&hub);
+    let filling = Options { other_life: OtherLife::Reseed, ..options() };
+    let mut cut = MemoryTransport::new(|request| match request {
+        Request::Push(_) => Err(TransportError::Broken("cut".to_owned())),
+        other => hub.answer(other),
+    });
+    let error = now(tolstoy_sync::sync(&mut one, &mut cut, &filling)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Offline);
+
+    let mut other = device(3);
+    must(&mut other, SCHEMA);
+    must(&mut other, "[{:db/ident :late :db/valueType :db.type/string :db/cardinality :db.cardinality/one}]");
+    sync(&mut other, &hub);
+    let error = sync_as(&mut two, &hub, OtherLife::Adopt).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Store, "{error}");
+    assert!(error.to_string().contains(":late"), "{error}");
+    for store in [&mut one, &mut two] {
+        let before = (store.facts_digest().unwrap(), store.last_positioned().unwrap());
+        assert_eq!(relation(store, &hub), Relation::OtherLife);
+        assert_eq!(try_sync(store, &hub).unwrap_err().kind(), ErrorKind::Generation);
+        assert_eq!((store.facts_digest().unwrap(), store.last_positioned().unwrap()), before);
+    }
+    sync_as(&mut one, &hub, OtherLife::Adopt).unwrap();
+    sync(&mut other, &hub);
+    same(&one, &other);
+}
+
+/// The log was filled again, and nobody heard of it: it is another life, with the same in it.
+#[test]
+fn a_log_that_was_filled_again_unheard_is_found_the_same() {
+    let (hub, mut one, _) = two();
+    must(&mut one, r#"[{:name "Anna"}]"#);
+    sync(&mut one, &hub);
+    let (before, facts) = (hub.state(), one.facts_digest().unwrap());
+    wipe(&hub);
+    let filling = Options { other_life: OtherLife::Reseed, ..options() };
+    let mut unheard = MemoryTransport::new(|request| {
+        let is_push = matches!(request, Request::Push(_));
+        let answer = hub.answer(request)?;
+        if is_push { Err(TransportError::Broken("lost".to_owned())) } else { Ok(answer) }
+    });
+    now(tolstoy_sync::sync(&mut one, &mut unheard, &filling)).unwrap_err();
+    assert_eq!((hub.state().seq, hub.state().chain), (before.seq, before.chain));
+    assert_eq!(try_sync(&mut one, &hub).unwrap_err().kind(), ErrorKind::Generation);
+    let report = sync_as(&mut one, &hub, OtherLife::Adopt).unwrap();
+    assert_eq!((report.acknowledged, report.resupplied), (2, 0));
+    assert_eq!(one.facts_digest().unwrap(), facts);
+    assert_eq!(relation(&one, &hub), Relation::Ahead(0));
+}
+
 /// A store in a file, with something synced, and the file's path.
 fn filed(hub: &Hub, folder: &tempfile::TempDir) -> std::path::PathBuf {
     let path = folder.path().join("one.db");

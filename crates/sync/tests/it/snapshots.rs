@@ -372,6 +372,69 @@ fn what_a_length_claims_is_not_allocated() {
     same(&cold, &one);
 }
 
+/// Whoever may write to a log may give its hub a snapshot of their own making, also of a log in the original's format.
+#[test]
+fn more_than_is_taken_in_ends_the_sync_and_changes_nothing() {
+    let hub = hub_that_asks_after(3);
+    let mut one = device(1);
+    must(&mut one, SCHEMA);
+    // Compressed it is nothing.
+    must(&mut one, &format!(r#"[{{:name "Anna" :text "{}"}}]"#, "x".repeat(1 << 20)));
+    must(&mut one, r#"[{:name "Vera"}]"#);
+    assert!(sync(&mut one, &hub).snapshot_offered.is_some());
+    assert!(snapshot_of(&hub).len() < 10_000);
+    let cold = |max_bytes: u64| {
+        let (mut store, mut begun) = (device(5), Vec::new());
+        let serve = |request: Request| {
+            if let Request::Pull { begin, .. } = &request {
+                begun.push(*begin);
+            }
+            hub.answer(request)
+        };
+        let options = Options { max_bytes, ..options() };
+        let result = now(tolstoy_sync::sync(&mut store, &mut MemoryTransport::new(serve), &options));
+        (store, begun, result)
+    };
+    // The snapshot is short, and holds too much; then the log itself is too long.
+    let (store, begun, result) = cold(300_000);
+    let error = result.unwrap_err();
+    assert_eq!((begun, error.kind()), (vec![Begin::Snapshot, Begin::Transactions], ErrorKind::Store));
+    assert!(error.to_string().contains("more than 300000 bytes"), "{error}");
+    assert_eq!((store.basis(), store.last_positioned().unwrap()), (Entid::TX0, None));
+    let (store, begun, result) = cold(2 << 20);
+    assert_eq!((begun, result.unwrap().snapshot_unusable), (vec![Begin::Snapshot], None));
+    same(&store, &one);
+}
+
+#[test]
+fn a_made_up_snapshot_does_not_decide_the_format_of_the_log() {
+    let hub = Hub::new();
+    let mut one = device(1);
+    must(&mut one, SCHEMA);
+    must(&mut one, r#"[{:name "Anna"}]"#);
+    let original = Options { new_log: tolstoy_sync::NewLog::Original, ..options() };
+    now(tolstoy_sync::sync(&mut one, &mut MemoryTransport::new(|r| hub.answer(r)), &original)).unwrap();
+    let made_up = b"TLSN\x01\x00 made up";
+    let LogState { head: id, seq, chain, .. } = hub.state();
+    let mut cold = device(2);
+    let report = sync_over(&mut cold, |request| match request {
+        Request::Pull { begin: Begin::Snapshot, .. } => {
+            let mut frames = frames_of(hub.stream(&[], Begin::Transactions));
+            frames.truncate(1);
+            let (digest, bytes) = (BlobDigest::of(made_up), made_up.len() as u64);
+            frames.push(Frame::Snapshot(Snapshot { id, seq, chain, digest, bytes }));
+            frames.push(Frame::Piece(Piece { bytes: Bytes::from_static(made_up) }));
+            frames.push(Frame::End(tolstoy_proto::End { count: 0, chain }));
+            let mut bytes = Vec::new();
+            frames.iter().for_each(|frame| encode_frame(frame, &mut bytes));
+            Ok(Answer::Stream(MemoryBody::new([Ok(bytes.into())])))
+        }
+        other => hub.answer(other),
+    });
+    assert!(report.unwrap().snapshot_unusable.is_some());
+    same(&one, &cold);
+}
+
 #[test]
 fn a_snapshot_out_of_place_is_refused() {
     let (hub, _) = short();
@@ -456,6 +519,24 @@ fn a_link_that_never_carries_the_snapshot_carries_the_log() {
     assert_eq!((asked, report.passes[0].from_snapshot), (options().max_cuts + 1, 0));
     assert!(report.snapshot_unusable.unwrap().contains("broke each time"));
     same(&cold, &one);
+}
+
+#[test]
+fn a_useless_snapshot_on_a_link_that_breaks_after_it_leads_to_the_log() {
+    let (hub, one) = short();
+    let mut cold = device(2);
+    let report = sync_over(&mut cold, |request| match request {
+        Request::Pull { begin: Begin::Snapshot, .. } => {
+            let whole = frames_of(instead(&hub, b"TLSN\x01\x00 made up", |s| s));
+            let mut bytes = Vec::new();
+            whole.iter().take(3).for_each(|frame| encode_frame(frame, &mut bytes));
+            Ok(Answer::Stream(MemoryBody::new([Ok(bytes.into())])))
+        }
+        Request::Pull { from, .. } if !from.is_empty() => Err(TransportError::Broken("cut".to_owned())),
+        other => hub.answer(other),
+    });
+    assert!(report.unwrap().snapshot_unusable.is_some());
+    same(&one, &cold);
 }
 
 #[test]
