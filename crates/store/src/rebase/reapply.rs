@@ -8,6 +8,8 @@ use crate::core::{Failure, Header, Plan, Working};
 use crate::error::Result;
 use crate::functions::Functions;
 use crate::log::codec::Extra;
+use crate::log::read::Timeline;
+use crate::log::rewind::Emptied;
 use crate::log::{Displaced, Operation, Overwrite, Reason, Stands, Transaction, read};
 use crate::rebase::definitions::{AllMade, GivenUp, Local, give_way};
 use crate::rebase::images::{Batches, Birth, Image, Images, own_birth};
@@ -32,7 +34,8 @@ pub(super) struct InProgress<'m, 'c> {
     pub(super) root: Entid,
     /// The last transaction that came in.
     pub(super) incoming_end: Entid,
-    /// Cardinality-one values that came in, with the value at the root.
+    /// Cardinality-one values that came in, with the value that the local side had last of what is in the log: that at the root, or what a change
+    /// of its own left that main had already.
     pub(super) changed: HashMap<(Entid, Entid), Option<Value>>,
     /// What local changes meet, for attributes with a merge policy.
     pub(super) contests: HashMap<(Entid, Entid), Met>,
@@ -42,6 +45,8 @@ pub(super) struct InProgress<'m, 'c> {
     pub(super) operated: operations::Values,
     /// Entities that the incoming side deleted whole.
     deleted: HashSet<Entid>,
+    /// Entities that each local change deleted whole.
+    emptied: &'m HashMap<Entid, Vec<Emptied>>,
     /// Local transactions whose definitions gave way.
     gave_way: HashMap<Entid, Why>,
     /// What the log's definition of an attribute said of its meaning when it was made, by the local transaction that made the same.
@@ -97,6 +102,7 @@ pub(super) fn reapply(
         replaced,
         operated: HashMap::new(),
         deleted,
+        emptied: side.emptied,
         gave_way,
         restated,
         rebased,
@@ -127,9 +133,9 @@ fn restated(images: &Images, local: &Local, mut incoming: AllMade) -> HashMap<En
 
 impl InProgress<'_, '_> {
     fn one(&mut self, local: &Transaction) -> Result<()> {
-        if read::by_origin(self.working.sql, local.origin.id)?.is_some() {
+        if let Some(known) = read::by_origin(self.working.sql, local.origin.id)? {
             self.rebased.known += 1;
-            return Ok(());
+            return self.note_base(known);
         }
         if let Some(displaced) = &local.displaced {
             let moved = carry::again(&self.images, displaced);
@@ -146,6 +152,21 @@ impl InProgress<'_, '_> {
             None => Ok(()),
             Some(why) => self.displace(local, why),
         }
+    }
+
+    /// Main had a local change already: what came in on top of it came in on what that left, and not on the root.
+    fn note_base(&mut self, known: Entid) -> Result<()> {
+        if self.changed.is_empty() {
+            return Ok(());
+        }
+        let transaction = read::transaction(self.working.sql, Timeline::MAIN, known)?;
+        // Of a value that is replaced the retraction comes before the assertion.
+        for change in transaction.iter().flat_map(|t| &t.changes) {
+            if let Some(base) = self.changed.get_mut(&(change.e, change.a)) {
+                *base = change.added.then(|| change.v.clone());
+            }
+        }
+        Ok(())
     }
 
     /// Applies the change, or undoes every trace of the attempt and says why it cannot be applied.
@@ -214,6 +235,9 @@ impl InProgress<'_, '_> {
             Ok(plan) => plan,
             Err(failure) => return self.why(failure).map(Some),
         };
+        if let Some(why) = self.leaves_skeleton(local, &plan)? {
+            return Ok(Some(why));
+        }
         if !operations.is_empty()
             && let Some(idle) = operations::idle(fresh..self.working.basis.next, &plan)
         {
@@ -328,6 +352,30 @@ impl InProgress<'_, '_> {
                 let detail = format!("it {verb} entity {e}, which the other side deleted");
                 return Ok(Some(Why { reason: Reason::Deleted, detail }));
             }
+        }
+        Ok(None)
+    }
+
+    /// A change that deleted an entity whole, of which the other side said more meanwhile: to delete only what its author knew would
+    /// leave a skeleton, or refs to nothing.
+    fn leaves_skeleton(&self, local: &Transaction, plan: &Plan) -> Result<Option<Why>> {
+        let retracts = |e: Entid, a: Entid, v: &Value| {
+            plan.effects.iter().any(|x| !x.change.added && (x.change.e, x.change.a, &x.change.v) == (e, a, v))
+        };
+        for Emptied { e, referred } in self.emptied.get(&local.tx).into_iter().flatten() {
+            let Some(Image::Is(e)) = self.images.get(*e) else { continue };
+            let stays = self.working.facts_about(e)?.iter().any(|(a, v)| !retracts(e, *a, v));
+            let to_it = Value::Ref(e);
+            let dangles = || -> Result<bool> {
+                Ok(self.working.refs_to(e)?.iter().any(|(from, a)| !retracts(*from, *a, &to_it)))
+            };
+            let verb = match (stays, referred) {
+                (true, _) => "edited",
+                (false, false) if dangles()? => "refers to",
+                _ => continue,
+            };
+            let detail = format!("it deletes entity {e}, which the other side {verb} meanwhile");
+            return Ok(Some(Why { reason: Reason::Deleted, detail }));
         }
         Ok(None)
     }

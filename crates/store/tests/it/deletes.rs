@@ -14,11 +14,17 @@ const STREET: &str = "{:db/ident :street :db/valueType :db.type/string :db/cardi
 const TEXT: &str = "{:db/ident :text :db/valueType :db.type/string :db/cardinality :db.cardinality/many}";
 
 /// Two devices that share Anna, who has a home, and Boris.
-fn homes() -> (Log, Store, Store) {
+fn whole_homes() -> (Log, Store, Store) {
     let (mut log, mut one, mut two) = with_schema();
     must(&mut one, &format!("[{HOME} {STREET} {TEXT}]"));
     must(&mut one, r#"[{:name "Anna" :age 20 :home {:street "s"}} {:name "Boris"}]"#);
     log.settle(&mut one, &mut two);
+    (log, one, two)
+}
+
+/// The same, and one of them deleted her and synced.
+fn homes() -> (Log, Store, Store) {
+    let (mut log, mut one, two) = whole_homes();
     must(&mut one, r#"[[:db/retractEntity [:name "Anna"]]]"#);
     log.sync(&mut one);
     (log, one, two)
@@ -99,6 +105,71 @@ fn an_identity_that_a_policy_leaves_out_revives_nobody() {
         assert_eq!(reasons(&log.sync(&mut two)), [Reason::Deleted], "{policy}");
         log.settle(&mut one, &mut two);
         no_skeleton(&one, anna);
+    }
+}
+
+/// Whoever comes first, no skeleton stays: an edit that comes in keeps its entity whole, and the delete waits in the journal.
+#[test]
+fn a_delete_of_what_was_edited_meanwhile_is_displaced() {
+    for edit in [
+        r#"[[:db/add [:name "Anna"] :age 21]]"#,
+        r#"[[:db/add [:name "Anna"] :text "new"]]"#,
+        r#"[[:db/add [:name "Anna"] :home "new"] {:db/id "new" :street "u"}]"#,
+        r#"[{:name "Boris" :friend [:name "Anna"]}]"#,
+    ] {
+        let (mut log, mut one, mut two) = whole_homes();
+        must(&mut two, edit);
+        let before = two.datoms().unwrap().len();
+        log.sync(&mut two);
+        must(&mut one, r#"[[:db/retractEntity [:name "Anna"]]]"#);
+        must(&mut one, r#"[[:db/add [:name "Boris"] :age 7]]"#);
+        let rebased = log.sync(&mut one);
+        assert_eq!((reasons(&rebased), rebased.reapplied), (vec![Reason::Deleted], 1), "{edit}");
+        log.settle(&mut one, &mut two);
+        // The delete's carrier, the other change's, and what that says.
+        assert_eq!(two.datoms().unwrap().len(), before + 3, "{edit}");
+    }
+}
+
+/// Of a component that was edited meanwhile the delete is displaced too: whoever it belongs to goes with it, or stays with it.
+#[test]
+fn a_delete_whose_component_was_edited_meanwhile_is_displaced() {
+    let (mut log, mut one, mut two) = whole_homes();
+    let (anna, home) = (the(&two, "[?x :name \"Anna\"]"), the(&two, "[?x :street]"));
+    must(&mut two, &format!("[[:db/add {home} :street \"t\"]]"));
+    log.sync(&mut two);
+    must(&mut one, r#"[[:db/retractEntity [:name "Anna"]]]"#);
+    assert_eq!(reasons(&log.sync(&mut one)), [Reason::Deleted]);
+    log.settle(&mut one, &mut two);
+    assert_eq!((the(&one, "[?x :name \"Anna\"]"), the(&one, "[?x :street \"t\"]")), (anna, home));
+}
+
+/// A retraction is no delete, whatever came in of the entity: something of it was left where it was made.
+#[test]
+fn a_retraction_of_what_was_edited_meanwhile_is_applied() {
+    let (mut log, mut one, mut two) = whole_homes();
+    must(&mut two, r#"[[:db/add [:name "Anna"] :name "Anne"] [:db/add [:name "Anna"] :text "new"]]"#);
+    log.sync(&mut two);
+    must(&mut one, r#"[[:db/retract [:name "Anna"] :age 20]]"#);
+    let rebased = log.sync(&mut one);
+    assert_eq!((reasons(&rebased), rebased.reapplied), (vec![], 1));
+    log.settle(&mut one, &mut two);
+    assert!(value(&two, "Anne", ":age").is_empty());
+}
+
+/// What both sides deleted is gone; what one deleted and the other only mentioned in what it deleted too, as well.
+#[test]
+fn deletes_of_both_sides_meet_without_a_word() {
+    let (mut log, mut one, mut two) = whole_homes();
+    let (anna, home) = (the(&two, "[?x :name \"Anna\"]"), the(&two, "[?x :street]"));
+    must(&mut two, r#"[[:db/add [:name "Anna"] :age 30]]"#);
+    must(&mut two, r#"[[:db/retractEntity [:name "Anna"]]]"#);
+    log.sync(&mut two);
+    must(&mut one, r#"[[:db/retractEntity [:name "Anna"]]]"#);
+    assert_eq!(reasons(&log.sync(&mut one)), []);
+    log.settle(&mut one, &mut two);
+    for e in [anna, home] {
+        no_skeleton(&one, e);
     }
 }
 

@@ -299,3 +299,25 @@ fn a_log_that_does_not_fit_is_refused_and_changes_nothing() {
     log.0 = good;
     log.settle(&mut one, &mut two);
 }
+
+/// What is overwritten came in on top of what the local side knew, also where the log lost that and got it again by another way.
+#[test]
+fn an_overwritten_value_came_in_on_what_was_known() {
+    let (mut log, mut one, mut two) = with_schema();
+    must(&mut one, r#"[{:name "Anna" :age 1}]"#);
+    log.settle(&mut one, &mut two);
+    let before = log.0.clone();
+    must(&mut two, r#"[[:db/add [:name "Anna"] :age 5]]"#);
+    log.settle(&mut two, &mut one);
+    let mut restored = Log(before);
+    let mut three = device(3);
+    restored.sync(&mut three);
+    must(&mut three, r#"[{:name "Oleg"}]"#);
+    restored.sync(&mut three);
+    must(&mut one, r#"[[:db/add [:name "Anna"] :age 6]]"#);
+    restored.sync(&mut one);
+    must(&mut two, r#"[[:db/add [:name "Anna"] :age 7]]"#);
+    let rebased = restored.sync(&mut two);
+    let told: Vec<_> = rebased.overwritten.iter().map(|o| (o.base.clone(), o.incoming.clone())).collect();
+    assert_eq!((rebased.known, told), (1, vec![(Some(Value::Long(5)), Some(Value::Long(6)))]));
+}

@@ -85,7 +85,7 @@ fn picture(store: &mut Store) -> Picture {
 }
 
 fn rewind(store: &mut Store, root: Entid) -> Option<Timeline> {
-    store.write(|working, _, _| working.rewind(root).map_err(Error::from)).unwrap()
+    store.write(|working, _, _| working.rewind(root).map_err(Error::from)).unwrap().map(|rewound| rewound.side)
 }
 
 proptest! {
