@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use tolstoy_edn::Value as Edn;
+use tolstoy_env::Env;
 use tolstoy_store::{Entid, ErrorKind, Reason, Rebased, Store};
 
 use crate::common::*;
@@ -249,14 +250,14 @@ fn the_end_of_the_user_partition_fails_loudly() {
     let last = Entid::TX0.get() - 1;
     let mut log = Log::default();
     let [mut one, mut two] = [0, 1].map(|n| {
-        let mut store = Store::open_or_create(&paths[n], env(n as u64 + 1)).unwrap();
+        let mut store = Store::open_or_create(&paths[n], Env::repeatable(n as u64 + 1)).unwrap();
         if n == 0 {
             must(&mut store, &format!("[{NAME} {FRIEND}]"));
         }
         log.sync(&mut store);
         drop(store);
         set_next(&paths[n], last - 2);
-        Store::open(&paths[n], env(n as u64 + 11)).unwrap()
+        Store::open(&paths[n], Env::repeatable(n as u64 + 11)).unwrap()
     });
     must(&mut one, r#"[{:name "Anna"}]"#);
     for name in ["Boris", "Vera", "Oleg"] {

@@ -1,10 +1,11 @@
 //! The rebase primitive, between stores that share a log in memory.
 
 use tolstoy_edn::Keyword;
+use tolstoy_env::Env;
 use tolstoy_store::{Entid, Error, ErrorKind, Position, Reason, Rebased, Store, Timeline, Transaction, Value};
 use uuid::Uuid;
 
-use crate::common::{entid, env, facts, must};
+use crate::common::{entid, facts, must};
 
 /// A log that devices sync with: what the newest synced store has as main.
 #[derive(Default)]
@@ -14,7 +15,7 @@ pub(crate) struct Log(pub(crate) Vec<Transaction>);
 pub(crate) const POSITION: Position = Position { id: Uuid::nil(), digest: [0; 32] };
 
 pub(crate) fn device(n: u64) -> Store {
-    Store::in_memory(env(n)).unwrap()
+    Store::in_memory(Env::repeatable(n)).unwrap()
 }
 
 pub(crate) fn main_of(store: &Store) -> Vec<Transaction> {

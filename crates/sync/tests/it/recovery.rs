@@ -1,5 +1,6 @@
 //! Logs that were wiped, stores that were copied or put back, and what `status` says of it.
 
+use tolstoy_env::Env;
 use tolstoy_sync::{OtherLife, Relation, local_status, log_status};
 
 use super::*;
@@ -151,7 +152,7 @@ fn a_log_that_was_filled_again_unheard_is_found_the_same() {
 /// A store in a file, with something synced, and the file's path.
 fn filed(hub: &Hub, folder: &tempfile::TempDir) -> std::path::PathBuf {
     let path = folder.path().join("one.db");
-    let mut one = Store::open_or_create(&path, env(1)).unwrap();
+    let mut one = Store::open_or_create(&path, Env::repeatable(1)).unwrap();
     must(&mut one, SCHEMA);
     must(&mut one, r#"[{:name "Anna"}]"#);
     sync(&mut one, hub);
@@ -168,7 +169,8 @@ fn a_store_file_that_was_copied_becomes_a_device_of_its_own() {
     let path = filed(&hub, &folder);
     let copy = folder.path().join("copy.db");
     std::fs::copy(&path, &copy).unwrap();
-    let (mut one, mut two) = (Store::open(&path, env(11)).unwrap(), Store::open(&copy, env(12)).unwrap());
+    let (mut one, mut two) =
+        (Store::open(&path, Env::repeatable(11)).unwrap(), Store::open(&copy, Env::repeatable(12)).unwrap());
     let device = one.device();
     assert_eq!(device, two.device());
     must(&mut one, r#"[{:name "Vera"}]"#);
@@ -178,7 +180,7 @@ fn a_store_file_that_was_copied_becomes_a_device_of_its_own() {
     assert_eq!((two.device(), one.device()), (renamed, device));
     assert_ne!(renamed, device);
     drop(two);
-    let mut two = Store::open(&copy, env(13)).unwrap();
+    let mut two = Store::open(&copy, Env::repeatable(13)).unwrap();
     assert_eq!(two.device(), renamed, "it is a new device for good");
     must(&mut two, r#"[{:name "Ivan"}]"#);
     sync(&mut two, &hub);
@@ -196,7 +198,7 @@ fn a_store_that_was_put_back_from_a_backup_gets_all_it_lost_and_is_another_devic
     let path = filed(&hub, &folder);
     let backup = folder.path().join("backup.db");
     std::fs::copy(&path, &backup).unwrap();
-    let mut one = Store::open(&path, env(11)).unwrap();
+    let mut one = Store::open(&path, Env::repeatable(11)).unwrap();
     must(&mut one, r#"[{:name "Vera"}]"#);
     sync(&mut one, &hub);
     let (whole, device) = (origins(&one), one.device());
@@ -205,7 +207,7 @@ fn a_store_that_was_put_back_from_a_backup_gets_all_it_lost_and_is_another_devic
         let _ = std::fs::remove_file(folder.path().join(format!("one.db{extra}")));
     }
     std::fs::copy(&backup, &path).unwrap();
-    let mut one = Store::open(&path, env(12)).unwrap();
+    let mut one = Store::open(&path, Env::repeatable(12)).unwrap();
     assert_eq!(relation(&one, &hub), Relation::Ahead(1));
     must(&mut one, r#"[{:name "Oleg"}]"#);
     let report = sync(&mut one, &hub);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use tolstoy_env::Env;
 use tolstoy_hub::service::{Policy, Threshold};
 use tolstoy_proto::{BlobDigest, Piece, Snapshot};
 use tolstoy_store::{Timeline, Transaction as Logged};
@@ -98,7 +99,7 @@ fn a_store_that_begins_with_a_snapshot_is_the_one_that_replayed_everything() {
     assert!(seq > 15 && seq < all, "a snapshot of {seq} of {all}: the test needs a tail");
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
-    let mut cold = Store::open_or_create(&path("cold"), env(50)).unwrap();
+    let mut cold = Store::open_or_create(&path("cold"), Env::repeatable(50)).unwrap();
     let report = sync(&mut cold, &hub);
     assert_eq!((report.round_trips, report.passes.len()), (1, 1));
     let pass = &report.passes[0];
@@ -106,7 +107,7 @@ fn a_store_that_begins_with_a_snapshot_is_the_one_that_replayed_everything() {
     assert_eq!((pass.from_snapshot, pass.received), (seq, all));
     assert_eq!((report.snapshot_unusable, report.snapshot_offered), (None, None));
 
-    let mut slow = Store::open_or_create(&path("slow"), env(51)).unwrap();
+    let mut slow = Store::open_or_create(&path("slow"), Env::repeatable(51)).unwrap();
     let options = Options { takes_snapshots: false, ..options() };
     now(tolstoy_sync::sync(&mut slow, &mut MemoryTransport::new(|r| hub.answer(r)), &options)).unwrap();
     same(&cold, &slow);
@@ -185,8 +186,8 @@ fn what_another_process_says_meanwhile_is_not_lost() {
     busy(&hub);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
-    let mut cold = Store::open_or_create(&path, env(70)).unwrap();
-    let mut twin = Store::open(&path, env(71)).unwrap();
+    let mut cold = Store::open_or_create(&path, Env::repeatable(70)).unwrap();
+    let mut twin = Store::open(&path, Env::repeatable(71)).unwrap();
     let result = sync_over(&mut cold, |request| {
         let answer = hub.answer(request);
         if twin.basis() == Entid::TX0 {
@@ -544,9 +545,9 @@ fn an_aborted_cold_start_leaves_no_trace() {
     let (hub, one) = short();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
-    drop(Store::open_or_create(&path, env(85)).unwrap());
+    drop(Store::open_or_create(&path, Env::repeatable(85)).unwrap());
     let before = rows(&path);
-    let mut cold = Store::open(&path, env(85)).unwrap();
+    let mut cold = Store::open(&path, Env::repeatable(85)).unwrap();
     // The rest, after the snapshot, does not fit: the whole pass fails, and so nothing of the snapshot stays.
     let mut bad = Vec::new();
     for frame in frames_of(hub.stream(&[], Begin::Snapshot)) {
@@ -570,7 +571,7 @@ fn an_aborted_cold_start_leaves_no_trace() {
     assert_eq!((cold.basis(), cold.last_positioned().unwrap()), (Entid::TX0, None));
     drop(cold);
     assert_eq!(rows(&path), before);
-    let mut cold = Store::open(&path, env(86)).unwrap();
+    let mut cold = Store::open(&path, Env::repeatable(86)).unwrap();
     sync(&mut cold, &hub);
     same(&cold, &one);
 }
