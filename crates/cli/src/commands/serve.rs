@@ -3,28 +3,31 @@
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use clap::{ArgMatches, FromArgMatches};
 use tokio::net::TcpListener;
 use tolstoy_env::Env;
 use tolstoy_hub::auth::TokenFile;
 use tolstoy_hub::{Hub, Reloader, may_listen, serve};
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{self, Cli};
+use crate::args;
 use crate::dirs;
 use crate::error::{Failure, Kind};
 use crate::manager;
-use crate::settings::{self, Given, LogFormat, SERVE, Settings};
+use crate::settings::{self, Given, HUB, LogFormat, Settings};
 use crate::signals::{Reloads, Signals};
 use crate::ui::Ui;
 
 pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failure> {
-    let given = args.config.as_deref().map_or(Ok(Given::default()), |path| Given::read(path, &SERVE))?;
-    let matches = with_file(&given)?;
+    let given = args.config.as_deref().map_or(Ok(Given::default()), |path| Given::read(path, &HUB))?;
+    let matches = HUB.with_file(&given, |serve| match default_data() {
+        Ok(data) => serve.mut_arg("data", |arg| arg.default_value(data.into_os_string())),
+        Err(_) => serve,
+    })?;
     if args.print_config {
-        return ui.write(settings::document(&SERVE, &matches, &given)?);
+        return ui.write(settings::document(&HUB, &matches, &given)?);
     }
-    let settings = &Settings::from_arg_matches(&matches).map_err(misused)?;
+    let settings = &Settings::from_arg_matches(&matches).map_err(settings::misused)?;
     tell_on_stderr(settings, args.verbose, &matches, ui)?;
     let options = settings.options()?;
     let data = match &settings.data {
@@ -63,27 +66,6 @@ pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failu
         }
         serve(listener, hub, first(stopped)).await.map_err(|e| Failure::serve(&e))
     })
-}
-
-/// The command line once more, with what the file says, and the place for data, where the defaults were.
-fn with_file(given: &Given) -> Result<ArgMatches, Failure> {
-    let mut command = Cli::command().mut_subcommand("serve", |mut serve| {
-        if let Ok(data) = default_data() {
-            serve = serve.mut_arg("data", |arg| arg.default_value(data.into_os_string()));
-        }
-        given.stand_in(serve)
-    });
-    let matches = command.try_get_matches_from_mut(std::env::args_os()).map_err(misused)?;
-    matches
-        .subcommand_matches("serve")
-        .cloned()
-        .ok_or_else(|| Failure::new(Kind::Usage, "these are no arguments of serve"))
-}
-
-/// Arguments that clap takes without the file, but not with it.
-pub(crate) fn misused(error: clap::Error) -> Failure {
-    let text = error.to_string();
-    Failure::new(Kind::Usage, text.lines().next().unwrap_or_default().trim_start_matches("error: "))
 }
 
 /// Each connection is an open file, and a shell allows few: as many as the system lets this process have.

@@ -5,19 +5,32 @@ use std::fmt::Write;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches};
 
-use super::{Declared, Given, Kind};
+use super::{Given, Kind, Surface};
 use crate::error::{self, Failure};
 
 /// The widest line of a comment.
 const WIDTH: usize = 100;
 
+fn head(surface: &Surface) -> String {
+    let (command, (name, value)) = (surface.command, surface.example);
+    let declared = surface.declared();
+    let arg = declared.iter().find(|arg| arg.get_long() == Some(name));
+    let variable = arg.and_then(Arg::get_env).and_then(|name| name.to_str()).unwrap_or_default();
+    format!(
+        "\
+# Settings of `tolstoy {command}`. Each is also a flag of the same name, and an environment variable: --{name} {value},
+# {variable}={value}. A flag beats the environment, which beats this file.
+"
+    )
+}
+
 /// A settings file that says what these matches say, with the meaning, the default and the origin of each value.
 ///
 /// # Errors
 /// Where a value is no text, and so cannot be in the file.
-pub(crate) fn document(declared: &Declared, matches: &ArgMatches, given: &Given) -> Result<String, Failure> {
-    let mut text = declared.head.to_owned();
-    for arg in declared.args() {
+pub(crate) fn document(surface: &Surface, matches: &ArgMatches, given: &Given) -> Result<String, Failure> {
+    let mut text = head(surface);
+    for arg in surface.declared() {
         let key = arg.get_long().unwrap_or_default();
         let kind = Kind::of(&arg);
         text.push('\n');

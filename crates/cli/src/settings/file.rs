@@ -1,6 +1,7 @@
 //! The settings file: TOML, a key for each setting.
 
 use std::error::Error;
+use std::ops::Range;
 use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -9,7 +10,7 @@ use tolstoy_edn::Span;
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
-use super::{Declared, Kind};
+use super::{Kind, Surface};
 use crate::error::{self, Failure};
 use crate::text::Source;
 
@@ -35,25 +36,31 @@ impl Given {
     ///
     /// # Errors
     /// Where it cannot be read, is not TOML, or says what no setting takes.
-    pub(crate) fn read(path: &Path, declared: &Declared) -> Result<Self, Failure> {
-        let source = Source::of_file(path)
-            .map_err(|failure| failure.hint(format!("{} prints a settings file to begin with", declared.shown_by)))?;
-        Self::parse(&source, declared)
+    pub(crate) fn read(path: &Path, surface: &Surface) -> Result<Self, Failure> {
+        let source = Source::of_file(path).map_err(|failure| {
+            let command = surface.command;
+            failure.hint(format!("`tolstoy {command} --print-config` prints a settings file to begin with"))
+        })?;
+        Self::parse(&source, surface)
     }
 
-    fn parse(source: &Source, declared: &Declared) -> Result<Self, Failure> {
+    /// Reads a settings file's text.
+    ///
+    /// # Errors
+    /// Where it is not TOML, or says what no setting takes.
+    fn parse(source: &Source, surface: &Surface) -> Result<Self, Failure> {
+        let (name, value) = surface.example;
         let document = DeTable::parse(&source.text).map_err(|error| {
             let span = error.span().unwrap_or_default();
             Failure::at(error::Kind::Input, source, spanned(&span), error.message())
-                .hint(format!("settings are lines of TOML such as {}", declared.example))
+                .hint(format!("settings are lines of TOML such as `{name} = \"{value}\"`"))
         })?;
-        let settings = declared.args();
-        // The first mistake of the file is told, not that of the first key in the alphabet.
-        let mut entries: Vec<_> = document.get_ref().iter().collect();
-        entries.sort_by_key(|(key, _)| key.span().start);
-        let values =
-            entries.into_iter().map(|(key, value)| check(source, declared, &settings, key.as_ref(), key.span(), value));
-        Ok(Self { name: source.name.clone(), values: values.collect::<Result<_, _>>()? })
+        let entries = Entries::of(document.get_ref());
+        let mut values = Vec::new();
+        for (key, place, value) in entries.iter() {
+            values.push(check(source, surface, key, place, value)?);
+        }
+        Ok(Self { name: source.name.clone(), values })
     }
 
     /// The command with these values where its defaults were.
@@ -74,23 +81,24 @@ impl Given {
 /// One entry of the file.
 fn check(
     source: &Source,
-    declared: &Declared,
-    settings: &[Arg],
+    surface: &Surface,
     key: &str,
-    place: std::ops::Range<usize>,
+    place: Range<usize>,
     value: &Spanned<DeValue<'_>>,
 ) -> Result<Value, Failure> {
-    let at =
-        |span: &std::ops::Range<usize>, message: &str| Failure::at(error::Kind::Input, source, spanned(span), message);
+    let at = |span: &Range<usize>, message: &str| Failure::at(error::Kind::Input, source, spanned(span), message);
+    let settings = surface.declared();
     let Some(arg) = settings.iter().find(|arg| arg.get_long() == Some(key)) else {
         let failure = at(&place, &format!("there is no setting {key}"));
-        return Err(match nearest(settings, key) {
-            Some(near) => failure.hint(format!("did you mean {near}? {} lists all", declared.shown_by)),
-            None => failure.hint(format!("{} lists all settings", declared.shown_by)),
+        let known = settings.iter().filter_map(Arg::get_long);
+        let command = surface.command;
+        return Err(match nearest(known, key) {
+            Some(near) => failure.hint(format!("did you mean {near}? `tolstoy {command} --print-config` lists all")),
+            None => failure.hint(format!("`tolstoy {command} --print-config` lists all settings")),
         });
     };
     let kind = Kind::of(arg);
-    let wrong = |place: &std::ops::Range<usize>, other: &DeValue<'_>| {
+    let wrong = |place: &Range<usize>, other: &DeValue<'_>| {
         let failure = at(place, &format!("{key} takes {}, not {}", kind.wanted(), called(other)));
         match example(arg) {
             None if kind == Kind::List => failure.hint(format!("such as {key} = [\"one\", \"two\"]")),
@@ -114,7 +122,7 @@ fn check(
         (Kind::Text, DeValue::String(text)) => vec![text.to_string()],
         (_, other) => return Err(wrong(&value.span(), other)),
     };
-    if let Some(reason) = texts.iter().find_map(|text| refusal(declared, key, text)) {
+    if let Some(reason) = texts.iter().find_map(|text| refusal(surface, key, text)) {
         return Err(at(&value.span(), &format!("{key}: {reason}")));
     }
     let before = source.text.get(..place.start).unwrap_or_default();
@@ -123,8 +131,9 @@ fn check(
 }
 
 /// Why the setting does not take this value, in the words that the flag would have.
-fn refusal(declared: &Declared, key: &str, text: &str) -> Option<String> {
-    let error = declared.command().try_get_matches_from(["settings".to_owned(), format!("--{key}={text}")]).err()?;
+fn refusal(surface: &Surface, key: &str, text: &str) -> Option<String> {
+    let command = (surface.declare)(Command::new("settings"));
+    let error = command.try_get_matches_from(["settings".to_owned(), format!("--{key}={text}")]).err()?;
     match error.kind() {
         ErrorKind::ValueValidation => Some(error.source().map_or_else(|| error.to_string(), ToString::to_string)),
         ErrorKind::InvalidValue => match error.get(ContextKind::ValidValue) {
@@ -161,18 +170,35 @@ fn decimal(number: &DeInteger<'_>) -> Option<String> {
     i128::from_str_radix(number.as_str(), number.radix()).ok().map(|number| number.to_string())
 }
 
-/// The setting whose name is most like this one, if one is.
-fn nearest<'s>(settings: &'s [Arg], key: &str) -> Option<&'s str> {
+/// The name that is most like this one, if one is.
+fn nearest<'s>(known: impl Iterator<Item = &'s str>, key: &str) -> Option<&'s str> {
     let key = key.to_lowercase().replace('_', "-");
-    settings
-        .iter()
-        .filter_map(|arg| Some((strsim::jaro_winkler(arg.get_long()?, &key), arg.get_long()?)))
+    known
+        .map(|known| (strsim::jaro_winkler(known, &key), known))
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|x, y| x.0.total_cmp(&y.0))
         .map(|(_, known)| known)
 }
 
-fn spanned(range: &std::ops::Range<usize>) -> Span {
+/// The entries of a table, in the order of the file: so that its first mistake is told, not that of the first key in the
+/// alphabet.
+struct Entries<'t> {
+    entries: Vec<(&'t str, Range<usize>, &'t Spanned<DeValue<'t>>)>,
+}
+
+impl<'t> Entries<'t> {
+    fn of(table: &'t DeTable<'t>) -> Self {
+        let mut entries: Vec<_> = table.iter().map(|(key, value)| (key.as_ref().as_ref(), key.span(), value)).collect();
+        entries.sort_by_key(|(_, place, _)| place.start);
+        Self { entries }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&'t str, Range<usize>, &'t Spanned<DeValue<'t>>)> {
+        self.entries.iter().cloned()
+    }
+}
+
+fn spanned(range: &Range<usize>) -> Span {
     let at = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     Span { start: at(range.start), end: at(range.end) }
 }
@@ -186,7 +212,7 @@ mod tests {
     use super::*;
 
     fn told(text: &str) -> String {
-        match Given::parse(&Source::new("hub.toml", text), &crate::settings::SERVE) {
+        match Given::parse(&Source::new("hub.toml", text), &crate::settings::HUB) {
             Ok(given) => {
                 given.values.iter().map(|v| format!("{}: {}={}\n", v.line, v.key, v.texts.join(" "))).collect()
             }
@@ -260,11 +286,11 @@ mod tests {
         hub.toml:1:20: tls-name takes an array of texts, not a number
         such as tls-name = ["one", "two"]
         hub.toml:2:1: duplicate key
-        settings are lines of TOML such as `listen = "127.0.0.1:7410"`
+        settings are lines of TOML such as `stall-timeout = "30s"`
         hub.toml:1:9: string values must be quoted, expected literal string
-        settings are lines of TOML such as `listen = "127.0.0.1:7410"`
+        settings are lines of TOML such as `stall-timeout = "30s"`
         hub.toml:1:5: key with no value, expected `=`
-        settings are lines of TOML such as `listen = "127.0.0.1:7410"`
+        settings are lines of TOML such as `stall-timeout = "30s"`
         "#);
     }
 

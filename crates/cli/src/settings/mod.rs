@@ -1,4 +1,4 @@
-//! The settings of a hub. [`Settings`] declares each once: its name, meaning, type and default. All else follows from the
+//! The settings of a hub; those of tasks are declared beside their commands. [`Settings`] declares each once: its name, meaning, type and default. All else follows from the
 //! declaration: the flag, the key of the settings file (which is the flag's name), the document of `--print-config`.
 //!
 //! A setting's value is that of its flag, else of its environment variable, else of the file, else its default. The file's
@@ -12,10 +12,11 @@ use std::any::TypeId;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, Args, Command};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory};
 use tolstoy_hub::service::{Policy, Threshold, VersionThreshold};
 use tolstoy_hub::{Options, Rate, SqliteOptions, TlsOptions};
 
+use crate::args::Cli;
 use crate::error::{self, Failure};
 
 pub(crate) use document::document;
@@ -332,39 +333,47 @@ impl Settings {
     }
 }
 
-/// Settings that a file may say: what declares them, and what is said of such a file.
-pub(crate) struct Declared {
-    /// Adds the arguments that are the settings.
-    pub(crate) augment: fn(Command) -> Command,
-    /// What prints them.
-    pub(crate) shown_by: &'static str,
-    /// A line of such a file.
-    pub(crate) example: &'static str,
-    /// How such a file begins.
-    pub(crate) head: &'static str,
+/// A command that has settings.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Surface {
+    /// Its name.
+    pub(crate) command: &'static str,
+    pub(crate) declare: fn(Command) -> Command,
+    /// A setting with its value, as an example.
+    pub(crate) example: (&'static str, &'static str),
 }
 
-/// The settings of `tolstoy serve`.
-pub(crate) const SERVE: Declared = Declared {
-    augment: Settings::augment_args,
-    shown_by: "`tolstoy serve --print-config`",
-    example: "`listen = \"127.0.0.1:7410\"`",
-    head: "\
-# Settings of `tolstoy serve`. Each is also a flag of the same name, and an environment variable: --stall-timeout 30s,
-# TOLSTOY_STALL_TIMEOUT=30s. A flag beats the environment, which beats this file.
-",
-};
+/// `tolstoy serve`.
+pub(crate) const HUB: Surface =
+    Surface { command: "serve", declare: Settings::augment_args, example: ("stall-timeout", "30s") };
 
-impl Declared {
-    /// A command with nothing but the settings.
-    fn command(&self) -> Command {
-        (self.augment)(Command::new("settings"))
-    }
-
+impl Surface {
     /// The arguments that are settings, in the order of their declaration.
-    fn args(&self) -> Vec<Arg> {
-        self.command().get_arguments().filter(|arg| arg.get_long().is_some()).cloned().collect()
+    pub(crate) fn declared(&self) -> Vec<Arg> {
+        let command = (self.declare)(Command::new("settings"));
+        command.get_arguments().filter(|arg| arg.get_long().is_some()).cloned().collect()
     }
+
+    /// The command line once more, with what the file says where the defaults were; and with this change.
+    ///
+    /// # Errors
+    /// Where clap does not take it.
+    pub(crate) fn with_file(
+        &self,
+        given: &Given,
+        change: impl FnOnce(Command) -> Command,
+    ) -> Result<ArgMatches, Failure> {
+        let mut command = Cli::command().mut_subcommand(self.command, |command| given.stand_in(change(command)));
+        let matches = command.try_get_matches_from_mut(crate::arguments()).map_err(misused)?;
+        let matches = matches.subcommand_matches(self.command).cloned();
+        matches.ok_or_else(|| Failure::new(error::Kind::Usage, format!("these are no arguments of {}", self.command)))
+    }
+}
+
+/// Arguments that clap takes without the file, but not with it.
+pub(crate) fn misused(error: clap::Error) -> Failure {
+    let text = error.to_string();
+    Failure::new(error::Kind::Usage, text.lines().next().unwrap_or_default().trim_start_matches("error: "))
 }
 
 /// How a setting is written in TOML.
@@ -421,7 +430,7 @@ mod tests {
 
     #[test]
     fn each_setting_is_a_variable_and_says_what_it_means() {
-        for arg in SERVE.args() {
+        for arg in HUB.declared() {
             let long = arg.get_long().unwrap();
             assert_eq!(arg.get_id().as_str().replace('_', "-"), long);
             let variable = format!("TOLSTOY_{}", arg.get_id().as_str().to_uppercase());

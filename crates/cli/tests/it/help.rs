@@ -36,8 +36,7 @@ fn each_command_explains_itself() {
     let journal: Vec<String> =
         ["show", "apply", "drop", "export"].iter().map(|what| room.ok(&["help", "conflicts", what])).collect();
     insta::assert_snapshot!("help-conflicts-each", journal.join("\n"));
-    let tasks =
-        ["add", "modify", "done", "snooze", "list", "next", "show", "export", "import", "sync", "move", "config"];
+    let tasks = ["add", "modify", "done", "snooze", "list", "next", "show", "export", "import", "sync", "move"];
     let tasks: Vec<String> = tasks.iter().map(|what| room.ok(&["help", "task", what])).collect();
     insta::assert_snapshot!("help-task-each", tasks.join("\n"));
     assert!(room.ok(&["help"]).contains("Exit codes:"));

@@ -12,10 +12,10 @@ fn with(tasks: &Tasks, args: &[&str], variables: &[(&str, &str)]) -> String {
 #[test]
 fn the_settings_in_force_are_a_settings_file() {
     let tasks = Tasks::new();
-    let first = with(&tasks, &["config"], &[]);
+    let first = with(&tasks, &["--print-config"], &[]);
     insta::assert_snapshot!("task-config", first);
-    tasks.room.write("tasks.toml", &tasks.ok(&["config"]));
-    let second = tasks.ok(&["--config", "tasks.toml", "config"]);
+    tasks.room.write("tasks.toml", &tasks.ok(&["--print-config"]));
+    let second = tasks.ok(&["--config", "tasks.toml", "--print-config"]);
     assert_eq!(second.matches("this is from tasks.toml:").count(), 6, "{second}");
 }
 
@@ -82,7 +82,7 @@ fn bad_settings_are_told_with_their_place() {
     );
     let missing = tasks.run(&["--config", "none.toml", "list"]);
     assert_eq!(
-        (missing.code, missing.err.contains("`tolstoy task config` prints a settings file")),
+        (missing.code, missing.err.contains("`tolstoy task --print-config` prints a settings file")),
         (1, true),
         "{missing}"
     );

@@ -34,10 +34,10 @@ fn one_place_that_fails_keeps_no_other_back() {
     let mut tasks = Tasks::new();
     tasks.add(&["Buy milk"]);
     tasks.room.write("stick", "no folder");
-    let ran = tasks.run(&["sync", "good/", "stick"]);
-    assert_eq!(ran.code, 1, "{ran}");
-    // It is not opened at all, and said so before anything is done.
-    assert!(ran.err.contains("stick: "), "{ran}");
+    let ran = tasks.run(&["sync", "stick", "good/", "not/mounted/"]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, "good/: 0 tasks came, 1 task went\n"), "{ran}");
+    assert!(ran.err.contains("stick: ") && ran.err.contains("not/mounted/: there is no directory not"), "{ran}");
+    assert!(!tasks.room.path("not").exists());
 }
 
 #[test]

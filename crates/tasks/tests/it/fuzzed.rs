@@ -6,7 +6,7 @@ use tolstoy_tasks::taskwarrior::{Foreign, to_taskwarrior};
 use tolstoy_tasks::{Document, Task, resolve};
 
 /// Reads a text as a document and as Taskwarrior's task, and panics where a promise is broken. Whether it was either.
-pub fn check_text(text: &str) -> bool {
+pub(crate) fn check_text(text: &str) -> bool {
     let document = Document::parse(text).ok();
     if let Some(document) = &document {
         check_document(document);

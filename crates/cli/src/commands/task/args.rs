@@ -16,9 +16,10 @@ use crate::args::Output;
 /// 2026-11-25, 2026-11-25T09:30, now, tomorrow, fri, next friday, eod, eow, eom, eoy, 3d, 2w, 1mo.
 /// Called by the name `task`, through a link, the program is this command.
 ///
-/// Each setting is a flag, an environment variable and a key of the settings file; `tolstoy task config` lists them. A flag beats
+/// Each setting is a flag, an environment variable and a key of the settings file; --print-config lists them. A flag beats
 /// the environment, which beats the file.
 #[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
 #[command(after_help = "\
 Examples:
   tolstoy task add due:eod +home Buy milk
@@ -28,15 +29,18 @@ Examples:
   tolstoy task --at ~/Dropbox/tasks/ list
   tolstoy task sync ~/Dropbox/tasks/
   tolstoy task import --taskchampion ~/.task
-  tolstoy task config > ~/.config/tolstoy/tasks.toml")]
+  tolstoy task --print-config > ~/.config/tolstoy/tasks.toml")]
 pub(crate) struct Task {
     /// The settings file, in TOML; TOLSTOY_TASK_CONFIG names it too [default: tasks.toml where tolstoy looks for settings]
     #[arg(short, long, value_name = "FILE", env = "TOLSTOY_TASK_CONFIG", hide_env = true)]
     pub(crate) config: Option<PathBuf>,
+    /// Print the settings in force as a settings file, with the meaning and the origin of each, and do nothing else
+    #[arg(long)]
+    pub(crate) print_config: bool,
     #[command(flatten)]
     pub(crate) settings: TaskSettings,
     #[command(subcommand)]
-    pub(crate) what: TaskCommand,
+    pub(crate) what: Option<TaskCommand>,
 }
 
 /// What to do with tasks.
@@ -58,8 +62,6 @@ pub(crate) enum TaskCommand {
     Import(Import),
     Sync(SyncWith),
     Move(Move),
-    /// Print the settings in force as a settings file, with the meaning and the origin of each
-    Config,
 }
 
 /// Make a task
@@ -247,13 +249,13 @@ impl Task {
     /// Whether the output, errors included, is JSON.
     pub(crate) const fn json(&self) -> bool {
         match &self.what {
-            TaskCommand::List(args) => args.output.json,
-            TaskCommand::Export(args) => args.output.json,
-            TaskCommand::Sync(args) => args.output.json,
-            TaskCommand::Move(args) => args.output.json,
-            TaskCommand::Next(args) => args.output.json,
-            TaskCommand::Show(args) => args.output.json,
-            TaskCommand::Tags(args) => args.output.json,
+            Some(TaskCommand::List(args)) => args.output.json,
+            Some(TaskCommand::Export(args)) => args.output.json,
+            Some(TaskCommand::Sync(args)) => args.output.json,
+            Some(TaskCommand::Move(args)) => args.output.json,
+            Some(TaskCommand::Next(args)) => args.output.json,
+            Some(TaskCommand::Show(args)) => args.output.json,
+            Some(TaskCommand::Tags(args)) => args.output.json,
             _ => false,
         }
     }
@@ -294,8 +296,8 @@ fn words_begin(arguments: &[OsString]) -> Option<usize> {
     (arguments.get(1)? == "task").then_some(())?;
     let mut at = 2;
     while let Some(flag) = arguments.get(at)?.to_str().filter(|text| text.starts_with('-')) {
-        // A setting and its value; `--commit` has none of its own.
-        at += if flag.contains('=') || flag == "--commit" { 1 } else { 2 };
+        // A setting and its value, which these have not.
+        at += if flag.contains('=') || ["--commit", "--print-config"].contains(&flag) { 1 } else { 2 };
     }
     ["list", "next", "export"].iter().any(|name| arguments.get(at).is_some_and(|a| a == name)).then_some(at + 1)
 }

@@ -1,6 +1,7 @@
 //! `tolstoy task`
 
 pub(crate) mod args;
+mod between;
 mod change;
 mod colours;
 mod columns;
@@ -11,7 +12,6 @@ mod show;
 mod table;
 mod transfer;
 mod undo;
-mod upstream;
 mod words;
 
 use tolstoy_env::Env;
@@ -27,14 +27,15 @@ use settings::InForce;
 pub(crate) fn run(args: &Task, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
     let in_force = InForce::read(args)?;
     let settings = &in_force.settings;
-    match &args.what {
-        TaskCommand::Config => return ui.write(in_force.document()?),
-        TaskCommand::Move(args) => return upstream::relocate_all(args, settings, env, ui),
-        _ => {}
-    }
-    let place = &mut Place::open(settings, env)?;
-    match &args.what {
-        TaskCommand::Config | TaskCommand::Move(_) => Ok(()),
+    let what = match &args.what {
+        _ if args.print_config => return ui.write(in_force.document()?),
+        None => return Err(Failure::new(Kind::Usage, "a command is missing").hint("`tolstoy help task` lists them")),
+        Some(TaskCommand::Move(args)) => return between::relocate_all(args, settings, env, ui),
+        Some(what) => what,
+    };
+    let place = &mut Place::open(settings, env, ui)?;
+    match what {
+        TaskCommand::Move(_) => Ok(()),
         TaskCommand::Add(args) => change::add(place, &args.words, ui),
         TaskCommand::Modify(args) => change::modify(place, &args.id, &args.words, ui),
         TaskCommand::Done(args) => change::done(place, &args.ids, ui),
@@ -47,7 +48,7 @@ pub(crate) fn run(args: &Task, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
         TaskCommand::Next(args) => show::next(place, args, settings, ui),
         TaskCommand::Show(args) => show::show(place, args, ui),
         TaskCommand::Tags(args) => show::tags(place, args, ui),
-        TaskCommand::Sync(args) => upstream::sync(place, args, settings, ui),
+        TaskCommand::Sync(args) => between::sync(place, args, settings, ui),
     }
 }
 

@@ -30,54 +30,61 @@ pub(super) struct Place {
 /// How a place is opened.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Opening {
-    /// Whether it is made where it is missing, which is said.
+    /// Whether it is made where it is missing.
     pub(super) create: bool,
+    /// Whether it is said that it was made.
+    pub(super) told: bool,
     /// Whether what is written to a folder in a git work tree is committed.
     pub(super) commit: bool,
     /// Whether it may be a store that syncs with a log, so that other stores see what is done to it.
     pub(super) everywhere: bool,
 }
 
-/// Opens what lives at a path. One that ends in a separator, or is a directory, is a folder.
+/// Opens what lives at a path: the one place that knows which kinds of places there are. A path that ends in a separator, or is a
+/// directory, is a folder; any other is a store.
 pub(super) fn open(path: &Path, opening: Opening, env: &Env, ui: &Ui) -> Result<Box<dyn Driver>, Failure> {
     let is_missing = !path.exists();
     if is_missing && !opening.create {
         let message = format!("{}: there is no such folder or store", path.display());
         return Err(Failure::new(Kind::Missing, message));
     }
-    let driver: Box<dyn Driver> = if is_folder(path) {
-        folder(path, opening.commit, env)?
-    } else {
-        let store = store(path, env)?;
-        let log = Remote::of(&store).map_err(|e| Failure::new(Kind::Storage, format!("{}: {e}", path.display())))?;
-        if let Some(remote) = log.filter(|_| !opening.everywhere) {
-            let message = format!(
-                "{}: this store syncs with the log {}, so the tasks would go from all stores of that log",
-                path.display(),
-                remote.log
-            );
-            return Err(Failure::new(Kind::Refused, message)
-                .hint("--keep copies the tasks, --everywhere takes them out of all these stores"));
+    let is_folder = path.is_dir() || path.as_os_str().to_string_lossy().ends_with(['/', std::path::MAIN_SEPARATOR]);
+    let driver: Box<dyn Driver> = if is_folder {
+        // A folder in a directory that is not there is more likely one on a disk that is not.
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if let Some(parent) = parent.filter(|parent| is_missing && !parent.is_dir()) {
+            let message = format!("{}: there is no directory {}", path.display(), parent.display());
+            return Err(Failure::new(Kind::Missing, message).hint("make it first, or name a folder elsewhere"));
         }
-        Box::new(StoreDriver::new(store))
+        let options = FolderOptions { create: true, commit: opening.commit };
+        Box::new(Folder::open(path, env.clone(), options).map_err(|e| failure(&e))?)
+    } else {
+        Box::new(StoreDriver::new(store(path, opening, env)?))
     };
-    if is_missing {
+    if is_missing && opening.told {
         ui.note(format!("created {}", path.display()));
     }
     Ok(driver)
 }
 
-fn is_folder(path: &Path) -> bool {
-    path.is_dir() || path.as_os_str().to_string_lossy().ends_with(['/', std::path::MAIN_SEPARATOR])
-}
-
-fn folder(path: &Path, commit: bool, env: &Env) -> Result<Box<dyn Driver>, Failure> {
-    let options = FolderOptions { create: true, commit };
-    Ok(Box::new(Folder::open(path, env.clone(), options).map_err(|e| failure(&e))?))
-}
-
-fn store(path: &Path, env: &Env) -> Result<Store, Failure> {
-    Store::open_or_create(path, env.clone()).map_err(|e| Failure::opening(path, &e))
+fn store(path: &Path, opening: Opening, env: &Env) -> Result<Store, Failure> {
+    let store = Store::open_or_create(path, env.clone()).map_err(|e| Failure::opening(path, &e))?;
+    if opening.everywhere {
+        return Ok(store);
+    }
+    let log = Remote::of(&store).map_err(|e| Failure::new(Kind::Storage, format!("{}: {e}", path.display())))?;
+    match log {
+        None => Ok(store),
+        Some(remote) => {
+            let message = format!(
+                "{}: this store syncs with the log {}, so the tasks would go from all stores of that log",
+                path.display(),
+                remote.log
+            );
+            Err(Failure::new(Kind::Refused, message)
+                .hint("--keep copies the tasks, --everywhere takes them out of all these stores"))
+        }
+    }
 }
 
 /// Where the tasks are that nobody keeps elsewhere.
@@ -87,19 +94,18 @@ pub(super) fn default_place() -> Result<PathBuf, Failure> {
 
 impl Place {
     /// Opens the place that is set, and makes it where it is missing.
-    pub(super) fn open(settings: &TaskSettings, env: &Env) -> Result<Self, Failure> {
+    pub(super) fn open(settings: &TaskSettings, env: &Env, ui: &Ui) -> Result<Self, Failure> {
+        let usual = default_place();
         let path = match &settings.place {
             Some(path) => path.clone(),
-            None => default_place()?,
+            None => usual.as_ref().map_err(Clone::clone)?.clone(),
         };
-        let driver: Box<dyn Driver> = if is_folder(&path) {
-            folder(&path, settings.commit, env)?
-        } else {
-            if default_place().is_ok_and(|usual| usual == path) {
-                make(path.parent())?;
-            }
-            Box::new(StoreDriver::new(store(&path, env)?))
-        };
+        let is_usual = usual.is_ok_and(|usual| usual == path);
+        if is_usual {
+            make(path.parent())?;
+        }
+        let opening = Opening { create: true, told: !is_usual, commit: settings.commit, everywhere: true };
+        let driver = open(&path, opening, env, ui)?;
         let author = Author { device: device(env)?, now: env.now() };
         let zones = jiff::tz::db().clone();
         let calendar = Calendar::new(author.now, zone(&zones), zones)

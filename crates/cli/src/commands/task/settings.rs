@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches};
+use clap::{ArgAction, ArgMatches, Args, FromArgMatches};
 use jiff::tz::TimeZone;
 use tolstoy_edn::Instant;
 use tolstoy_tasks::{Calendar, Score};
@@ -11,11 +11,9 @@ use super::args::Task;
 use super::colours::Rule;
 use super::columns::Column;
 use super::place;
-use crate::args::Cli;
-use crate::commands::serve::misused;
 use crate::dirs;
-use crate::error::{Failure, Kind};
-use crate::settings::{self, Declared, Given};
+use crate::error::Failure;
+use crate::settings::{self, Given, Surface};
 
 /// The columns of `list` and `next`.
 pub(super) const COLUMNS: [&str; 4] = ["id", "due", "description", "tags"];
@@ -55,15 +53,9 @@ pub(crate) struct TaskSettings {
 const COLOURS: [&str; 4] =
     ["@deleted = dim strikethrough", "@done = dim", "@overdue = red", "@blocked or @waiting or @snoozed = dim"];
 
-const DECLARED: Declared = Declared {
-    augment: TaskSettings::augment_args,
-    shown_by: "`tolstoy task config`",
-    example: "`place = \"/home/vera/tasks/\"`",
-    head: "\
-# Settings of `tolstoy task`. Each is also a flag of the same name, and an environment variable. A flag beats the
-# environment, which beats this file.
-",
-};
+/// `tolstoy task`.
+const TASK: Surface =
+    Surface { command: "task", declare: TaskSettings::augment_args, example: ("place", "/home/vera/tasks/") };
 
 fn score(text: &str) -> Result<String, String> {
     Score::parse(text).map(|_| text.to_owned()).map_err(|e| e.to_string())
@@ -91,9 +83,9 @@ impl InForce {
         let Some(path) = named.or_else(usual) else {
             return Ok(Self { settings: args.settings.clone(), given: Given::default(), matches: None });
         };
-        let given = Given::read(&path, &DECLARED)?;
+        let given = Given::read(&path, &TASK)?;
         let matches = matches(&given)?;
-        let settings = TaskSettings::from_arg_matches(&matches).map_err(misused)?;
+        let settings = TaskSettings::from_arg_matches(&matches).map_err(settings::misused)?;
         Ok(Self { settings, given, matches: Some(matches) })
     }
 
@@ -103,20 +95,14 @@ impl InForce {
             Some(matches) => matches.clone(),
             None => matches(&self.given)?,
         };
-        settings::document(&DECLARED, &matches, &self.given)
+        settings::document(&TASK, &matches, &self.given)
     }
 }
 
 /// The command line once more, with what the file says, and the place for tasks, where the defaults were.
 fn matches(given: &Given) -> Result<ArgMatches, Failure> {
-    let with_place = |task: Command| match place::default_place() {
+    TASK.with_file(given, |task| match place::default_place() {
         Ok(place) => task.mut_arg("place", |arg| arg.default_value(place.into_os_string())),
         Err(_) => task,
-    };
-    let command = Cli::command().mut_subcommand("task", |task| given.stand_in(with_place(task)));
-    let matches = command.try_get_matches_from(crate::arguments()).map_err(misused)?;
-    matches
-        .subcommand_matches("task")
-        .cloned()
-        .ok_or_else(|| Failure::new(Kind::Usage, "these are no arguments of task"))
+    })
 }

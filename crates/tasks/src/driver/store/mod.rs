@@ -4,6 +4,7 @@ mod vocabulary;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use tolstoy_edn::{Keyword, Value as Edn};
 use tolstoy_store::{Entid, ErrorKind, Shape, Store, Value};
@@ -132,6 +133,16 @@ impl Known {
         match both {
             Ok(both) => self.document = Some(both),
             Err(trouble) => self.troubles.push(trouble),
+        }
+    }
+
+    /// Appends the forms that retract all of it but the id.
+    fn retract_all(&self, out: &mut String) {
+        if let Some(entity) = self.entity {
+            for (attribute, value) in &self.facts {
+                // Writing to a text does not fail.
+                let _ = write!(out, "[:db/retract {entity} {attribute} {value}]");
+            }
         }
     }
 

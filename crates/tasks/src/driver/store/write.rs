@@ -53,19 +53,22 @@ impl StoreDriver {
         let mut released = Released::default();
         let mut text = String::new();
         for (id, hash) in tasks {
-            let known = known.get(id);
-            let states = known.map_or(0, |known| known.states);
-            if states > 0 && known.and_then(|known| known.document.as_ref()).map(Document::hash) != Some(*hash) {
-                released.keep_edited(*id);
-                continue;
-            }
-            if let Some(Known { entity: Some(entity), facts, .. }) = known {
-                for (attribute, value) in facts {
-                    // Writing to a text does not fail.
-                    let _ = write!(text, "[:db/retract {entity} {attribute} {value}]");
+            if let Some(known) = known.get(id).filter(|known| known.states > 0) {
+                if let Some(trouble) = known.troubles.first() {
+                    // A state that cannot be read is somebody's, and nobody saw that it is elsewhere.
+                    released.kept.insert(*id, Refusal(trouble.to_string()));
+                    continue;
                 }
+                if known.document.as_ref().map(Document::hash) != Some(*hash) {
+                    released.keep_edited(*id);
+                    continue;
+                }
+                known.retract_all(&mut text);
             }
             released.released.insert(*id);
+            if text.len() > MAX_BYTES {
+                self.transact(&std::mem::take(&mut text))?;
+            }
         }
         self.transact(&text)?;
         Ok(released)

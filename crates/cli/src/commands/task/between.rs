@@ -15,41 +15,43 @@ use crate::facts;
 use crate::ui::Ui;
 
 pub(super) fn sync(place: &mut Place, args: &SyncWith, settings: &TaskSettings, ui: &mut Ui) -> Result<(), Failure> {
-    let opening = Opening { create: true, commit: settings.commit, everywhere: true };
-    let mut upstreams = Vec::new();
+    let opening = Opening { create: true, told: true, commit: settings.commit, everywhere: true };
+    let (mut paths, mut upstreams, mut failures) = (Vec::new(), Vec::new(), Vec::new());
     for path in &args.places {
         if is_same(&place.path, path) {
             let message = format!("{}: these are the tasks that the others are brought in step with", path.display());
             return Err(Failure::new(Kind::Usage, message));
         }
-        upstreams.push(place::open(path, opening, &place.env, ui)?);
+        match place::open(path, opening, &place.env, ui) {
+            Ok(upstream) => {
+                paths.push(path);
+                upstreams.push(upstream);
+            }
+            // The others go on.
+            Err(failure) => failures.push((path, failure)),
+        }
     }
     let results = reconcile_all(&mut *place.driver, &mut upstreams);
     if args.output.json {
-        let told = args.places.iter().zip(&results).map(|(path, result)| synced_as_json(path, result));
-        ui.json(&told.collect::<Vec<_>>())?;
+        let synced = paths.iter().zip(&results).map(|(path, result)| synced_as_json(path, result));
+        let failed = failures.iter().map(|(path, failure)| failed_as_json(path, &failure.message));
+        ui.json(&synced.chain(failed).collect::<Vec<_>>())?;
     } else {
-        for (path, result) in args.places.iter().zip(&results) {
+        for (path, result) in paths.iter().zip(&results) {
             if let Ok(report) = result {
                 tell_synced(path, report, ui)?;
             }
         }
     }
-    let failures: Vec<Failure> = args
-        .places
-        .iter()
-        .zip(results)
-        .filter_map(|(path, result)| match result {
-            Ok(report) => refusals(path, &report),
-            Err(error) => Some(failed(&place.path, path, &error)),
-        })
-        .collect();
-    first_of(failures)
+    let refused = paths.iter().zip(results).filter_map(|(path, result)| match result {
+        Ok(report) => refusals(path, &report),
+        Err(error) => Some(failed(&place.path, path, &error)),
+    });
+    first_of(failures.into_iter().map(|(_, failure)| failure).chain(refused))
 }
 
 /// The first failure, with what the others say.
-fn first_of(failures: Vec<Failure>) -> Result<(), Failure> {
-    let mut failures = failures.into_iter();
+fn first_of(mut failures: impl Iterator<Item = Failure>) -> Result<(), Failure> {
     let Some(mut first) = failures.next() else { return Ok(()) };
     for other in failures {
         first.message.push_str("; ");
@@ -104,10 +106,14 @@ fn tell_troubles(report: &Report, ui: &Ui) {
     report.troubles.values().flatten().for_each(|trouble| ui.note(format!("note: {trouble}")));
 }
 
+fn failed_as_json(path: &Path, why: &str) -> serde_json::Value {
+    json!({ "place": path.display().to_string(), "failed": why })
+}
+
 fn synced_as_json(path: &Path, result: &Result<Report, ReconcileError>) -> serde_json::Value {
     let place = path.display().to_string();
     match result {
-        Err(error) => json!({ "place": place, "failed": error.to_string() }),
+        Err(error) => failed_as_json(path, &error.to_string()),
         Ok(report) => json!({
             "place": place,
             "failed": null,
@@ -126,9 +132,10 @@ pub(super) fn relocate_all(args: &Move, settings: &TaskSettings, env: &Env, ui: 
         let message = format!("{} and {} are one place", args.from.display(), args.to.display());
         return Err(Failure::new(Kind::Usage, message));
     }
-    let source = Opening { create: false, commit: settings.commit, everywhere: args.keep || args.everywhere };
+    let source =
+        Opening { create: false, told: false, commit: settings.commit, everywhere: args.keep || args.everywhere };
     let mut from: Box<dyn Driver> = place::open(&args.from, source, env, ui)?;
-    let target = Opening { create: true, commit: settings.commit, everywhere: true };
+    let target = Opening { create: true, told: true, commit: settings.commit, everywhere: true };
     let mut to: Box<dyn Driver> = place::open(&args.to, target, env, ui)?;
     let what = if args.keep { Source::Keeps } else { Source::LetsGo };
     let moved = relocate(&mut *from, &mut *to, what).map_err(|error| failed(&args.from, &args.to, &error))?;
