@@ -52,11 +52,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// The arguments. By the name `task`, through a link, the program is its command of that name.
+/// The arguments. By the name `task`, through a link, the program is its command of that name, and says so.
 pub(crate) fn arguments() -> Vec<OsString> {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
     if arguments.first().is_some_and(|name| Path::new(name).file_stem().is_some_and(|stem| stem == "task")) {
-        arguments.insert(1, "task".into());
+        arguments.splice(..1, ["tolstoy".into(), "task".into()]);
     }
     commands::task::args::flags_first(arguments)
 }

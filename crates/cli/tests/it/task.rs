@@ -172,4 +172,7 @@ fn by_the_name_task_it_is_the_command() {
         .unwrap();
     assert!(output.status.success(), "{output:?}");
     assert!(room.ok(&["task", "list"]).contains("Buy milk"));
+    let output = std::process::Command::new(room.path("task")).arg("frobnicate").env_clear().output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && told.contains("Usage: tolstoy task [OPTIONS]"), "{told}");
 }
