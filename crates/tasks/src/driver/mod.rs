@@ -3,6 +3,7 @@
 pub mod conformance;
 mod folder;
 mod memory;
+#[cfg(feature = "store")]
 mod store;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use crate::{Document, Hash, Refusal, Task, TaskId};
 
 pub use folder::{Folder, FolderOptions};
 pub use memory::Memory;
+#[cfg(feature = "store")]
 pub use store::StoreDriver;
 
 /// A place where tasks live. To write is to merge: there is no other way, and so it does not matter who else writes.
