@@ -6,7 +6,7 @@ mod memory;
 #[cfg(feature = "store")]
 mod store;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use thiserror::Error;
@@ -33,6 +33,15 @@ pub trait Driver {
     /// # Errors
     /// Where the place as a whole cannot be read or written. Some of the offers may have been taken; all may come again.
     fn exchange(&mut self, offers: &[Offer]) -> Result<Exchanged, DriverError>;
+
+    /// Which tasks are others here than these hashes, which the other side has, say.
+    ///
+    /// # Errors
+    /// Where the place as a whole cannot be read.
+    fn differences(&mut self, theirs: &BTreeMap<TaskId, Hash>) -> Result<Differences, DriverError> {
+        let Hashes { tasks, troubles } = self.hashes()?;
+        Ok(Differences { tasks: plan(theirs, &tasks), troubles })
+    }
 
     /// All tasks as they stand, in the order of their ids, and what could not be read.
     ///
@@ -105,6 +114,22 @@ pub struct Hashes {
     pub tasks: BTreeMap<TaskId, Hash>,
     /// What could not be read.
     pub troubles: Vec<Trouble>,
+}
+
+/// How the tasks of a place differ from others.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// The hashes that tasks have here where they have others there, or are not there; none: it is only there.
+    pub tasks: BTreeMap<TaskId, Option<Hash>>,
+    /// What could not be read.
+    pub troubles: Vec<Trouble>,
+}
+
+/// The plan of a reconciliation: the tasks whose hashes differ, or that one side lacks, with what they are there.
+pub fn plan(here: &BTreeMap<TaskId, Hash>, there: &BTreeMap<TaskId, Hash>) -> BTreeMap<TaskId, Option<Hash>> {
+    let ids: BTreeSet<&TaskId> = here.keys().chain(there.keys()).collect();
+    let of = |id: &&TaskId| here.get(*id) != there.get(*id);
+    ids.into_iter().filter(of).map(|id| (*id, there.get(id).copied())).collect()
 }
 
 /// All tasks of a place.
