@@ -166,6 +166,8 @@ pub enum DriverErrorKind {
     NoPlace,
     /// It was written by a newer version: update Tolstoy.
     Newer,
+    /// It does not let this program in, or is not to be trusted: see the message.
+    Refused,
     /// The disk or the like failed: see the message.
     Failed,
 }
