@@ -28,6 +28,17 @@ const WATCH: Duration = Duration::from_secs(50);
 /// A hub that answers at once, whatever it is asked, is not asked at once again.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// What failed on the way to the tasks of a log on a hub: the source of a [`DriverError`].
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct HubError {
+    /// The log.
+    pub remote: Remote,
+    /// How.
+    #[source]
+    pub error: Error,
+}
+
 /// The tasks of a log on a hub. It keeps its connection between requests, on a thread of its own; who calls is blocked as long as
 /// the hub takes.
 #[derive(Debug)]
@@ -43,11 +54,11 @@ impl HubDriver {
     /// # Errors
     /// Where the TLS settings, or the system's network, cannot be used.
     pub fn new(remote: Remote, access: &Access) -> Result<Self, DriverError> {
-        let hub = HttpTransport::with_access(remote, access).map_err(|error| failed(error.into()))?;
+        let failed = |error: TransportError| failed(&remote, error.into());
+        let hub = HttpTransport::with_access(remote.clone(), access).map_err(failed)?;
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("tolstoy-tasks").enable_all().build();
-        let runtime = runtime.map_err(|error| {
-            failed(TransportError::Unreachable(format!("the network cannot be used: {error}")).into())
-        })?;
+        let runtime = runtime
+            .map_err(|error| failed(TransportError::Unreachable(format!("the network cannot be used: {error}"))))?;
         Ok(Self { hub, runtime: Some(runtime) })
     }
 
@@ -81,7 +92,8 @@ impl HubDriver {
         &mut self,
         work: impl Future<Output = (HttpTransport, Result<T>)> + Send + 'static,
     ) -> Result<T, DriverError> {
-        let ended = || failed(TransportError::Broken("the driver has ended".to_owned()).into());
+        let remote = self.hub.remote().clone();
+        let ended = || failed(&remote, TransportError::Broken("the driver has ended".to_owned()).into());
         let (done, result) = mpsc::sync_channel(1);
         self.runtime.as_ref().ok_or_else(ended)?.spawn(async move {
             // Who waited for it is there until it comes.
@@ -89,7 +101,7 @@ impl HubDriver {
         });
         let (hub, result) = result.recv().map_err(|_| ended())?;
         self.hub = hub;
-        result.map_err(failed)
+        result.map_err(|error| failed(&remote, error))
     }
 
     /// What is at the path, where its tag is another than the one given.
@@ -99,7 +111,7 @@ impl HubDriver {
             let found = hub.get_unless(&path, known.as_deref(), Duration::ZERO, MAX_ANSWER).await;
             (hub, found)
         })?;
-        found.map(text).transpose()
+        found.map(|bytes| self.text(bytes)).transpose()
     }
 
     /// The answers to the first of these offers, at least one.
@@ -120,7 +132,17 @@ impl HubDriver {
             let answer = hub.post(&path, body, MAX_ANSWER).await;
             (hub, answer)
         })?;
-        read_answers(&text(answer)?, offers.get(..count).unwrap_or(offers)).map_err(no_answer)
+        let answer = self.text(answer)?;
+        read_answers(&answer, offers.get(..count).unwrap_or(offers)).map_err(|why| self.no_answer(why))
+    }
+
+    fn text(&self, bytes: Vec<u8>) -> Result<String, DriverError> {
+        String::from_utf8(bytes).map_err(|_| self.no_answer(Refusal("it is no text".to_owned())))
+    }
+
+    fn no_answer(&self, Refusal(why): Refusal) -> DriverError {
+        let why = format!("its answer about tasks cannot be read: {why}");
+        failed(self.hub.remote(), TransportError::Protocol(why).into())
     }
 
     /// What is told of these nodes, in few requests.
@@ -130,11 +152,11 @@ impl HubDriver {
             let asked: Vec<&str> = prefixes.iter().take(MAX_PREFIXES).map(Prefix::as_str).collect();
             let path = paths::hashes_below(self.hub.remote().log, &asked.join(","));
             let answer = self.get(path, None)?.unwrap_or_default();
-            let told = read_nodes(&answer).map_err(no_answer)?;
+            let told = read_nodes(&answer).map_err(|why| self.no_answer(why))?;
             let before = prefixes.len();
             prefixes.retain(|prefix| !told.contains_key(prefix));
             if prefixes.len() == before {
-                return Err(no_answer(Refusal("it tells nothing of the nodes that it is asked about".to_owned())));
+                return Err(self.no_answer(Refusal("it tells nothing of the nodes that it is asked about".to_owned())));
             }
             nodes.extend(told);
         }
@@ -154,7 +176,8 @@ impl Drop for HubDriver {
 impl Driver for HubDriver {
     fn hashes(&mut self) -> Result<Hashes, DriverError> {
         let path = paths::hashes(self.hub.remote().log);
-        let tasks = read_hashes(&self.get(path, None)?.unwrap_or_default()).map_err(no_answer)?;
+        let hashes = self.get(path, None)?.unwrap_or_default();
+        let tasks = read_hashes(&hashes).map_err(|why| self.no_answer(why))?;
         Ok(Hashes { tasks, troubles: Vec::new() })
     }
 
@@ -180,12 +203,13 @@ impl Driver for HubDriver {
     fn differences(&mut self, theirs: &BTreeMap<TaskId, Hash>) -> Result<Differences, DriverError> {
         let path = paths::hashes_below(self.hub.remote().log, "");
         let Some(root) = self.get(path, Some(tag(Digest::of(theirs))))? else { return Ok(Differences::default()) };
-        let mut level = read_nodes(&root).map_err(no_answer)?;
+        let mut level = read_nodes(&root).map_err(|why| self.no_answer(why))?;
         let mut found = Differences::default();
         while !level.is_empty() {
             let mut below = Vec::new();
             for (prefix, told) in level {
-                compare(prefix, told, theirs, &mut found.tasks, &mut below)?;
+                let compared = compare(prefix, told, theirs, &mut found.tasks, &mut below);
+                compared.map_err(|why| self.no_answer(why))?;
             }
             if below.len() > MANY || below.iter().any(|(prefix, node)| is_mostly_other(*prefix, node, theirs)) {
                 let Hashes { tasks, troubles } = self.hashes()?;
@@ -204,7 +228,7 @@ fn compare(
     theirs: &BTreeMap<TaskId, Hash>,
     tasks: &mut BTreeMap<TaskId, Option<Hash>>,
     below: &mut Vec<(Prefix, Node)>,
-) -> Result<(), DriverError> {
+) -> Result<(), Refusal> {
     let nodes = match told.below {
         Below::Hashes(listed) => {
             tasks.extend(plan(&prefix.within(theirs).map(|(id, hash)| (*id, *hash)).collect(), &listed));
@@ -214,7 +238,7 @@ fn compare(
     };
     let length = prefix.len() + 1;
     if nodes.keys().any(|child| child.len() != length || !child.as_str().starts_with(prefix.as_str())) {
-        return Err(no_answer(Refusal(format!("the nodes below {:?} are not below it", prefix.as_str()))));
+        return Err(Refusal(format!("the nodes below {:?} are not below it", prefix.as_str())));
     }
     let only_there = prefix.within(theirs).filter(|(id, _)| !nodes.contains_key(&Prefix::of(**id, length)));
     tasks.extend(only_there.map(|(id, _)| (*id, None)));
@@ -233,15 +257,7 @@ fn tag(digest: Digest) -> String {
     format!("\"{digest}\"")
 }
 
-fn text(bytes: Vec<u8>) -> Result<String, DriverError> {
-    String::from_utf8(bytes).map_err(|_| no_answer(Refusal("it is no text".to_owned())))
-}
-
-fn no_answer(Refusal(why): Refusal) -> DriverError {
-    failed(TransportError::Protocol(format!("its answer about tasks cannot be read: {why}")).into())
-}
-
-fn failed(error: Error) -> DriverError {
+fn failed(remote: &Remote, error: Error) -> DriverError {
     let kind = match error.kind() {
         ErrorKind::Offline => DriverErrorKind::Unavailable,
         ErrorKind::Refused | ErrorKind::Untrusted => match &error {
@@ -253,5 +269,5 @@ fn failed(error: Error) -> DriverError {
         ErrorKind::Damaged => DriverErrorKind::NoPlace,
         _ => DriverErrorKind::Failed,
     };
-    DriverError::new(kind, error.to_string()).because(error)
+    DriverError::new(kind, error.to_string()).because(HubError { remote: remote.clone(), error })
 }

@@ -8,6 +8,7 @@ mod document;
 mod drivers;
 mod filter;
 mod folder;
+mod hub;
 mod ids;
 mod interchange;
 mod json;
