@@ -50,7 +50,7 @@ pub use engine::OtherLife;
 pub use error::{Error, ErrorKind, Result};
 pub use format::NewLog;
 pub use key::{BadKeys, KeyId, KeyNumber, Keyring, NoKey, Secret, Secrets};
-pub use options::{Options, Progress, Sleep, Told};
+pub use options::{IN_MEMORY, MAX_BYTES, Options, Progress, Sleep, Told};
 pub use remote::{BadUrl, Remote, normalize_url};
 pub use report::{Offered, Outcome, PassReport, SyncReport};
 pub use snapshot::Blob;
