@@ -2,10 +2,10 @@
 
 pub(crate) mod args;
 mod change;
+mod hub;
 mod place;
 mod show;
 mod undo;
-mod upstream;
 mod words;
 
 use tolstoy_env::Env;

@@ -10,7 +10,7 @@ use tolstoy_tasks::driver::{
 };
 use tolstoy_tasks::{Author, Calendar, Device, TaskId};
 
-use super::upstream;
+use super::hub;
 use crate::args::Access;
 use crate::dirs;
 use crate::error::{Failure, Kind};
@@ -35,8 +35,8 @@ impl Place {
             None => data()?.join("tasks.db"),
         };
         let is_folder = path.is_dir() || path.as_os_str().to_string_lossy().ends_with(['/', std::path::MAIN_SEPARATOR]);
-        let driver: Box<dyn Driver> = if let Some(remote) = upstream::remote(&path)? {
-            Box::new(upstream::open(remote, access)?)
+        let driver: Box<dyn Driver> = if let Some(remote) = hub::remote(&path)? {
+            Box::new(hub::open(remote, access)?)
         } else if is_folder {
             let options = FolderOptions { create: true, commit: false };
             Box::new(Folder::open(&path, env.clone(), options).map_err(|e| failure(&e))?)
@@ -125,7 +125,7 @@ fn zone(zones: &TimeZoneDatabase) -> TimeZone {
 }
 
 pub(super) fn failure(error: &DriverError) -> Failure {
-    if let Some(failure) = upstream::failure(error) {
+    if let Some(failure) = hub::failure(error) {
         return failure;
     }
     let kind = match error.kind() {
