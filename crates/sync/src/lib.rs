@@ -41,6 +41,7 @@ mod report;
 mod snapshot;
 mod spool;
 mod status;
+mod tasks;
 pub mod transport;
 
 pub use background::{Happened, Pair, Syncer};
@@ -54,6 +55,7 @@ pub use remote::{BadUrl, Remote, normalize_url};
 pub use report::{Offered, Outcome, PassReport, SyncReport};
 pub use snapshot::Blob;
 pub use status::{LocalStatus, LogStatus, Relation, local_status, log_status};
+pub use tasks::{HubDriver, HubError};
 pub use transport::{
     Access, Answer, BadToken, BearerToken, Begin, Body, HttpTransport, MemoryTransport, NoCertificates, Transport,
     TransportError, Trust,

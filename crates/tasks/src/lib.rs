@@ -8,6 +8,7 @@ mod document;
 pub mod driver;
 mod filter;
 mod id;
+pub mod interchange;
 pub mod json;
 mod moving;
 mod reconcile;
@@ -15,6 +16,7 @@ mod recur;
 mod score;
 mod task;
 pub mod taskwarrior;
+mod tree;
 mod view;
 
 pub use clock::{Author, Device, NoDevice};
@@ -23,8 +25,9 @@ pub use document::{Document, Hash, Lost, MAX_BYTES, MAX_DEPTH, MAX_NAME, MAX_PRO
 pub use filter::Filter;
 pub use id::{NoTaskId, TaskId};
 pub use moving::{Moved, Source, reconcile_all, relocate};
-pub use reconcile::{ReconcileError, Report, Side, plan, reconcile};
+pub use reconcile::{ReconcileError, Report, Side, reconcile};
 pub use recur::{Done, Recurrence};
 pub use score::Score;
 pub use task::Task;
+pub use tree::{Digest, NoHash, NoPrefix, Node, Prefix};
 pub use view::{State, View};

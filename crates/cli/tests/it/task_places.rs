@@ -130,3 +130,32 @@ fn a_folder_in_a_git_work_tree_is_committed_where_that_is_set() {
     assert!(commits() > 2);
     assert_eq!(git(&["ls-files", "folder"]), "", "what moved is in the history alone");
 }
+
+#[test]
+fn a_hub_is_a_place_to_sync_with_and_to_move_to() {
+    let mut tasks = Tasks::new();
+    let hub = tasks.room.hub();
+    tasks.add(&["Buy milk"]);
+    let log = format!("{}/1/logs/0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e", hub.url);
+    assert_eq!(
+        tasks.ok(&["sync", &log, "stick/"]),
+        format!("{log}: 0 tasks came, 1 task went\nstick/: 0 tasks came, 1 task went\n")
+    );
+    tasks.ok(&["--at", &log, "add", "Paint the fence"]);
+    assert_eq!(
+        tasks.ok(&["sync", "stick", &log]),
+        format!("stick: 0 tasks came, 1 task went\n{log}: 1 task came, 0 tasks went\n")
+    );
+    tasks.ok(&["--at", "other.db", "add", "Bake a cake"]);
+    tasks.ok(&["move", "--from", "other.db", "--to", &log]);
+    assert_eq!(tasks.ok(&["--at", "other.db", "list", "@all"]), "0 tasks\n");
+    assert!(tasks.ok(&["--at", &log, "list"]).ends_with("3 tasks\n"));
+    let refused = tasks.run(&["move", "--from", &log, "--to", "other.db"]);
+    assert!(refused.code == 4 && refused.err.contains("--keep copies the tasks"), "{refused}");
+    tasks.ok(&["move", "--from", &log, "--to", "other.db", "--keep"]);
+    assert!(tasks.ok(&["--at", "other.db", "list"]).ends_with("3 tasks\n"));
+    // A hub that is away is told of, and keeps no other back.
+    drop(hub);
+    let ran = tasks.run(&["sync", &log, "late/"]);
+    assert_eq!((ran.code, ran.out.as_str()), (5, "late/: 0 tasks came, 2 tasks went\n"), "{ran}");
+}

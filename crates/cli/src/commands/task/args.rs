@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Command, Subcommand, ValueEnum};
+use clap::{Arg, Args, Command, Subcommand, ValueEnum};
 
 use super::columns::Column;
 use super::settings::TaskSettings;
-use crate::args::Output;
+use crate::args::{Access, Output};
 
-/// Keep tasks: in a store of their own, or in a folder with a file for each
+/// Keep tasks: in a store of their own, in a folder with a file for each, or on a hub
 ///
 /// Words say what a task is like: +tag, -tag, due:DATE, wait:DATE, snooze:DATE, recur:LENGTH, NAME:VALUE for any other property,
 /// NAME: to remove it; the rest is the description. The same kind of words, with @STATE, `or` and `not`, are a filter. Dates are
@@ -27,6 +27,7 @@ Examples:
   tolstoy task done pb6
   tolstoy task add due:fri recur:1w Water the plants
   tolstoy task --at ~/Dropbox/tasks/ list
+  tolstoy task --at https://hub.example/1/logs/0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e list
   tolstoy task sync ~/Dropbox/tasks/
   tolstoy task import --taskchampion ~/.task
   tolstoy task --print-config > ~/.config/tolstoy/tasks.toml")]
@@ -39,6 +40,8 @@ pub(crate) struct Task {
     pub(crate) print_config: bool,
     #[command(flatten)]
     pub(crate) settings: TaskSettings,
+    #[command(flatten)]
+    pub(crate) access: Access,
     #[command(subcommand)]
     pub(crate) what: Option<TaskCommand>,
 }
@@ -210,9 +213,10 @@ pub(crate) struct Import {
 #[command(after_help = "\
 Examples:
   tolstoy task sync ~/Dropbox/tasks/
-  tolstoy task --at tasks.db sync /media/stick/tasks/ other.db")]
+  tolstoy task --at tasks.db sync /media/stick/tasks/ other.db
+  tolstoy task --token-file t.token sync https://hub.example/1/logs/0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e")]
 pub(crate) struct SyncWith {
-    /// The other places: folders, or the files of stores; made where they are missing
+    /// The other places: folders, the files of stores, logs on hubs (URL/1/logs/LOG); files and folders are made where they are missing
     #[arg(value_name = "PLACE", required = true)]
     pub(crate) places: Vec<PathBuf>,
     #[command(flatten)]
@@ -295,9 +299,21 @@ pub(crate) fn flags_first(mut arguments: Vec<OsString>) -> Vec<OsString> {
 fn words_begin(arguments: &[OsString]) -> Option<usize> {
     (arguments.get(1)? == "task").then_some(())?;
     let mut at = 2;
-    while let Some(flag) = arguments.get(at)?.to_str().filter(|text| text.starts_with('-')) {
-        // A setting and its value, which these have not.
-        at += if flag.contains('=') || ["--commit", "--print-config"].contains(&flag) { 1 } else { 2 };
+    let flag_at = |at: usize| arguments.get(at)?.to_str()?.strip_prefix('-');
+    if flag_at(at).is_some() {
+        let task = Task::augment_args(Command::new("task"));
+        while let Some(flag) = flag_at(at) {
+            let is_named = |arg: &&Arg| match flag.strip_prefix('-') {
+                Some(long) => arg.get_long_and_visible_aliases().is_some_and(|names| names.contains(&long)),
+                None => arg.get_short().is_some_and(|short| flag.chars().eq([short])),
+            };
+            let value = task.get_arguments().find(is_named);
+            at += if value.is_some_and(|arg| arg.get_action().takes_values() && !arg.is_require_equals_set()) {
+                2
+            } else {
+                1
+            };
+        }
     }
     ["list", "next", "export"].iter().any(|name| arguments.get(at).is_some_and(|a| a == name)).then_some(at + 1)
 }
@@ -317,6 +333,10 @@ mod tests {
             ("tolstoy task list +home -shop --json", "tolstoy task list --json +home -shop"),
             ("tolstoy task list @all --columns id,due x --json", "tolstoy task list --columns id,due --json @all x"),
             ("tolstoy task --at list next -x --score=1", "tolstoy task --at list next --score=1 -x"),
+            (
+                "tolstoy task --token-in-clear -c f --at=x list +a --json",
+                "tolstoy task --token-in-clear -c f --at=x list --json +a",
+            ),
             ("tolstoy task --commit export a -- --json", "tolstoy task --commit export a -- --json"),
             ("tolstoy task list --columns", "tolstoy task list --columns"),
             ("tolstoy task add x --json", "tolstoy task add x --json"),

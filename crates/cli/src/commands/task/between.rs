@@ -8,14 +8,22 @@ use tolstoy_tasks::driver::Driver;
 use tolstoy_tasks::{Moved, ReconcileError, Report, Side, Source, reconcile_all, relocate};
 
 use super::args::{Move, SyncWith};
+use super::hub;
 use super::place::{self, Opening, Place};
 use super::settings::TaskSettings;
+use crate::args::Access;
 use crate::error::{Failure, Kind};
 use crate::facts;
 use crate::ui::Ui;
 
-pub(super) fn sync(place: &mut Place, args: &SyncWith, settings: &TaskSettings, ui: &mut Ui) -> Result<(), Failure> {
-    let opening = Opening { create: true, told: true, commit: settings.commit, everywhere: true };
+pub(super) fn sync(
+    place: &mut Place,
+    args: &SyncWith,
+    settings: &TaskSettings,
+    access: &Access,
+    ui: &mut Ui,
+) -> Result<(), Failure> {
+    let opening = Opening { access, create: true, told: true, commit: settings.commit, everywhere: true };
     let (mut paths, mut upstreams, mut failures) = (Vec::new(), Vec::new(), Vec::new());
     for path in &args.places {
         if is_same(&place.path, path) {
@@ -127,15 +135,30 @@ fn synced_as_json(path: &Path, result: &Result<Report, ReconcileError>) -> serde
     }
 }
 
-pub(super) fn relocate_all(args: &Move, settings: &TaskSettings, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
+pub(super) fn relocate_all(
+    args: &Move,
+    settings: &TaskSettings,
+    access: &Access,
+    env: &Env,
+    ui: &mut Ui,
+) -> Result<(), Failure> {
     if is_same(&args.from, &args.to) {
         let message = format!("{} and {} are one place", args.from.display(), args.to.display());
         return Err(Failure::new(Kind::Usage, message));
     }
-    let source =
-        Opening { create: false, told: false, commit: settings.commit, everywhere: args.keep || args.everywhere };
+    if !args.keep && hub::remote(&args.from)?.is_some() {
+        let message = format!("{}: a hub lets go of no tasks, which others may have there", args.from.display());
+        return Err(Failure::new(Kind::Refused, message).hint("--keep copies the tasks"));
+    }
+    let source = Opening {
+        access,
+        create: false,
+        told: false,
+        commit: settings.commit,
+        everywhere: args.keep || args.everywhere,
+    };
     let mut from: Box<dyn Driver> = place::open(&args.from, source, env, ui)?;
-    let target = Opening { create: true, told: true, commit: settings.commit, everywhere: true };
+    let target = Opening { access, create: true, told: true, commit: settings.commit, everywhere: true };
     let mut to: Box<dyn Driver> = place::open(&args.to, target, env, ui)?;
     let what = if args.keep { Source::Keeps } else { Source::LetsGo };
     let moved = relocate(&mut *from, &mut *to, what).map_err(|error| failed(&args.from, &args.to, &error))?;

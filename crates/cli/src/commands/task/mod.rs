@@ -5,6 +5,7 @@ mod between;
 mod change;
 mod colours;
 mod columns;
+mod hub;
 mod place;
 mod replica;
 mod settings;
@@ -30,10 +31,10 @@ pub(crate) fn run(args: &Task, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
     let what = match &args.what {
         _ if args.print_config => return ui.write(in_force.document()?),
         None => return Err(Failure::new(Kind::Usage, "a command is missing").hint("`tolstoy help task` lists them")),
-        Some(TaskCommand::Move(args)) => return between::relocate_all(args, settings, env, ui),
+        Some(TaskCommand::Move(wanted)) => return between::relocate_all(wanted, settings, &args.access, env, ui),
         Some(what) => what,
     };
-    let place = &mut Place::open(settings, env, ui)?;
+    let place = &mut Place::open(settings, &args.access, env, ui)?;
     match what {
         TaskCommand::Move(_) => Ok(()),
         TaskCommand::Add(args) => change::add(place, &args.words, ui),
@@ -48,7 +49,7 @@ pub(crate) fn run(args: &Task, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
         TaskCommand::Next(args) => show::next(place, args, settings, ui),
         TaskCommand::Show(args) => show::show(place, args, ui),
         TaskCommand::Tags(args) => show::tags(place, args, ui),
-        TaskCommand::Sync(args) => between::sync(place, args, settings, ui),
+        TaskCommand::Sync(wanted) => between::sync(place, wanted, settings, &args.access, ui),
     }
 }
 

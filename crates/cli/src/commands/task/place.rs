@@ -11,7 +11,9 @@ use tolstoy_tasks::driver::{
 };
 use tolstoy_tasks::{Author, Calendar, Device, TaskId};
 
+use super::hub;
 use super::settings::TaskSettings;
+use crate::args::Access;
 use crate::dirs;
 use crate::error::{Failure, Kind};
 use crate::ui::Ui;
@@ -29,7 +31,9 @@ pub(super) struct Place {
 
 /// How a place is opened.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Opening {
+pub(super) struct Opening<'a> {
+    /// What is said to a hub to be let in.
+    pub(super) access: &'a Access,
     /// Whether it is made where it is missing.
     pub(super) create: bool,
     /// Whether it is said that it was made.
@@ -41,8 +45,11 @@ pub(super) struct Opening {
 }
 
 /// Opens what lives at a path: the one place that knows which kinds of places there are. A path that ends in a separator, or is a
-/// directory, is a folder; any other is a store.
-pub(super) fn open(path: &Path, opening: Opening, env: &Env, ui: &Ui) -> Result<Box<dyn Driver>, Failure> {
+/// directory, is a folder; an address is that of a log on a hub; any other is a store.
+pub(super) fn open(path: &Path, opening: Opening<'_>, env: &Env, ui: &Ui) -> Result<Box<dyn Driver>, Failure> {
+    if let Some(remote) = hub::remote(path)? {
+        return Ok(Box::new(hub::open(remote, opening.access)?));
+    }
     let is_missing = !path.exists();
     if is_missing && !opening.create {
         let message = format!("{}: there is no such folder or store", path.display());
@@ -67,7 +74,7 @@ pub(super) fn open(path: &Path, opening: Opening, env: &Env, ui: &Ui) -> Result<
     Ok(driver)
 }
 
-fn store(path: &Path, opening: Opening, env: &Env) -> Result<Store, Failure> {
+fn store(path: &Path, opening: Opening<'_>, env: &Env) -> Result<Store, Failure> {
     let store = Store::open_or_create(path, env.clone()).map_err(|e| Failure::opening(path, &e))?;
     if opening.everywhere {
         return Ok(store);
@@ -94,7 +101,7 @@ pub(super) fn default_place() -> Result<PathBuf, Failure> {
 
 impl Place {
     /// Opens the place that is set, and makes it where it is missing.
-    pub(super) fn open(settings: &TaskSettings, env: &Env, ui: &Ui) -> Result<Self, Failure> {
+    pub(super) fn open(settings: &TaskSettings, access: &Access, env: &Env, ui: &Ui) -> Result<Self, Failure> {
         let usual = default_place();
         let path = match &settings.place {
             Some(path) => path.clone(),
@@ -104,7 +111,7 @@ impl Place {
         if is_usual {
             make(path.parent())?;
         }
-        let opening = Opening { create: true, told: !is_usual, commit: settings.commit, everywhere: true };
+        let opening = Opening { access, create: true, told: !is_usual, commit: settings.commit, everywhere: true };
         let driver = open(&path, opening, env, ui)?;
         let author = Author { device: device(env)?, now: env.now() };
         let zones = jiff::tz::db().clone();
@@ -184,6 +191,9 @@ fn zone(zones: &TimeZoneDatabase) -> TimeZone {
 }
 
 pub(super) fn failure(error: &DriverError) -> Failure {
+    if let Some(failure) = hub::failure(error) {
+        return failure;
+    }
     let kind = match error.kind() {
         DriverErrorKind::Unavailable => Kind::Busy,
         DriverErrorKind::NoPlace => Kind::Missing,
