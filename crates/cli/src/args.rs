@@ -1,6 +1,7 @@
 //! The command line.
 
 mod conflicts;
+mod daemon;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ use crate::commands::task::args::Task;
 use crate::error::EXIT_CODES;
 use crate::settings::{Period, Settings};
 pub(crate) use conflicts::*;
+pub(crate) use daemon::*;
 
 const BEGIN: &str = "\
 Begin with:
@@ -58,6 +60,7 @@ pub(crate) enum Command {
     Conflicts(Conflicts),
     Key(Key),
     Task(Task),
+    Daemon(Daemon),
     Backup(Backup),
     Restore(Restore),
     Fsck(Fsck),
@@ -493,7 +496,7 @@ pub(crate) enum LogFormat {
 }
 
 /// What it takes to speak to a closed hub.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "A closed hub")]
 pub(crate) struct Access {
     /// The file that holds the token; remembered, the token itself never is [default: the token in $TOLSTOY_TOKEN]
@@ -616,6 +619,7 @@ impl Command {
                 KeyCommand::Show(args) => args.output.json,
             },
             Self::Task(args) => args.json(),
+            Self::Daemon(args) => args.json(),
             Self::Backup(args) => args.output.json,
             Self::Restore(args) => args.output.json,
             Self::Fsck(args) => args.output.json,

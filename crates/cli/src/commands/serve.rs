@@ -3,28 +3,28 @@
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use clap::{ArgMatches, FromArgMatches};
 use tokio::net::TcpListener;
 use tolstoy_env::Env;
 use tolstoy_hub::auth::TokenFile;
 use tolstoy_hub::{Hub, Reloader, may_listen, serve};
-use tracing_subscriber::EnvFilter;
 
-use crate::args::{self, Cli};
-use crate::dirs;
 use crate::error::{Failure, Kind};
-use crate::manager;
-use crate::settings::{self, Given, LogFormat, Settings};
+use crate::settings::{self, Given, HUB, Settings};
 use crate::signals::{Reloads, Signals};
 use crate::ui::Ui;
+use crate::{args, dirs, manager, telling};
 
 pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failure> {
-    let given = args.config.as_deref().map_or(Ok(Given::default()), Given::read)?;
-    let matches = with_file(&given)?;
+    let given = args.config.as_deref().map_or(Ok(Given::default()), |path| Given::read(path, &HUB))?;
+    let matches = HUB.with_file(&given, |serve| match default_data() {
+        Ok(data) => serve.mut_arg("data", |arg| arg.default_value(data.into_os_string())),
+        Err(_) => serve,
+    })?;
     if args.print_config {
-        return ui.write(settings::document(&matches, &given)?);
+        return ui.write(settings::document(&HUB, &matches, &given)?);
     }
-    let settings = &Settings::from_arg_matches(&matches).map_err(misused)?;
+    let settings = &Settings::from_arg_matches(&matches).map_err(settings::misused)?;
     tell_on_stderr(settings, args.verbose, &matches, ui)?;
     let options = settings.options()?;
     let data = match &settings.data {
@@ -48,7 +48,8 @@ pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failu
         let hub = Hub::open(data, env, options).map_err(|e| Failure::hub_data(&e))?;
         let stopped = Signals::listen()?;
         tokio::spawn(reload(hub.reloader(), Reloads::listen()?));
-        tokio::spawn(manager::report_life(hub.service().clone()));
+        let service = hub.service().clone();
+        tokio::spawn(manager::report_life("a write does not end", move || service.is_alive()));
         let fingerprint = hub.fingerprint();
         let scheme = if fingerprint.is_some() { "https" } else { "http" };
         ui.line(format!("listening on {scheme}://{address}"))?;
@@ -63,27 +64,6 @@ pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failu
         }
         serve(listener, hub, first(stopped)).await.map_err(|e| Failure::serve(&e))
     })
-}
-
-/// The command line once more, with what the file says, and the place for data, where the defaults were.
-fn with_file(given: &Given) -> Result<ArgMatches, Failure> {
-    let mut command = Cli::command().mut_subcommand("serve", |mut serve| {
-        if let Ok(data) = default_data() {
-            serve = serve.mut_arg("data", |arg| arg.default_value(data.into_os_string()));
-        }
-        given.stand_in(serve)
-    });
-    let matches = command.try_get_matches_from_mut(std::env::args_os()).map_err(misused)?;
-    matches
-        .subcommand_matches("serve")
-        .cloned()
-        .ok_or_else(|| Failure::new(Kind::Usage, "these are no arguments of serve"))
-}
-
-/// Arguments that clap takes without the file, but not with it.
-fn misused(error: clap::Error) -> Failure {
-    let text = error.to_string();
-    Failure::new(Kind::Usage, text.lines().next().unwrap_or_default().trim_start_matches("error: "))
 }
 
 /// Each connection is an open file, and a shell allows few: as many as the system lets this process have.
@@ -117,17 +97,7 @@ fn tell_on_stderr(settings: &Settings, verbose: u8, matches: &ArgMatches, ui: &U
         2 => "info,tolstoy_hub=debug",
         _ => "debug,tolstoy_hub=trace",
     };
-    let filter = EnvFilter::try_new(filter).map_err(|e| {
-        Failure::new(Kind::Usage, format!("{filter:?} is no filter: {e}"))
-            .hint("write a level, or `info,tolstoy_hub=debug`")
-    })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match settings.log_format {
-        LogFormat::Text => log.with_ansi(ui.err_is_colourful()).init(),
-        // A request's span is told once, as an object beside the event's own fields.
-        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
-    }
-    Ok(())
+    telling::begin(filter, settings.log_format, ui)
 }
 
 /// Reads tokens and certificates again at each SIGHUP. What cannot be read stays as it was.

@@ -5,24 +5,30 @@ use std::fmt::Write;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches};
 
-use super::{Given, Kind, declared};
+use super::{Given, Kind, Surface};
 use crate::error::{self, Failure};
 
 /// The widest line of a comment.
 const WIDTH: usize = 100;
 
-const HEAD: &str = "\
-# Settings of `tolstoy serve`. Each is also a flag of the same name, and an environment variable: --stall-timeout 30s,
-# TOLSTOY_STALL_TIMEOUT=30s. A flag beats the environment, which beats this file.
-";
+fn head(surface: &Surface) -> String {
+    let (command, (name, value)) = (surface.command, surface.example);
+    let variable = name.to_uppercase().replace('-', "_");
+    format!(
+        "\
+# Settings of `tolstoy {command}`. Each is also a flag of the same name, and an environment variable: --{name} {value},
+# TOLSTOY_{variable}={value}. A flag beats the environment, which beats this file.
+"
+    )
+}
 
 /// A settings file that says what these matches say, with the meaning, the default and the origin of each value.
 ///
 /// # Errors
 /// Where a value is no text, and so cannot be in the file.
-pub(crate) fn document(matches: &ArgMatches, given: &Given) -> Result<String, Failure> {
-    let mut text = HEAD.to_owned();
-    for arg in declared() {
+pub(crate) fn document(surface: &Surface, matches: &ArgMatches, given: &Given) -> Result<String, Failure> {
+    let mut text = head(surface);
+    for arg in surface.declared() {
         let key = arg.get_long().unwrap_or_default();
         let kind = Kind::of(&arg);
         text.push('\n');

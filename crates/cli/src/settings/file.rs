@@ -1,15 +1,16 @@
 //! The settings file: TOML, a key for each setting.
 
 use std::error::Error;
+use std::ops::Range;
 use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, Args, Command};
+use clap::{Arg, Command};
 use tolstoy_edn::Span;
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
-use super::{Kind, Settings, declared};
+use super::{Kind, Surface};
 use crate::error::{self, Failure};
 use crate::text::Source;
 
@@ -35,24 +36,33 @@ impl Given {
     ///
     /// # Errors
     /// Where it cannot be read, is not TOML, or says what no setting takes.
-    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let source = Source::of_file(path)
-            .map_err(|failure| failure.hint("`tolstoy serve --print-config` prints a settings file to begin with"))?;
-        Self::parse(&source)
+    pub(crate) fn read(path: &Path, surface: &Surface) -> Result<Self, Failure> {
+        let source = Source::of_file(path).map_err(|failure| {
+            let command = surface.command;
+            failure.hint(format!("`tolstoy {command} --print-config` prints a settings file to begin with"))
+        })?;
+        Self::parse(&source, surface)
     }
 
-    fn parse(source: &Source) -> Result<Self, Failure> {
+    /// Reads a settings file's text.
+    ///
+    /// # Errors
+    /// Where it is not TOML, or says what no setting takes. What its tables say is not looked at.
+    pub(crate) fn parse(source: &Source, surface: &Surface) -> Result<Self, Failure> {
+        let (name, value) = surface.example;
         let document = DeTable::parse(&source.text).map_err(|error| {
             let span = error.span().unwrap_or_default();
             Failure::at(error::Kind::Input, source, spanned(&span), error.message())
-                .hint("settings are lines of TOML such as `listen = \"127.0.0.1:7410\"`")
+                .hint(format!("settings are lines of TOML such as `{name} = \"{value}\"`"))
         })?;
-        let settings = declared();
-        // The first mistake of the file is told, not that of the first key in the alphabet.
-        let mut entries: Vec<_> = document.get_ref().iter().collect();
-        entries.sort_by_key(|(key, _)| key.span().start);
-        let values = entries.into_iter().map(|(key, value)| check(source, &settings, key.as_ref(), key.span(), value));
-        Ok(Self { name: source.name.clone(), values: values.collect::<Result<_, _>>()? })
+        let entries = Entries::of(source, document.get_ref());
+        let mut values = Vec::new();
+        for (key, place, value) in entries.iter() {
+            if !surface.tables.contains(&key) {
+                values.push(check(source, surface, key, place, value)?);
+            }
+        }
+        Ok(Self { name: source.name.clone(), values })
     }
 
     /// The command with these values where its defaults were.
@@ -73,22 +83,24 @@ impl Given {
 /// One entry of the file.
 fn check(
     source: &Source,
-    settings: &[Arg],
+    surface: &Surface,
     key: &str,
-    place: std::ops::Range<usize>,
+    place: Range<usize>,
     value: &Spanned<DeValue<'_>>,
 ) -> Result<Value, Failure> {
-    let at =
-        |span: &std::ops::Range<usize>, message: &str| Failure::at(error::Kind::Input, source, spanned(span), message);
+    let at = |span: &Range<usize>, message: &str| Failure::at(error::Kind::Input, source, spanned(span), message);
+    let settings = surface.declared();
     let Some(arg) = settings.iter().find(|arg| arg.get_long() == Some(key)) else {
         let failure = at(&place, &format!("there is no setting {key}"));
-        return Err(match nearest(settings, key) {
-            Some(near) => failure.hint(format!("did you mean {near}? `tolstoy serve --print-config` lists all")),
-            None => failure.hint("`tolstoy serve --print-config` lists all settings"),
+        let known = settings.iter().filter_map(Arg::get_long).chain(surface.tables.iter().copied());
+        let command = surface.command;
+        return Err(match nearest(known, key) {
+            Some(near) => failure.hint(format!("did you mean {near}? `tolstoy {command} --print-config` lists all")),
+            None => failure.hint(format!("`tolstoy {command} --print-config` lists all settings")),
         });
     };
     let kind = Kind::of(arg);
-    let wrong = |place: &std::ops::Range<usize>, other: &DeValue<'_>| {
+    let wrong = |place: &Range<usize>, other: &DeValue<'_>| {
         let failure = at(place, &format!("{key} takes {}, not {}", kind.wanted(), called(other)));
         match example(arg) {
             None if kind == Kind::List => failure.hint(format!("such as {key} = [\"one\", \"two\"]")),
@@ -112,7 +124,7 @@ fn check(
         (Kind::Text, DeValue::String(text)) => vec![text.to_string()],
         (_, other) => return Err(wrong(&value.span(), other)),
     };
-    if let Some(reason) = texts.iter().find_map(|text| refusal(key, text)) {
+    if let Some(reason) = texts.iter().find_map(|text| refusal(surface, key, text)) {
         return Err(at(&value.span(), &format!("{key}: {reason}")));
     }
     let before = source.text.get(..place.start).unwrap_or_default();
@@ -121,9 +133,9 @@ fn check(
 }
 
 /// Why the setting does not take this value, in the words that the flag would have.
-fn refusal(key: &str, text: &str) -> Option<String> {
-    let command = Settings::augment_args(Command::new("serve"));
-    let error = command.try_get_matches_from(["serve".to_owned(), format!("--{key}={text}")]).err()?;
+fn refusal(surface: &Surface, key: &str, text: &str) -> Option<String> {
+    let command = (surface.declare)(Command::new("settings"));
+    let error = command.try_get_matches_from(["settings".to_owned(), format!("--{key}={text}")]).err()?;
     match error.kind() {
         ErrorKind::ValueValidation => Some(error.source().map_or_else(|| error.to_string(), ToString::to_string)),
         ErrorKind::InvalidValue => match error.get(ContextKind::ValidValue) {
@@ -160,18 +172,141 @@ fn decimal(number: &DeInteger<'_>) -> Option<String> {
     i128::from_str_radix(number.as_str(), number.radix()).ok().map(|number| number.to_string())
 }
 
-/// The setting whose name is most like this one, if one is.
-fn nearest<'s>(settings: &'s [Arg], key: &str) -> Option<&'s str> {
+/// The name that is most like this one, if one is.
+fn nearest<'s>(known: impl Iterator<Item = &'s str>, key: &str) -> Option<&'s str> {
     let key = key.to_lowercase().replace('_', "-");
-    settings
-        .iter()
-        .filter_map(|arg| Some((strsim::jaro_winkler(arg.get_long()?, &key), arg.get_long()?)))
+    known
+        .map(|known| (strsim::jaro_winkler(known, &key), known))
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|x, y| x.0.total_cmp(&y.0))
         .map(|(_, known)| known)
 }
 
-fn spanned(range: &std::ops::Range<usize>) -> Span {
+/// The entries of a table, in the order of the file: so that its first mistake is told, not that of the first key in the
+/// alphabet.
+pub(crate) struct Entries<'t> {
+    source: &'t Source,
+    entries: Vec<(&'t str, Range<usize>, &'t Spanned<DeValue<'t>>)>,
+}
+
+impl<'t> Entries<'t> {
+    fn of(source: &'t Source, table: &'t DeTable<'t>) -> Self {
+        let mut entries: Vec<_> = table.iter().map(|(key, value)| (key.as_ref().as_ref(), key.span(), value)).collect();
+        entries.sort_by_key(|(_, place, _)| place.start);
+        Self { source, entries }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&'t str, Range<usize>, &'t Spanned<DeValue<'t>>)> {
+        self.entries.iter().cloned()
+    }
+
+    /// The tables of an array of tables, `[[name]]`, each with the place of its head.
+    ///
+    /// # Errors
+    /// Where something else is under that name.
+    pub(crate) fn tables(&self, name: &str) -> Result<Vec<(Range<usize>, Self)>, Failure> {
+        let Some(value) = self.get(name) else { return Ok(Vec::new()) };
+        let wrong =
+            |span: Range<usize>| self.fail(span, &format!("{name} is written as tables, each under a line [[{name}]]"));
+        let DeValue::Array(values) = value.get_ref() else { return Err(wrong(value.span())) };
+        let table = |value: &'t Spanned<DeValue<'t>>| match value.get_ref() {
+            DeValue::Table(table) => Ok((value.span(), Self::of(self.source, table))),
+            _ => Err(wrong(value.span())),
+        };
+        values.iter().map(table).collect()
+    }
+
+    /// Refuses a key that is none of these.
+    pub(crate) fn only(&self, known: &[&str]) -> Result<(), Failure> {
+        for (key, place, _) in &self.entries {
+            if !known.contains(key) {
+                let failure = self.fail(place.clone(), &format!("there is no key {key} here"));
+                return Err(match nearest(known.iter().copied(), key) {
+                    Some(near) => failure.hint(format!("did you mean {near}?")),
+                    None => failure.hint(format!("the keys are {}", known.join(", "))),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether something is under this key.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// A text under this key, as `read` takes it.
+    pub(crate) fn text<T>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, Failure> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        match value.get_ref() {
+            DeValue::String(text) => {
+                read(text).map(Some).map_err(|why| self.fail(value.span(), &format!("{key}: {why}")))
+            }
+            other => Err(self.wrong(key, Kind::Text, value, other)),
+        }
+    }
+
+    /// The texts under this key, each as `read` takes it.
+    pub(crate) fn texts<T>(
+        &self,
+        key: &str,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<Vec<T>>, Failure> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let DeValue::Array(values) = value.get_ref() else {
+            return Err(self.wrong(key, Kind::List, value, value.get_ref()));
+        };
+        let one = |value: &'t Spanned<DeValue<'t>>| match value.get_ref() {
+            DeValue::String(text) => read(text).map_err(|why| self.fail(value.span(), &format!("{key}: {why}"))),
+            other => Err(self.wrong(key, Kind::List, value, other)),
+        };
+        values.iter().map(one).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Whether this key says `true`.
+    pub(crate) fn switch(&self, key: &str) -> Result<bool, Failure> {
+        match self.get(key).map(|value| (value, value.get_ref())) {
+            None => Ok(false),
+            Some((_, DeValue::Boolean(on))) => Ok(*on),
+            Some((value, other)) => Err(self.wrong(key, Kind::Switch, value, other)),
+        }
+    }
+
+    /// A mistake at this place.
+    pub(crate) fn fail(&self, place: Range<usize>, message: &str) -> Failure {
+        Failure::at(error::Kind::Input, self.source, spanned(&place), message)
+    }
+
+    /// A mistake in what this key says.
+    pub(crate) fn fail_at(&self, key: &str, message: &str) -> Failure {
+        self.fail(self.get(key).map(Spanned::span).unwrap_or_default(), message)
+    }
+
+    fn get(&self, key: &str) -> Option<&'t Spanned<DeValue<'t>>> {
+        self.entries.iter().find(|(known, _, _)| *known == key).map(|(_, _, value)| *value)
+    }
+
+    fn wrong(&self, key: &str, kind: Kind, value: &Spanned<DeValue<'_>>, is: &DeValue<'_>) -> Failure {
+        self.fail(value.span(), &format!("{key} takes {}, not {}", kind.wanted(), called(is)))
+    }
+}
+
+/// Reads the tables of a settings file with `read`.
+///
+/// # Errors
+/// Those of `read`, and where it is not TOML.
+pub(crate) fn tables<T>(source: &Source, read: impl FnOnce(&Entries<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
+    let document = DeTable::parse(&source.text).map_err(|error| {
+        Failure::at(error::Kind::Input, source, spanned(&error.span().unwrap_or_default()), error.message())
+    })?;
+    read(&Entries::of(source, document.get_ref()))
+}
+
+fn spanned(range: &Range<usize>) -> Span {
     let at = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     Span { start: at(range.start), end: at(range.end) }
 }
@@ -185,7 +320,7 @@ mod tests {
     use super::*;
 
     fn told(text: &str) -> String {
-        match Given::parse(&Source::new("hub.toml", text)) {
+        match Given::parse(&Source::new("hub.toml", text), &crate::settings::HUB) {
             Ok(given) => {
                 given.values.iter().map(|v| format!("{}: {}={}\n", v.line, v.key, v.texts.join(" "))).collect()
             }
@@ -259,11 +394,11 @@ mod tests {
         hub.toml:1:20: tls-name takes an array of texts, not a number
         such as tls-name = ["one", "two"]
         hub.toml:2:1: duplicate key
-        settings are lines of TOML such as `listen = "127.0.0.1:7410"`
+        settings are lines of TOML such as `stall-timeout = "30s"`
         hub.toml:1:9: string values must be quoted, expected literal string
-        settings are lines of TOML such as `listen = "127.0.0.1:7410"`
+        settings are lines of TOML such as `stall-timeout = "30s"`
         hub.toml:1:5: key with no value, expected `=`
-        settings are lines of TOML such as `listen = "127.0.0.1:7410"`
+        settings are lines of TOML such as `stall-timeout = "30s"`
         "#);
     }
 

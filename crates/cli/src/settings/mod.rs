@@ -1,9 +1,11 @@
-//! The settings of a hub. [`Settings`] declares each once: its name, meaning, type and default. All else follows from the
-//! declaration: the flag, the key of the settings file (which is the flag's name), the document of `--print-config`.
+//! The settings of a hub and of a daemon. [`Settings`] and [`DaemonSettings`] declare each once: its name, meaning, type and
+//! default. All else follows from the declaration: the flag, the key of the settings file (which is the flag's name), the
+//! document of `--print-config`.
 //!
 //! A setting's value is that of its flag, else of its environment variable, else of the file, else its default. The file's
 //! values are checked, and then stand where the defaults stood, so that clap does the rest.
 
+mod daemon;
 mod document;
 mod file;
 mod units;
@@ -12,14 +14,16 @@ use std::any::TypeId;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, Args, Command};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory};
 use tolstoy_hub::service::{Policy, Threshold, VersionThreshold};
 use tolstoy_hub::{Options, Rate, SqliteOptions, TlsOptions};
 
+use crate::args::Cli;
 use crate::error::{self, Failure};
 
+pub(crate) use daemon::{DAEMON, DaemonSettings};
 pub(crate) use document::document;
-pub(crate) use file::Given;
+pub(crate) use file::{Entries, Given, tables};
 pub(crate) use units::Period;
 use units::Size;
 
@@ -332,10 +336,49 @@ impl Settings {
     }
 }
 
-/// The arguments that are settings, in the order of their declaration.
-fn declared() -> Vec<Arg> {
-    let command = Settings::augment_args(Command::new("settings"));
-    command.get_arguments().filter(|arg| arg.get_long().is_some()).cloned().collect()
+/// A command that has settings.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Surface {
+    /// Its name.
+    command: &'static str,
+    declare: fn(Command) -> Command,
+    /// The keys of the file that are no settings, which whoever reads the file looks at for himself.
+    tables: &'static [&'static str],
+    /// A setting with its value, as an example.
+    example: (&'static str, &'static str),
+}
+
+/// `tolstoy serve`.
+pub(crate) const HUB: Surface =
+    Surface { command: "serve", declare: Settings::augment_args, tables: &[], example: ("stall-timeout", "30s") };
+
+impl Surface {
+    /// The arguments that are settings, in the order of their declaration.
+    fn declared(&self) -> Vec<Arg> {
+        let command = (self.declare)(Command::new("settings"));
+        command.get_arguments().filter(|arg| arg.get_long().is_some()).cloned().collect()
+    }
+
+    /// The command line once more, with what the file says where the defaults were; and with this change.
+    ///
+    /// # Errors
+    /// Where clap does not take it.
+    pub(crate) fn with_file(
+        &self,
+        given: &Given,
+        change: impl FnOnce(Command) -> Command,
+    ) -> Result<ArgMatches, Failure> {
+        let mut command = Cli::command().mut_subcommand(self.command, |command| given.stand_in(change(command)));
+        let matches = command.try_get_matches_from_mut(std::env::args_os()).map_err(misused)?;
+        let matches = matches.subcommand_matches(self.command).cloned();
+        matches.ok_or_else(|| Failure::new(error::Kind::Usage, format!("these are no arguments of {}", self.command)))
+    }
+}
+
+/// Arguments that clap takes without the file, but not with it.
+pub(crate) fn misused(error: clap::Error) -> Failure {
+    let text = error.to_string();
+    Failure::new(error::Kind::Usage, text.lines().next().unwrap_or_default().trim_start_matches("error: "))
 }
 
 /// How a setting is written in TOML.
@@ -392,7 +435,7 @@ mod tests {
 
     #[test]
     fn each_setting_is_a_variable_and_says_what_it_means() {
-        for arg in declared() {
+        for arg in [HUB, DAEMON].iter().flat_map(Surface::declared) {
             let long = arg.get_long().unwrap();
             assert_eq!(arg.get_id().as_str().replace('_', "-"), long);
             let variable = format!("TOLSTOY_{}", arg.get_id().as_str().to_uppercase());

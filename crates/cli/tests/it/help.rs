@@ -2,7 +2,7 @@
 
 use crate::room::Room;
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "demo",
     "serve",
     "token",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 18] = [
     "conflicts",
     "key",
     "task",
+    "daemon",
     "backup",
     "restore",
     "fsck",

@@ -15,6 +15,7 @@ use crate::error::{Failure, Kind};
 use crate::ui::Ui;
 use args::{Task, TaskCommand};
 use place::Place;
+pub(crate) use place::failure as driver_failure;
 
 pub(crate) fn run(args: &Task, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
     let mut place = Place::open(args.at.as_deref(), env)?;

@@ -119,7 +119,7 @@ fn zone(zones: &TimeZoneDatabase) -> TimeZone {
     name.and_then(|name| zones.get(name.trim_start_matches(':')).ok()).unwrap_or(TimeZone::UTC)
 }
 
-fn failure(error: &DriverError) -> Failure {
+pub(crate) fn failure(error: &DriverError) -> Failure {
     let kind = match error.kind() {
         DriverErrorKind::Unavailable => Kind::Busy,
         DriverErrorKind::NoPlace => Kind::Missing,
