@@ -37,8 +37,12 @@ impl Remembered {
     pub(crate) fn of(store: &Store, url: &str) -> Result<Self, tolstoy_store::Error> {
         // A note that a later version wrote otherwise is as none: the hub then says what it wants.
         let noted: Option<Self> = store.note(NOTE)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let none = || Self { url: url.to_owned(), ..Self::default() };
-        Ok(noted.filter(|noted| noted.url == url).unwrap_or_else(none))
+        Ok(noted.filter(|noted| noted.url == url).unwrap_or_else(|| Self::none(url)))
+    }
+
+    /// Nothing, for the hub at `url`.
+    pub(crate) fn none(url: &str) -> Self {
+        Self { url: url.to_owned(), ..Self::default() }
     }
 
     /// Makes the store remember it.

@@ -1,4 +1,4 @@
-//! The newest pushes and pulls, for the status page.
+//! The newest pushes and pulls, and exchanges of tasks, for the status page.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -22,6 +22,7 @@ pub(crate) enum Kind {
     Pull,
     Snapshot,
     Delete,
+    Tasks,
 }
 
 /// What a request does, and to which log.
@@ -42,6 +43,7 @@ impl Act {
             | ("/0.1/{user}/transactions", "GET")
             | ("/v1/client/get-child-version/{parent}", "GET") => Kind::Pull,
             ("/1/logs/{log}/snapshots/{trn}", "PUT") | ("/v1/client/add-snapshot/{version}", "POST") => Kind::Snapshot,
+            ("/1/logs/{log}/task/{id}" | "/1/logs/{log}/tasks", "POST") => Kind::Tasks,
             ("/1/logs/{log}" | "/0.1/{user}" | "/0.1/{user}/", "DELETE") => Kind::Delete,
             _ => return None,
         };
@@ -108,6 +110,7 @@ mod tests {
         assert_eq!(of("/v1/client/add-version/{parent}", Method::POST), act(Kind::Push));
         assert_eq!(of("/v1/client/get-child-version/{parent}", Method::GET), act(Kind::Pull));
         assert_eq!(of("/v1/client/add-snapshot/{version}", Method::POST), act(Kind::Snapshot));
+        assert_eq!(of("/1/logs/{log}/tasks", Method::POST), act(Kind::Tasks));
         assert_eq!(of("/0.1/{user}/head", Method::GET), None);
     }
 

@@ -53,6 +53,32 @@ pub fn snapshot(log: LogId, trn: TrnId) -> String {
     format!("/1/logs/{log}/snapshots/{trn}")
 }
 
+/// GET: the hashes of the log's tasks.
+pub fn hashes(log: LogId) -> String {
+    format!("/1/logs/{log}/hashes")
+}
+
+/// GET: nodes of the tree of these hashes, by their prefixes with commas between them.
+pub fn hashes_below(log: LogId, prefixes: &str) -> String {
+    format!("/1/logs/{log}/hashes?prefix={prefixes}")
+}
+
+/// POST: exchanges a task with this id.
+pub fn task(log: LogId, id: &str) -> String {
+    format!("/1/logs/{log}/task/{id}")
+}
+
+/// POST: exchanges many tasks.
+pub fn tasks(log: LogId) -> String {
+    format!("/1/logs/{log}/tasks")
+}
+
+/// GET: the hashes of the tasks of the log that the asker's token is for.
+pub const OWN_HASHES: &str = "/hashes";
+
+/// POST: exchanges a task of that log.
+pub const OWN_TASK: &str = "/task/{id}";
+
 /// GET, DELETE: the log in the 0.1 API.
 pub fn v0_base(log: LogId) -> String {
     format!("/0.1/{log}")

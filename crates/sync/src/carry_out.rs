@@ -40,10 +40,7 @@ use crate::transport::{Answer, Begin, Transport, TransportError};
 pub async fn sync<T: Transport>(store: &mut Store, transport: &mut T, options: &Options) -> Result<SyncReport> {
     store.refresh()?;
     let sealed = check_keys(store, options.keys.as_deref())?;
-    let format = match &options.keys {
-        Some(keys) => Some(Format::Sealed(Arc::clone(keys))),
-        None => Format::noted(store)?,
-    };
+    let format = known_format(store, options)?;
     let mut session = Session {
         store,
         transport,
@@ -53,6 +50,7 @@ pub async fn sync<T: Transport>(store: &mut Store, transport: &mut T, options: &
         sealed,
         sent: 0,
         looked: false,
+        forgotten: false,
         stream: None,
         broken: None,
     };
@@ -62,13 +60,12 @@ pub async fn sync<T: Transport>(store: &mut Store, transport: &mut T, options: &
             Action::Pull(begin) => session.pull(begin).await?,
             Action::Push { after } => session.push(after).await?,
             Action::Settle { root } => session.settle(root)?,
-            Action::Apply { root } => {
-                let applied = session.apply(root)?;
-                match session.broken.take() {
-                    Some(broken) => return Err(broken.into()),
-                    None => applied,
-                }
-            }
+            Action::Apply { root } => match (session.apply(root)?, session.broken.take()) {
+                // Nothing of it was taken in, and the log itself was not asked for yet.
+                (Event::Unusable, _) => Event::Unusable,
+                (_, Some(broken)) => return Err(broken.into()),
+                (applied, None) => applied,
+            },
             Action::Forget => session.forget()?,
             Action::Offer { at } => session.offer(at).await,
             Action::Wait(pause) => session.wait(pause).await?,
@@ -89,6 +86,14 @@ pub fn sync_blocking<T: Transport>(store: &mut Store, transport: &mut T, options
     runtime.block_on(sync(store, transport, options))
 }
 
+/// What the log is written in, if that is known before anything of it arrives.
+fn known_format(store: &Store, options: &Options) -> Result<Option<Format>> {
+    match &options.keys {
+        Some(keys) => Ok(Some(Format::Sealed(Arc::clone(keys)))),
+        None => Format::noted(store),
+    }
+}
+
 struct Session<'s, T> {
     store: &'s mut Store,
     transport: &'s mut T,
@@ -102,6 +107,9 @@ struct Session<'s, T> {
     sent: u64,
     /// Whether a pull told the log's generation since the sync began.
     looked: bool,
+    /// Whether what the store notes of the log is of a life of it that ended. It is replaced by the pass that takes the new life
+    /// in, and stays where none does.
+    forgotten: bool,
     /// What arrived last and was not dealt with yet.
     stream: Option<Stream>,
     /// What cut it for good: the sync takes in what is whole, and ends with this.
@@ -142,8 +150,12 @@ fn check_keys(store: &Store, keys: Option<&Keyring>) -> Result<Option<KeyNumber>
 
 impl<T: Transport> Session<'_, T> {
     fn local(&self) -> Result<Local> {
-        let synced = self.store.last_positioned()?.unwrap_or(self.format().root().tx);
-        Ok(Local { basis: self.store.basis(), synced, generation: known_generation(self.store)? })
+        let (basis, root) = (self.store.basis(), self.format().root().tx);
+        if self.forgotten {
+            return Ok(Local { basis, synced: root, generation: None });
+        }
+        let synced = self.store.last_positioned()?.unwrap_or(root);
+        Ok(Local { basis, synced, generation: known_generation(self.store)? })
     }
 
     async fn wait(&self, at_most: Duration) -> Result<Event> {
@@ -157,18 +169,12 @@ impl<T: Transport> Session<'_, T> {
         self.stream = None;
         // A new life may be written in another format. What is filled again goes on in its own: the original's numbers and
         // instants do not fit a native log.
-        let format = self.format();
-        let next = match (&self.options.keys, self.options.other_life) {
+        self.format = match (&self.options.keys, self.options.other_life) {
             (Some(keys), _) => Some(Format::Sealed(Arc::clone(keys))),
             (None, OtherLife::Adopt) => None,
-            (None, _) => Some(format.clone()),
+            (None, _) => Some(self.format()),
         };
-        self.store.pass(|pass| {
-            pass.forget_positions(format.root().tx)?;
-            next.as_ref().unwrap_or(&Format::Native).note(pass)?;
-            note_generation(pass, None)
-        })?;
-        self.format = next;
+        self.forgotten = true;
         Ok(Event::Forgotten(self.local()?))
     }
 
@@ -274,7 +280,16 @@ impl<T: Transport> Session<'_, T> {
 
     /// The place of a transaction that is in the log.
     fn place(&self, tx: Entid) -> Result<Place> {
-        Place::of(self.store, &self.format(), tx)?.ok_or_else(raced)
+        self.known_place(tx)?.ok_or_else(raced)
+    }
+
+    /// The place of a transaction that is known to be in the log.
+    fn known_place(&self, tx: Entid) -> Result<Option<Place>> {
+        let format = self.format();
+        if self.forgotten && tx != format.root().tx {
+            return Ok(None);
+        }
+        Place::of(self.store, &format, tx)
     }
 
     /// Notes that the log has what was pushed.
@@ -283,7 +298,7 @@ impl<T: Transport> Session<'_, T> {
         if state.head != last.id || state.chain != last.chain {
             return Err(TransportError::Protocol("it accepted a push and has another HEAD".to_owned()).into());
         }
-        if known_generation(self.store)?.is_some_and(|known| state.generation != Some(known)) {
+        if self.local()?.generation.is_some_and(|known| state.generation != Some(known)) {
             return Err(Error::Generation { state: Box::new(*state) });
         }
         let newest = self.options.keys.as_deref().and_then(|keys| keys.ids().last()).map(|(number, _)| number);
@@ -293,13 +308,15 @@ impl<T: Transport> Session<'_, T> {
             note_places(pass, &format, after, places)?;
             note_sealed(pass, sealed)?;
             note_generation(pass, state.generation)
-        })
+        })?;
+        self.forgotten = false;
+        Ok(())
     }
 
     /// Spools a stream and compares it with what the store has. Of a stream that is cut for good, what arrived whole is
     /// taken in before the sync ends, so that a bad link gets further each time.
     async fn receive(&mut self, body: T::Body, begin: Begin, have: &[Place], conflict: bool) -> Result<Event> {
-        let mut spool = Spool::new(self.options.spool_dir.as_deref(), self.format.clone());
+        let mut spool = Spool::new(self.options.spool_dir.as_deref(), self.options.most(), self.format.clone());
         self.broken = self.fill(&mut spool, body, begin, have).await?;
         self.format = spool.format().cloned();
         self.engine.report_mut().bytes_received += spool.bytes();
@@ -387,7 +404,7 @@ impl<T: Transport> Session<'_, T> {
     /// Where the store's own next transaction stands, or would stand, in the log.
     fn next_place(&self, at: &Place) -> Result<Option<Place>> {
         let Some(next) = self.next(at)? else { return Ok(None) };
-        match Place::of(self.store, &self.format(), next.tx)? {
+        match self.known_place(next.tx)? {
             Some(known) => Ok(Some(known)),
             None => Ok(Some(self.format().mint(self.store, at, &next)?.place)),
         }
@@ -428,6 +445,7 @@ impl<T: Transport> Session<'_, T> {
             note_sealed(pass, sealed)?;
             note_generation(pass, stream.state.generation)
         })?;
+        self.forgotten = false;
         Ok(Event::Settled(self.local()?))
     }
 
@@ -447,7 +465,7 @@ impl<T: Transport> Session<'_, T> {
             if snapshot.is_some() && pass.basis() != Entid::TX0 {
                 return Err(raced());
             }
-            let first = snapshot.map(|snapshot| snapshot.transactions(&format, &newest)).transpose()?;
+            let first = snapshot.map(|snapshot| snapshot.transactions(&format, &newest, options.most())).transpose()?;
             let rest = spool.read()?.skip(usize::try_from(same).unwrap_or(usize::MAX));
             let rest = rest.map(|spooled| {
                 in_snapshot.set(false);
@@ -471,11 +489,13 @@ impl<T: Transport> Session<'_, T> {
         });
         match result {
             Ok(rebased) => {
-                self.sealed = newest.get();
+                (self.sealed, self.forgotten) = (newest.get(), false);
                 Ok(Event::Applied { rebased, from_snapshot, local: self.local()? })
             }
             Err(error) if in_snapshot.get() && error.is_of_what_came_in() => {
                 self.engine.report_mut().snapshot_unusable = Some(error.to_string());
+                // Nor does it say what the log is written in.
+                self.format = known_format(self.store, self.options)?;
                 Ok(Event::Unusable)
             }
             Err(error) => Err(error),
@@ -493,7 +513,8 @@ fn note_places(pass: &mut Pass<'_, '_>, format: &Format, base: Place, further: &
         return Err(raced());
     }
     format.note(pass)?;
-    pass.forget_positions(base.tx)?;
+    // In a log of the original's the bootstrap has a place too, which is none in a native one.
+    pass.forget_positions(if base == format.root() { Entid::TX0.plus(-1) } else { base.tx })?;
     for (place, origin) in further {
         if pass.by_origin(*origin)? != Some(place.tx) {
             return Err(raced());

@@ -42,6 +42,7 @@ mod report;
 mod snapshot;
 mod spool;
 mod status;
+mod tasks;
 pub mod transport;
 
 pub use background::{Happened, Pair, Syncer};
@@ -51,11 +52,12 @@ pub use error::{Error, ErrorKind, Result};
 pub use follow::{Synced, log_changes};
 pub use format::NewLog;
 pub use key::{BadKeys, KeyId, KeyNumber, Keyring, NoKey, Secret, Secrets};
-pub use options::{Options, Progress, Sleep, Told};
+pub use options::{IN_MEMORY, MAX_BYTES, Options, Progress, Sleep, Told};
 pub use remote::{BadUrl, Remote, normalize_url};
 pub use report::{Offered, Outcome, PassReport, SyncReport};
 pub use snapshot::Blob;
 pub use status::{LocalStatus, LogStatus, Relation, local_status, log_status};
+pub use tasks::{HubDriver, HubError, tasks_change};
 pub use transport::{
     Access, Answer, BadToken, BearerToken, Begin, Body, HttpTransport, MemoryTransport, NoCertificates, Transport,
     TransportError, Trust,

@@ -54,6 +54,12 @@ pub enum Progress {
     },
 }
 
+/// Bytes that a sync usually takes in at most: 64 GiB. A hub that compresses can send as much for next to nothing.
+pub const MAX_BYTES: u64 = 64 << 30;
+
+/// Bytes that it takes in at most where they are put aside in memory: 1 GiB.
+pub const IN_MEMORY: u64 = 1 << 30;
+
 /// What a sync needs of its caller.
 #[derive(Clone)]
 pub struct Options {
@@ -77,6 +83,9 @@ pub struct Options {
     pub new_log: NewLog,
     /// Where what comes in is put aside when it is long; in memory where there is none. The store's own folder is good.
     pub spool_dir: Option<PathBuf>,
+    /// Bytes that one sync takes in at most, with nothing compressed, and that a snapshot may hold. Where more come the sync ends, and
+    /// nothing is changed. Without a `spool_dir` it is [`IN_MEMORY`] at most.
+    pub max_bytes: u64,
     /// Whether a store that is empty may begin with a snapshot. It is believed in nothing that the log does not say.
     pub takes_snapshots: bool,
     /// Whether a snapshot is made where the hub asks for one: when everything is synced, and where new devices need it or
@@ -102,6 +111,7 @@ impl Options {
             theirs: Vec::new(),
             new_log: NewLog::default(),
             spool_dir: None,
+            max_bytes: MAX_BYTES,
             takes_snapshots: true,
             makes_snapshots: true,
             other_life: OtherLife::Stop,
@@ -112,6 +122,11 @@ impl Options {
     /// The usual options, with the pauses of tokio's timer.
     pub fn on_tokio(env: Env) -> Self {
         Self::new(env, Arc::new(|pause| Box::pin(tokio::time::sleep(pause))))
+    }
+
+    /// Bytes that are taken in at most.
+    pub(crate) fn most(&self) -> u64 {
+        if self.spool_dir.is_some() { self.max_bytes } else { self.max_bytes.min(IN_MEMORY) }
     }
 
     pub(crate) fn tell(&self, progress: Progress) {

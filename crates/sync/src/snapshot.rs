@@ -23,6 +23,7 @@ use crate::format::sealed::BadSeal;
 use crate::format::sealed::snapshot::{OpenSnapshot, SealSnapshot};
 use crate::key::KeyNumber;
 use crate::outgoing::Place;
+use crate::spool::too_long;
 
 /// What every snapshot in clear begins with.
 const MAGIC: [u8; 4] = *b"TLSN";
@@ -310,8 +311,9 @@ impl Arrived {
         &self,
         format: &'f Format,
         newest: &'f Cell<Option<KeyNumber>>,
+        most: u64,
     ) -> Result<impl Iterator<Item = Result<(Incoming, Position)>> + use<'f>> {
-        let records = Records::new(open(format, self.told.id, &self.blob).map_err(unreadable)?)?;
+        let records = Records::new(open(format, self.told.id, &self.blob).map_err(unreadable)?, most)?;
         let mut reading = Reading { records, format, newest, key: None, told: self.told, at: format.root(), count: 0 };
         let mut over = false;
         Ok(std::iter::from_fn(move || {
@@ -394,10 +396,13 @@ enum Record {
 /// Reads records. Memory is taken for what is there, whatever lengths say.
 struct Records<R> {
     from: Inflating<R>,
+    /// Bytes of transactions that may still come, and that may come in all.
+    left: u64,
+    most: u64,
 }
 
 impl<R: BufRead> Records<R> {
-    fn new(mut from: R) -> Result<Self> {
+    fn new(mut from: R, most: u64) -> Result<Self> {
         let mut header = [0; 6];
         from.read_exact(&mut header).map_err(unreadable)?;
         let [magic @ .., version, flags] = header;
@@ -409,7 +414,7 @@ impl<R: BufRead> Records<R> {
                 "the snapshot has format {version} (flags {flags}), this version knows format {VERSION}; update Tolstoy"
             )));
         }
-        Ok(Self { from: Inflating::new(from)? })
+        Ok(Self { from: Inflating::new(from)?, left: most, most })
     }
 
     fn next(&mut self) -> Result<Record> {
@@ -419,6 +424,7 @@ impl<R: BufRead> Records<R> {
                 if len as usize > log::codec::MAX_PAYLOAD {
                     return Err(damaged("a transaction is longer than one can be"));
                 }
+                self.left = self.left.checked_sub(len.into()).ok_or_else(|| damaged(&too_long(self.most)))?;
                 let mut payload = Vec::new();
                 (&mut self.from).take(len.into()).read_to_end(&mut payload).map_err(unreadable)?;
                 match payload.len() == len as usize {

@@ -28,6 +28,8 @@ const MAX_BYTES: usize = native::MAX_PAYLOAD + native::MAX_PIECES * native::HEAD
 /// snapshot that the stream began with, if it did.
 pub(crate) struct Spool {
     dir: Option<PathBuf>,
+    /// Bytes that it takes in at most.
+    most: u64,
     file: SpooledTempFile,
     snapshot: Option<Arrived>,
     /// What the log is written in, once that is known.
@@ -48,6 +50,11 @@ pub(crate) struct Spooled {
     pub(crate) chunks: Joined,
     /// The key that it was sealed with, if it was.
     pub(crate) key: Option<KeyNumber>,
+}
+
+/// Said where more came than is taken in.
+pub(crate) fn too_long(most: u64) -> String {
+    format!("it is more than {most} bytes, which is the most that is taken in (`max_bytes` of the options)")
 }
 
 /// How a stream came to its end.
@@ -79,15 +86,16 @@ struct Partial {
 }
 
 impl Spool {
-    /// An empty spool for a log in this format, if that is known. What does not fit into memory goes to a nameless file in
+    /// An empty spool of so many bytes at most, for a log in this format, if that is known. What does not fit into memory goes to a nameless file in
     /// `dir`, if there is one.
-    pub(crate) fn new(dir: Option<&Path>, format: Option<Format>) -> Self {
+    pub(crate) fn new(dir: Option<&Path>, most: u64, format: Option<Format>) -> Self {
         let file = match dir {
             Some(dir) => tempfile::spooled_tempfile_in(IN_MEMORY, dir),
             None => SpooledTempFile::new(usize::MAX),
         };
         Self {
             dir: dir.map(Path::to_owned),
+            most,
             file,
             snapshot: None,
             format,
@@ -159,6 +167,9 @@ impl Spool {
                 Err(e) => return Err(e.into()),
             };
             self.bytes += piece.len() as u64;
+            if self.bytes > self.most {
+                return Err(io::Error::new(io::ErrorKind::FileTooLarge, too_long(self.most)).into());
+            }
             decoder.feed(&piece);
             while let Some(frame) = decoder.next_frame()? {
                 match frame {

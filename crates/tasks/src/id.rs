@@ -23,6 +23,14 @@ impl TaskId {
     /// The number of its characters.
     pub const LENGTH: usize = 16;
 
+    pub(crate) const FIRST: u8 = b'2';
+    pub(crate) const LAST: u8 = b'z';
+
+    /// An id of these characters, all of the alphabet.
+    pub(crate) const fn of_characters(characters: [u8; Self::LENGTH]) -> Self {
+        Self(characters)
+    }
+
     /// A new id.
     ///
     /// # Errors

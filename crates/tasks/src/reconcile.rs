@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 
-use crate::driver::{Answer, Driver, DriverError, Exchanged, Hashes, Offer, Trouble};
+use crate::driver::{Answer, Differences, Driver, DriverError, Exchanged, Hashes, Offer, Trouble};
 use crate::{Document, Hash, Lost, Refusal, TaskId};
 
 /// How many tasks go into one exchange.
@@ -49,12 +49,6 @@ pub struct ReconcileError {
     pub error: DriverError,
 }
 
-/// The plan: the tasks that differ, or that one side lacks.
-pub fn plan(here: &BTreeMap<TaskId, Hash>, there: &BTreeMap<TaskId, Hash>) -> BTreeSet<TaskId> {
-    let ids: BTreeSet<&TaskId> = here.keys().chain(there.keys()).collect();
-    ids.into_iter().filter(|id| here.get(id) != there.get(id)).copied().collect()
-}
-
 /// Brings two places in step: compares hashes, exchanges what differs both ways, and goes round until they are equal.
 ///
 /// # Errors
@@ -63,9 +57,9 @@ pub fn reconcile(here: &mut dyn Driver, there: &mut dyn Driver) -> Result<Report
     let mut report = Report::default();
     for _ in 0..ROUNDS {
         let ours = hashes(Side::Here, here, &mut report)?;
-        let theirs = hashes(Side::There, there, &mut report)?;
-        let differing: Vec<TaskId> =
-            plan(&ours, &theirs).into_iter().filter(|id| !report.refused.contains_key(id)).collect();
+        let mut theirs = differences(&ours, there, &mut report)?;
+        theirs.retain(|id, _| !report.refused.contains_key(id));
+        let differing: Vec<TaskId> = theirs.keys().copied().collect();
         if differing.is_empty() {
             report.in_step = true;
             break;
@@ -83,11 +77,23 @@ fn hashes(side: Side, driver: &mut dyn Driver, report: &mut Report) -> Result<BT
     Ok(tasks)
 }
 
+/// What the tasks that differ are there.
+fn differences(
+    ours: &BTreeMap<TaskId, Hash>,
+    there: &mut dyn Driver,
+    report: &mut Report,
+) -> Result<BTreeMap<TaskId, Option<Hash>>, ReconcileError> {
+    let side = Side::There;
+    let Differences { tasks, troubles } = there.differences(ours).map_err(|error| ReconcileError { side, error })?;
+    report.tell(side, troubles);
+    Ok(tasks)
+}
+
 /// Exchanges these tasks, of which there were these hashes there `before`: what is here goes there, and what stands there then
 /// comes here.
 fn carry_out(
     ids: &[TaskId],
-    before: &BTreeMap<TaskId, Hash>,
+    before: &BTreeMap<TaskId, Option<Hash>>,
     here: &mut dyn Driver,
     there: &mut dyn Driver,
     report: &mut Report,
@@ -104,7 +110,7 @@ fn carry_out(
         .collect();
     let came = exchange(Side::Here, here, &back, report)?;
     report.came.extend(came.keys());
-    let changed = |id: &TaskId, now: &Document| before.get(id) != Some(&now.hash());
+    let changed = |id: &TaskId, now: &Document| before.get(id) != Some(&Some(now.hash()));
     report
         .went
         .extend(theirs.iter().filter(|(id, now)| now.as_ref().is_some_and(|now| changed(id, now))).map(|(id, _)| id));

@@ -19,7 +19,7 @@ pub(crate) fn run(args: &args::Fsck, ui: &mut Ui) -> Result<(), Failure> {
         return Err(failure);
     }
     let checked = checked.map_err(|error| Failure::hub_data(&error))?;
-    let Checked { logs, transactions, pending, chunks, snapshots, bytes, findings: wrong } = checked;
+    let Checked { logs, transactions, pending, chunks, snapshots, tasks, bytes, findings: wrong } = checked;
     if let Some(findings) = findings {
         ui.json(&json!({
             "logs": logs,
@@ -27,16 +27,18 @@ pub(crate) fn run(args: &args::Fsck, ui: &mut Ui) -> Result<(), Failure> {
             "pending": pending,
             "chunks": chunks,
             "snapshots": snapshots,
+            "tasks": tasks,
             "bytes": bytes,
             "findings": findings,
         }))?;
     } else {
         ui.line(format!(
-            "{}, {}, {pending} pending, {}, {}, {bytes} bytes hashed",
+            "{}, {}, {pending} pending, {}, {}, {}, {bytes} bytes hashed",
             count(logs, "log"),
             count(transactions, "transaction"),
             count(chunks, "chunk"),
-            count(snapshots, "snapshot")
+            count(snapshots, "snapshot"),
+            count(tasks, "task")
         ))?;
         if wrong == 0 {
             ui.line("all is well")?;
@@ -63,12 +65,13 @@ impl Listener for Told<'_> {
     fn found(&mut self, finding: Finding) {
         match &mut self.findings {
             Some(findings) => {
-                let Finding { log, seq, transaction, chunk, row, what } = finding;
+                let Finding { log, seq, transaction, chunk, task, row, what } = finding;
                 findings.push(json!({
                     "log": log,
                     "seq": seq,
                     "transaction": transaction,
                     "chunk": chunk,
+                    "task": task.map(|id| id.to_string()),
                     "row": row.map(|(table, nr)| json!({"table": table, "nr": nr})),
                     "what": what,
                 }));

@@ -91,8 +91,11 @@ fn add(pairs: &mut Vec<Pair>, pair: Pair, table: &Entries<'_>, head: std::ops::R
 }
 
 fn tasks(table: &Entries<'_>, head: std::ops::Range<usize>, base: &Base) -> Result<Vec<Pair>, Failure> {
-    table.only(&["place", "with", "commit"])?;
-    let here = match table.text("place", |text| Place::parse(text, base))? {
+    let access = access(table, base)?;
+    table.only(&["place", "with", "commit", "token-file", "trust", "ca", "token-in-clear"])?;
+    let place = |text: &str| Place::parse(text, base, &access);
+    // An address may hold a password by mistake.
+    let here = match table.text("place", place).map_err(unseen)? {
         Some(place) if !place.is_local() => {
             return Err(
                 table.fail_at("place", "place: this is the side on this machine; what is elsewhere stands in `with`")
@@ -105,23 +108,48 @@ fn tasks(table: &Entries<'_>, head: std::ops::Range<usize>, base: &Base) -> Resu
             Place::Files { path: data.join("tasks.db"), folder: false }
         }
     };
-    let with = table.texts("with", |text| Place::parse(text, base))?.unwrap_or_default();
+    let with = table.texts("with", place).map_err(unseen)?.unwrap_or_default();
     if with.is_empty() {
         return Err(table.fail(head, "with: an array of the places to keep it in step with is needed"));
     }
-    if with.iter().any(|there| there.key() == here.key()) {
+    if with.iter().any(|there| there.key().is_some() && there.key() == here.key()) {
         return Err(table.fail_at("with", "with: a place is in step with itself already"));
+    }
+    let mut hubs: Vec<&str> = with.iter().filter_map(Place::hub).collect();
+    hubs.dedup();
+    if access != Access::default() && hubs.len() != 1 {
+        let message =
+            "a token and a certificate are for one hub, which `with` names: each hub has a [[tasks]] of its own";
+        return Err(table.fail_at("with", message));
     }
     let commit = table.switch("commit")?;
     Ok(with.into_iter().map(|there| Pair::Tasks { here: here.clone(), there, commit }).collect())
 }
 
+/// What it takes to speak to a closed hub.
+fn access(table: &Entries<'_>, base: &Base) -> Result<Access, Failure> {
+    if table.has("token") {
+        let message = "token: a secret is not written here: token-file names the file that holds it";
+        return Err(unseen(table.fail_at("token", message)));
+    }
+    let file = |key| table.text(key, |text| base.path(text));
+    let access = Access {
+        token_file: file("token-file")?,
+        trust: table.text("trust", |text| text.parse().map_err(|e: tolstoy_proto::BadFingerprint| e.to_string()))?,
+        ca: file("ca")?,
+        token_in_clear: table.switch("token-in-clear")?,
+    };
+    if access.trust.is_some() && access.ca.is_some() {
+        return Err(table.fail_at("ca", "ca and trust are two ways to know the hub: one is enough"));
+    }
+    Ok(access)
+}
+
 fn store(table: &Entries<'_>, head: std::ops::Range<usize>, base: &Base) -> Result<Pair, Failure> {
-    for (secret, key) in [("token", "token-file"), ("key", "key-file")] {
-        if table.has(secret) {
-            let message = format!("{secret}: a secret is not written here: {key} names the file that holds it");
-            return Err(unseen(table.fail_at(secret, &message)));
-        }
+    let access = access(table, base)?;
+    if table.has("key") {
+        let message = "key: a secret is not written here: key-file names the file that holds it";
+        return Err(unseen(table.fail_at("key", message)));
     }
     table.only(&["path", "url", "log", "token-file", "trust", "ca", "token-in-clear", "key-file"])?;
     let file = |key| table.text(key, |text| base.path(text));
@@ -135,15 +163,6 @@ fn store(table: &Entries<'_>, head: std::ops::Range<usize>, base: &Base) -> Resu
         }
         _ => Ok(text.to_owned()),
     })?;
-    let access = Access {
-        token_file: file("token-file")?,
-        trust: table.text("trust", |text| text.parse().map_err(|e: tolstoy_proto::BadFingerprint| e.to_string()))?,
-        ca: file("ca")?,
-        token_in_clear: table.switch("token-in-clear")?,
-    };
-    if access.trust.is_some() && access.ca.is_some() {
-        return Err(table.fail_at("ca", "ca and trust are two ways to know the hub: one is enough"));
-    }
     let target = Target::parse(url.as_deref(), log.as_deref())?;
     Ok(Pair::Store(StorePair { path, target, access, key_file: file("key-file")? }))
 }
@@ -181,12 +200,15 @@ mod tests {
 
     #[test]
     fn it_says_what_is_kept_in_step_with_what() {
+        let log = "c707b728-8be4-452c-a3bd-d3adde5df51c";
+        let hub = format!("[[tasks]]\nplace = \"t/\"\nwith = [\"https://hub/1/logs/{log}\"]\ntoken-file = \"t\"\n");
         let text = "retry = \"5m\"\n[[tasks]]\nplace = \"~/tasks.db\"\nwith = [\"~/Sync/tasks/\", \"../shared\"]\n\n\
                     [[store]]\npath = '~/people.db'\n\n[[store]]\npath = \"/srv/x.db\"\nurl = \"http://127.0.0.1:7410/\"\n\
                     log = \"c707b728-8be4-452c-a3bd-d3adde5df51c\"\ntoken-file = \"~/t\"\n";
-        insta::assert_snapshot!(told(text), @r"
+        insta::assert_snapshot!(told(&format!("{text}{hub}")), @r"
         tasks: /home/ann/tasks.db with /home/ann/Sync/tasks
         tasks: /home/ann/tasks.db with /etc/tolstoy/../shared
+        tasks: /etc/tolstoy/t with https://hub/1/logs/c707b728-8be4-452c-a3bd-d3adde5df51c
         store: /home/ann/people.db with its log
         store: /srv/x.db with the log c707b728-8be4-452c-a3bd-d3adde5df51c at http://127.0.0.1:7410
         ");
@@ -215,6 +237,12 @@ mod tests {
             "[[store]]\npath = \"a\"\ntrust = \"AB\"",
             "[[store]]\npath = \"a\"\ntoken = \"tol_swordfish\"",
             "[[store]]\npath = \"a\"\n[[store]]\npath = \"a\"",
+            "[[tasks]]\nwith = [\"https://hub\"]",
+            "[[tasks]]\nwith = [\"https://me:swordfish@hub/1/logs/c707b728-8be4-452c-a3bd-d3adde5df51c\"]",
+            "[[tasks]]\nwith = [\"https://me:swordfish@hub\"]",
+            "[[tasks]]\nplace = \"https://hub/1/logs/c707b728-8be4-452c-a3bd-d3adde5df51c\"\nwith = [\"a\"]",
+            "[[tasks]]\nplace = \"a\"\nwith = [\"b\"]\ntoken-file = \"t\"",
+            "[[tasks]]\nplace = \"a\"\nwith = [\"b\"]\ntoken = \"tol_swordfish\"",
         ];
         let told: Vec<String> = texts.iter().map(|text| told(text)).collect();
         assert!(!told.concat().contains("swordfish"));
@@ -237,11 +265,7 @@ mod tests {
           [[tasks]]
           ^^^^^^^^^
         daemon.toml:3:8: with takes an array of texts, not a text
-          with = "b"
-                 ^^^
         daemon.toml:3:14: with takes an array of texts, not a number
-          with = ["b", 7]
-                       ^
         daemon.toml:3:8: with: a place is in step with itself already
           with = ["b", "a/"]
                  ^^^^^^^^^^^
@@ -253,8 +277,6 @@ mod tests {
           ^^^^
           did you mean with?
         daemon.toml:2:9: place: a path is needed
-          place = ""
-                  ^^
         daemon.toml:4:10: commit takes true or false, not a text
           commit = "yes"
                    ^^^^^
@@ -276,6 +298,16 @@ mod tests {
         daemon.toml:3:1: /etc/tolstoy/a with its log is a pair already
           [[store]]
           ^^^^^^^^^
+        daemon.toml:2:9: with: "https://hub" names no log on that hub
+        daemon.toml:2:9: with: the address of a hub holds no name and no password
+        daemon.toml:2:9: with: the address of a hub holds no name and no password
+        daemon.toml:2:9: place: this is the side on this machine; what is elsewhere stands in `with`
+          place = "https://hub/1/logs/c707b728-8be4-452c-a...
+                  ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        daemon.toml:3:8: a token and a certificate are for one hub, which `with` names: each hub has a [[tasks]] of its own
+          with = ["b"]
+                 ^^^^^
+        daemon.toml:4:9: token: a secret is not written here: token-file names the file that holds it
         "#);
     }
 }

@@ -9,6 +9,7 @@ use super::place::Interest;
 
 /// Who is to be woken by what.
 #[derive(Debug, Clone)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux is asked"))]
 pub(crate) struct Subscription {
     pub(crate) interest: Interest,
     pub(crate) wake: Arc<Notify>,

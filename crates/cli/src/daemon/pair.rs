@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use tokio::sync::watch;
 use tolstoy_env::Env;
-use tolstoy_sync::{HttpTransport, OtherLife, SyncReport, Synced};
-use tolstoy_tasks::driver::Driver;
-use tolstoy_tasks::{Report, Side, reconcile};
+use tolstoy_sync::{HttpTransport, OtherLife, SyncReport, Synced, log_changes, log_status, tasks_change};
+use tolstoy_tasks::driver::{Driver, DriverError};
+use tolstoy_tasks::{Digest, Report, Side, reconcile};
 
 use super::place::{self, Looker, Mark, Missing, Place, Watched};
 use super::schedule::{Moved, Outcome, PlaceKey, Problem};
@@ -49,15 +49,23 @@ pub(crate) struct Ended {
     pub(crate) follow: Option<Follow>,
 }
 
-/// A log that is followed.
-pub(crate) struct Follow {
-    pub(crate) transport: HttpTransport,
-    pub(crate) synced: Synced,
+/// What tells by itself that it is not any more what it was when the sync ended.
+#[derive(Debug)]
+pub(crate) enum Follow {
+    Log { hub: HttpTransport, synced: Synced },
+    Tasks { hub: HttpTransport, known: Digest },
 }
 
-impl std::fmt::Debug for Follow {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Follow")
+impl Follow {
+    /// Returns when it changed. `heard` is called each time that it is heard to be the same.
+    ///
+    /// # Errors
+    /// Where nothing can be heard.
+    pub(crate) async fn changes(self, heard: impl FnMut()) -> Result<(), tolstoy_sync::Error> {
+        match self {
+            Self::Log { mut hub, synced } => log_changes(&mut hub, &synced, heard).await,
+            Self::Tasks { mut hub, known } => tasks_change(&mut hub, known, heard).await,
+        }
     }
 }
 
@@ -97,7 +105,7 @@ impl Pair {
     /// What no two syncs may work on at once.
     pub(crate) fn keys(&self) -> BTreeSet<PlaceKey> {
         match self {
-            Self::Tasks { here, there, .. } => BTreeSet::from([here.key(), there.key()]),
+            Self::Tasks { here, there, .. } => [here.key(), there.key()].into_iter().flatten().collect(),
             Self::Store(store) => BTreeSet::from([place::file_key(&store.path)]),
         }
     }
@@ -105,7 +113,7 @@ impl Pair {
     /// What is watched for it.
     pub(crate) fn watched(&self) -> Vec<Watched> {
         match self {
-            Self::Tasks { here, there, .. } => vec![Watched::Place(here.clone()), Watched::Place(there.clone())],
+            Self::Tasks { here, there, .. } => [here.watched(), there.watched()].into_iter().flatten().collect(),
             Self::Store(store) => vec![Watched::Unsynced(store.path.clone())],
         }
     }
@@ -116,7 +124,7 @@ impl Pair {
         let before =
             self.watched().into_iter().map(|watched| (watched.clone(), Looker::new(watched, env).look())).collect();
         let ended = match self {
-            Self::Tasks { here, there, commit } => sync_tasks(here, there, *commit, env).map(|outcome| (outcome, None)),
+            Self::Tasks { here, there, commit } => sync_tasks(here, there, *commit, env),
             Self::Store(store) => store.sync(env, stopping).map(|(outcome, follow)| (outcome, Some(follow))),
         };
         let (outcome, follow) = match ended {
@@ -180,23 +188,34 @@ fn open(place: &Place, env: &Env, missing: Missing, commit: bool) -> Result<Box<
     place.open(env, missing, commit)?.ok_or_else(|| Unsynced::Away(place::absent(&place.name())))
 }
 
-fn sync_tasks(here: &Place, there: &Place, commit: bool, env: &Env) -> Result<Outcome, Unsynced> {
+fn sync_tasks(here: &Place, there: &Place, commit: bool, env: &Env) -> Result<(Outcome, Option<Follow>), Unsynced> {
     // First the place that may be away: so nothing is made for it.
     let mut theirs = open(there, env, Missing::Wait, commit)?;
     let mut ours = open(here, env, Missing::Make, commit)?;
-    let report = reconcile(&mut *ours, &mut *theirs).map_err(|error| {
-        let failure = driver_failure(&error.error);
-        match failure.kind {
-            Kind::Missing => Unsynced::Away(failure),
-            _ => Unsynced::Because(failure),
-        }
-    })?;
+    let report = reconcile(&mut *ours, &mut *theirs).map_err(|error| unsynced(&error.error))?;
     if !report.in_step {
         let message = format!("{} and {} do not become equal: others go on writing there", here.name(), there.name());
         return Err(Failure::new(Kind::Contended, message).into());
     }
     let moved = Moved { came: report.came.len() as u64, went: report.went.len() as u64 };
-    Ok(Outcome::InStep { moved, remarks: remarks(&report, here, there) })
+    let follow = match there.follow()? {
+        None => None,
+        Some(hub) => {
+            // Both sides have the same, unless one refuses a task.
+            let side = if report.refused.is_empty() { &mut ours } else { &mut theirs };
+            let tasks = side.hashes().map_err(|error| unsynced(&error))?.tasks;
+            Some(Follow::Tasks { hub, known: Digest::of(&tasks) })
+        }
+    };
+    Ok((Outcome::InStep { moved, remarks: remarks(&report, here, there) }, follow))
+}
+
+fn unsynced(error: &DriverError) -> Unsynced {
+    let failure = driver_failure(error);
+    match failure.kind {
+        Kind::Missing => Unsynced::Away(failure),
+        _ => Unsynced::Because(failure),
+    }
 }
 
 /// What somebody ought to look at.
@@ -255,13 +274,20 @@ impl StorePair {
         let waiting = db.store.waiting().map_err(|e| db.failure(&e))?;
         let remarks = if waiting > 0 { vec![conflicts::waiting(waiting, &db.path)] } else { Vec::new() };
         // A transport of its own: the connections of this one end with this runtime.
-        let follow = Follow { transport: plan.transport(&db)?, synced };
+        let follow = Follow::Log { hub: plan.transport(&db)?, synced };
         Ok((Outcome::InStep { moved: moved(&report), remarks }, follow))
     }
 
     fn check(&self, env: &Env) -> Result<(), Failure> {
         match self.open(env, Missing::Wait)? {
-            Some(db) => Plan::of(&db, &self.target, &self.said(), None, env).map(drop),
+            Some(db) => {
+                let plan = Plan::of(&db, &self.target, &self.said(), None, env)?;
+                let mut hub = plan.transport(&db)?;
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                let runtime = runtime.map_err(|e| Failure::io("starting the network", &e))?;
+                let asked = runtime.block_on(log_status(&db.store, &mut hub));
+                asked.map(drop).map_err(|e| plan.failure(&db, &e))
+            }
             None if self.target.names_log() && place::can_be_made(&self.path) => Ok(()),
             None => Err(place::absent(&self.path.display().to_string())
                 .hint(format!("`tolstoy sync {} URL new` makes it, and a log for it", self.path.display()))),

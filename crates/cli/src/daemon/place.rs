@@ -8,19 +8,23 @@ use std::path::{Path, PathBuf};
 
 use tolstoy_env::Env;
 use tolstoy_store::{Entid, Store};
+use tolstoy_sync::{HttpTransport, Remote};
 use tolstoy_tasks::driver::{Driver, Folder, FolderOptions, StoreDriver};
 
 use super::schedule::PlaceKey;
-use crate::commands::task::driver_failure;
+use crate::args::Access;
+use crate::commands::task::{driver_failure, upstream};
 use crate::dirs;
 use crate::error::{Failure, Kind};
 
 /// A place for tasks.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
     /// A folder, where it is one or `folder` says so; else the file of a store. What it is may change while the daemon runs: a
     /// stick is plugged in.
     Files { path: PathBuf, folder: bool },
+    /// The tasks of a log on a hub, and what it takes to be let in.
+    Hub { remote: Remote, access: Access },
 }
 
 /// Whether a place is made where it is missing.
@@ -57,11 +61,11 @@ impl Place {
     ///
     /// # Errors
     /// Where it is none.
-    pub(crate) fn parse(text: &str, base: &Base) -> Result<Self, String> {
-        if text.starts_with("http://") || text.starts_with("https://") {
-            return Err(
-                "tasks on a hub are not synced by this version; a store syncs with a log, as a [[store]]".to_owned()
-            );
+    pub(crate) fn parse(text: &str, base: &Base, access: &Access) -> Result<Self, String> {
+        match upstream::remote(Path::new(text)) {
+            Ok(Some(remote)) => return Ok(Self::Hub { remote, access: access.clone() }),
+            Ok(None) => {}
+            Err(failure) => return Err(failure.message),
         }
         let folder = text.ends_with(['/', std::path::MAIN_SEPARATOR]);
         Ok(Self::Files { path: base.path(text)?, folder })
@@ -71,13 +75,46 @@ impl Place {
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Files { path, .. } => path.display().to_string(),
+            Self::Hub { remote, .. } => format!("{}/1/logs/{}", remote.url, remote.log),
         }
     }
 
-    /// What no two syncs may work on at once.
-    pub(crate) fn key(&self) -> PlaceKey {
+    /// What no two syncs may work on at once; a hub has no need of that.
+    pub(crate) fn key(&self) -> Option<PlaceKey> {
         match self {
-            Self::Files { path, .. } => file_key(path),
+            Self::Files { path, .. } => Some(file_key(path)),
+            Self::Hub { .. } => None,
+        }
+    }
+
+    /// What is looked at for changes.
+    pub(crate) fn watched(&self) -> Option<Watched> {
+        match self {
+            Self::Files { path, folder } => Some(Watched::Files { path: path.clone(), folder: *folder }),
+            Self::Hub { .. } => None,
+        }
+    }
+
+    /// What tells of changes by itself: the way to it.
+    ///
+    /// # Errors
+    /// Where what it takes to be let in cannot be read.
+    pub(crate) fn follow(&self) -> Result<Option<HttpTransport>, Failure> {
+        match self {
+            Self::Files { .. } => Ok(None),
+            Self::Hub { remote, access } => {
+                let access = upstream::access(remote, access, None)?;
+                let transport = HttpTransport::with_access(remote.clone(), &access);
+                transport.map(Some).map_err(|e| Failure::sync(Path::new(&remote.url), remote, &e.into()))
+            }
+        }
+    }
+
+    /// The hub that it is on.
+    pub(crate) fn hub(&self) -> Option<&str> {
+        match self {
+            Self::Files { .. } => None,
+            Self::Hub { remote, .. } => Some(&remote.url),
         }
     }
 
@@ -85,6 +122,7 @@ impl Place {
     pub(crate) const fn is_local(&self) -> bool {
         match self {
             Self::Files { .. } => true,
+            Self::Hub { .. } => false,
         }
     }
 
@@ -92,6 +130,7 @@ impl Place {
     pub(crate) fn can_be_made(&self) -> bool {
         match self {
             Self::Files { path, .. } => can_be_made(path),
+            Self::Hub { .. } => false,
         }
     }
 
@@ -116,6 +155,7 @@ impl Place {
                 let store = open_store(path, env, missing)?;
                 Ok(store.map(|store| Box::new(StoreDriver::new(store)) as Box<dyn Driver>))
             }
+            Self::Hub { remote, access } => Ok(Some(Box::new(upstream::open(remote.clone(), access, None)?))),
         }
     }
 }
@@ -153,8 +193,8 @@ fn is_folder(path: &Path, said: bool) -> bool {
 /// What changes of a place make a pair that is in step `changed`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Watched {
-    /// Any.
-    Place(Place),
+    /// Any, in a folder, or in the file of a store.
+    Files { path: PathBuf, folder: bool },
     /// Those of a store that its log does not know.
     Unsynced(PathBuf),
 }
@@ -173,6 +213,7 @@ pub(crate) enum Mark {
 
 /// What the system is asked to tell of.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux is asked"))]
 pub(crate) enum Interest {
     /// Whatever lies in this directory, hidden files left out: so the locks and unfinished files of the driver.
     Folder(PathBuf),
@@ -195,10 +236,8 @@ impl Watched {
     /// What the system is asked to tell of.
     pub(crate) fn interest(&self) -> Option<Interest> {
         match self {
-            Self::Place(Place::Files { path, folder }) if is_folder(path, *folder) => {
-                Some(Interest::Folder(path.clone()))
-            }
-            Self::Place(Place::Files { path, .. }) | Self::Unsynced(path) => {
+            Self::Files { path, folder } if is_folder(path, *folder) => Some(Interest::Folder(path.clone())),
+            Self::Files { path, .. } | Self::Unsynced(path) => {
                 Some(Interest::File { directory: path.parent()?.to_owned(), name: path.file_name()?.to_owned() })
             }
         }
@@ -213,11 +252,11 @@ impl Looker {
     /// Looks.
     pub(crate) fn look(&mut self) -> Mark {
         match &self.watched {
-            Watched::Place(Place::Files { path, folder }) if is_folder(path, *folder) => {
+            Watched::Files { path, folder } if is_folder(path, *folder) => {
                 self.store = None;
                 look_at_folder(path)
             }
-            Watched::Place(Place::Files { path, .. }) => {
+            Watched::Files { path, .. } => {
                 let path = path.clone();
                 self.look_at_store(&path, |store| Ok(Mark::Is(hash(&(store.device(), store.basis().get())))))
             }
@@ -239,7 +278,8 @@ impl Looker {
         };
         let store = match self.store.take().filter(|(known, _)| *known == file) {
             Some((_, store)) => Ok(store),
-            None => Store::open(path, self.env.clone()),
+            // A look changes nothing: not the format either.
+            None => Store::open_to_read(path, self.env.clone()),
         };
         let looked = store.and_then(|mut store| {
             store.refresh()?;

@@ -11,7 +11,6 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tolstoy_edn::Instant as Wall;
 use tolstoy_env::Env;
-use tolstoy_sync::log_changes;
 
 use super::config::Config;
 use super::network::Network;
@@ -317,7 +316,10 @@ impl Daemon {
             if is_back {
                 self.schedule.returned(*id, now);
             }
-            if looked.mark != Mark::Nothing && kept.before.get(&looked.watched) != Some(&looked.mark) {
+            let differs = looked.mark != Mark::Nothing && kept.before.get(&looked.watched) != Some(&looked.mark);
+            // To who failed only what is new is news: all is other than at a success that there was not.
+            let failed = self.schedule.view(*id).is_some_and(|view| view.problem.is_some());
+            if differs && (was != Some(looked.mark) || !failed) {
                 self.schedule.changed(*id, now);
             }
         }
@@ -332,7 +334,7 @@ impl Daemon {
                 self.schedule.changed(id, now);
             }
             Heard::Lost(why) => {
-                tracing::debug!(why, id = id.0, "the log cannot be followed");
+                tracing::debug!(why, id = id.0, "it does not tell of its changes");
                 self.schedule.unheard(id, now, chance);
             }
         }
@@ -428,10 +430,9 @@ fn rules(settings: &DaemonSettings) -> Rules {
 
 /// Waits for a log to change, and says what it hears.
 async fn listen(id: PairId, follow: Follow, to: mpsc::UnboundedSender<(PairId, Heard)>) {
-    let Follow { mut transport, synced } = follow;
     // Nobody listens where the daemon stops.
     let heard = |heard| drop(to.send((id, heard)));
-    match log_changes(&mut transport, &synced, || heard(Heard::Same)).await {
+    match follow.changes(|| heard(Heard::Same)).await {
         Ok(()) => heard(Heard::Changed),
         Err(error) => heard(Heard::Lost(error.to_string())),
     }

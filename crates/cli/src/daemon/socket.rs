@@ -1,18 +1,10 @@
 //! How a daemon is spoken to: one line in, one line of JSON back, on a Unix socket that only its owner may use.
 
 use std::path::Path;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Failure, Kind};
-
-/// How long either side waits for the other.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// No longer line is read.
-const LONGEST: u64 = 4 << 20;
-/// How many are answered at once.
-const AT_ONCE: usize = 16;
 
 /// What a daemon is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +18,7 @@ pub(crate) enum Request {
 /// A request, and where its answer goes.
 pub(crate) type Asked = (Request, oneshot::Sender<String>);
 
+#[cfg(unix)]
 impl Request {
     const fn word(self) -> &'static str {
         match self {
@@ -34,7 +27,6 @@ impl Request {
         }
     }
 
-    #[cfg(unix)]
     fn parse(line: &str) -> Option<Self> {
         [Self::Status, Self::Sync].into_iter().find(|request| request.word() == line.trim_end())
     }
@@ -44,6 +36,7 @@ impl Request {
 mod unix {
     use std::os::unix::fs::PermissionsExt;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
     use tokio::net::{UnixListener, UnixStream};
@@ -51,6 +44,13 @@ mod unix {
     use tokio::time::timeout;
 
     use super::*;
+
+    /// How long either side waits for the other.
+    const PATIENCE: Duration = Duration::from_secs(5);
+    /// No longer line is read.
+    const LONGEST: u64 = 4 << 20;
+    /// How many are answered at once.
+    const AT_ONCE: usize = 16;
 
     /// Where requests come in.
     pub(crate) struct Socket(UnixListener);

@@ -173,3 +173,111 @@ fn by_the_name_task_it_is_the_command() {
     assert!(output.status.success(), "{output:?}");
     assert!(room.ok(&["task", "list"]).contains("Buy milk"));
 }
+
+const LOG: &str = "0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e";
+
+#[test]
+fn tasks_may_be_on_a_hub() {
+    let tasks = Tasks::new();
+    let hub = tasks.room.hub();
+    let place = format!("{}/1/logs/{LOG}", hub.url);
+    let milk = tasks.ok(&["--at", &place, "add", "+home", "Buy", "milk"]).trim().to_owned();
+    assert!(tasks.ok(&["--at", &format!("{place}/"), "list", "+home"]).contains("Buy milk"));
+    tasks.ok(&["--at", &place, "modify", &milk[..4], "due:2099-11-25", "Buy", "oat", "milk"]);
+    let shown = tasks.ok(&["--at", &place, "show", &milk]);
+    assert!(shown.contains("oat milk") && shown.contains("2099-11-25"), "{shown}");
+    tasks.ok(&["--at", &place, "undo"]);
+    assert!(tasks.ok(&["--at", &place, "list"]).contains("Buy milk"));
+    // Another device's.
+    let export = tasks.ok(&["--at", &place, "export", "@all"]);
+    tasks.room.write("tasks.json", &export);
+    tasks.ok(&["--at", &format!("{}/1/logs/1a1a1a1a-6f0b-4a39-9d0e-1f7b6a1c2d3e", hub.url), "import", "tasks.json"]);
+    assert!(tasks.room.ok(&["fsck", "hub"]).contains(", 2 tasks, "));
+    assert_eq!(tasks.room.json(&["fsck", "--json", "hub"])["tasks"], 2);
+    tasks.room.ok(&["backup", "hub", "backup.db"]);
+    assert!(tasks.room.ok(&["fsck", "backup.db"]).contains(", 2 tasks, "));
+}
+
+#[test]
+fn a_place_on_a_hub_that_cannot_be_reached_is_told_of() {
+    let mut tasks = Tasks::new();
+    tasks.room.write("token", "tol_wrong");
+    let hub = tasks.room.hub();
+    let run = |tasks: &mut Tasks, place: &str, more: &[&str]| {
+        let args = [&["--at", place], more, &["list"]].concat();
+        let ran = tasks.run(&args);
+        let said = format!("$ task {}\n{}{}exit {}\n", args.join(" "), ran.out, ran.err, ran.code);
+        let told = tasks.tidy(&said.replace(&hub.url, "HUB"));
+        let _ = writeln!(tasks.told, "{told}");
+    };
+    run(&mut tasks, &hub.url, &[]);
+    run(&mut tasks, &format!("{}/1/logs/milk", hub.url), &[]);
+    run(&mut tasks, &format!("http://me:secret@localhost/1/logs/{LOG}"), &[]);
+    run(&mut tasks, &format!("http://127.0.0.1:1/1/logs/{LOG}"), &[]);
+    run(&mut tasks, &format!("http://hub.example/1/logs/{LOG}"), &["--token-file", "token"]);
+    run(&mut tasks, &format!("http://hub.example/1/logs/{LOG}"), &["--token-file", "nowhere"]);
+    insta::assert_snapshot!(tasks.told, @r#"
+    $ task --at HUB list
+    error: "HUB" names no log on that hub
+    hint: a place on a hub is its address, /1/logs/ and the log's id, as in http://127.0.0.1:7410/1/logs/UUID
+    exit 2
+
+    $ task --at HUB/1/logs/milk list
+    error: "HUB/1/logs/milk": "milk" is not a UUID of 36 lowercase characters
+    hint: a place on a hub is its address, /1/logs/ and the log's id, as in http://127.0.0.1:7410/1/logs/UUID
+    exit 2
+
+    $ task --at http://me:secret@localhost/1/logs/UUID list
+    error: the address of a hub holds no name and no password
+    hint: a place on a hub is its address, /1/logs/ and the log's id, as in http://127.0.0.1:7410/1/logs/UUID
+    exit 2
+
+    $ task --at http://127.0.0.1:1/1/logs/UUID list
+    error: the hub cannot be reached: http://127.0.0.1:1: Connection refused
+    hint: is the hub running (`tolstoy serve`), and is the address right? Nothing is lost: sync again later
+    exit 5
+
+    $ task --at http://hub.example/1/logs/UUID --token-file token list
+    error: http://hub.example: a token sent over plain http:// can be read by whoever is in between
+    hint: use the hub's https:// address; or, where the network itself encrypts, such as a VPN, say --token-in-clear
+    exit 2
+
+    $ task --at http://hub.example/1/logs/UUID --token-file nowhere list
+    error: ROOM/nowhere: there is no such file
+    hint: `--token-file FILE` names the file that holds your token
+    exit 1
+    "#);
+}
+
+#[cfg(unix)]
+#[test]
+fn tasks_on_a_closed_hub_take_a_token() {
+    let tasks = Tasks::new();
+    let token = tasks.room.ok(&["token", "create", "--data", "hub", "--rights", "read,write", "--log", LOG]);
+    let reader = tasks.room.ok(&["token", "create", "--data", "hub", "--rights", "read", "--log", LOG]);
+    tasks.room.write("token", &token);
+    tasks.room.write("reader", &reader);
+    let mut hub = crate::room::Hub::start(
+        &tasks.room,
+        &["serve", "--listen", "127.0.0.1:0", "--data", "hub", "--tls-self-signed"],
+    );
+    let fingerprint = hub.line().strip_prefix("certificate ").unwrap().to_owned();
+    let place = format!("{}/1/logs/{LOG}", hub.url);
+    let with = |file: &str, log: &str, words: &[&str]| {
+        let place = place.replace(LOG, log);
+        let access = ["--at", &place, "--token-file", file, "--trust", &fingerprint];
+        let ran = tasks.run(&[&access, words].concat());
+        (ran.code, ran.out + &ran.err)
+    };
+    assert_eq!(with("token", LOG, &["add", "Buy", "milk"]).0, 0);
+    assert!(with("token", LOG, &["list"]).1.contains("Buy milk"));
+    let (code, said) = with("reader", LOG, &["add", "x"]);
+    assert!(code != 0 && said.contains("this token lacks the right write"), "{said}");
+    let (code, said) = with("token", "1a1a1a1a-6f0b-4a39-9d0e-1f7b6a1c2d3e", &["list"]);
+    assert!(code != 0 && said.contains("there is no such log, or this token does not cover it"), "{said}");
+    let (code, said) = {
+        let ran = tasks.run(&["--at", &place, "--token-file", "token", "list"]);
+        (ran.code, ran.err)
+    };
+    assert!(code != 0 && said.contains("is not trusted"), "{said}");
+}

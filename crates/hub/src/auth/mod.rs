@@ -103,6 +103,17 @@ impl Principal {
         }
     }
 
+    /// The log that its token is for, where that is exactly one.
+    pub fn own_log(&self) -> Option<LogId> {
+        match self {
+            Self::Token(token) => match &token.logs {
+                Logs::Only(logs) if logs.len() == 1 => logs.first().copied(),
+                Logs::Only(_) | Logs::All => None,
+            },
+            Self::Loopback | Self::Open => None,
+        }
+    }
+
     /// Whether it has the right on the logs that it covers.
     pub fn has(&self, right: Right) -> bool {
         match self {

@@ -179,6 +179,7 @@ fn looked_up(now: &Now) -> Registry {
     registry.register("ready", "1 where /readyz answers 200", Level::new(u64::from(now.ready)));
     registry.register("streams", "Long answers under way", Level::new(now.streams as u64));
     registry.register("logs", "Logs that live", Level::new(now.totals.logs));
+    registry.register("tasks", "Tasks of logs that live", Level::new(now.totals.tasks));
     registry.register("ended_logs", "Deleted logs whose rows are still to be swept", Level::new(now.totals.ended));
     let gc = &now.gc;
     let mut collected = |name, help: &str, count| registry.register(name, help, ConstCounter::new(count));

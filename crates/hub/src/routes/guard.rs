@@ -22,7 +22,7 @@ use tolstoy_proto::taskchampion::ClientId;
 use tolstoy_proto::{ErrorKind, LogId, paths};
 
 use super::error::ApiError;
-use super::{App, Gates, state, stream, taskchampion, watch};
+use super::{App, Gates, state, stream, taskchampion, tasks, watch};
 use crate::auth::{LiveTokens, Principal, Right, TokenId};
 use crate::connection::Peer;
 use crate::gate::{Client, Gate, Place};
@@ -70,6 +70,8 @@ enum Matter {
     Public,
     /// Something that any token opens; also paths that lead nowhere.
     AnyToken,
+    /// The log that the asker's token is for.
+    Own,
     /// All logs.
     Hub,
     /// One log; none where the path names it wrongly.
@@ -89,6 +91,7 @@ impl Matter {
         match about.template.as_str() {
             path if PUBLIC.contains(&path) => Self::Public,
             path if ANY_TOKEN.contains(&path) => Self::AnyToken,
+            path if tasks::OWN.contains(&path) => Self::Own,
             _ => Self::Hub,
         }
     }
@@ -178,6 +181,8 @@ impl Door {
 fn may(principal: &Principal, method: &Method, matter: &Matter) -> Result<(), Refusal> {
     match matter {
         Matter::Public | Matter::AnyToken => Ok(()),
+        // A token that is for no one log is told so by the path itself.
+        Matter::Own => has_right(principal, method),
         Matter::Hub if principal.oversees() => Ok(()),
         Matter::Hub => Err(Refusal::lacks("the right admin, on all logs")),
         Matter::Log(log) => {

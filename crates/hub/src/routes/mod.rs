@@ -14,6 +14,7 @@ mod status;
 mod stream;
 mod table;
 mod taskchampion;
+mod tasks;
 mod v0;
 mod v1;
 mod watch;
@@ -106,6 +107,7 @@ pub(crate) fn router(app: Arc<App>, door: Arc<Door>) -> Router {
         .and(v0::routes())
         .and(v1::routes())
         .and(snapshots::routes())
+        .and(tasks::routes())
         .and(taskchampion::routes())
         .and(openapi::routes())
         .split();

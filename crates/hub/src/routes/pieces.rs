@@ -22,7 +22,8 @@ pub(super) const HELD: usize = (QUEUE + 2) * PIECE;
 /// Pieces as a body, none of them longer than [`PIECE`]. A task reads them while there is room for them, one at a time.
 pub(super) struct Pieces {
     queue: mpsc::Receiver<Result<Bytes, Cut>>,
-    left: u64,
+    /// The bytes that are still to come, where that is known.
+    left: Option<u64>,
     _places: [Place; 2],
 }
 
@@ -31,6 +32,16 @@ pub(super) struct Pieces {
 #[error("the answer was cut")]
 pub(super) struct Cut;
 
+/// A piece that is read.
+pub(super) enum Piece {
+    /// More follow.
+    More(Bytes),
+    /// It ends with this one.
+    Last(Bytes),
+    /// It cannot go on: what is read is not there any more.
+    Gone,
+}
+
 impl Pieces {
     /// So many bytes in all, which `read` gives piece by piece; none where a piece is not there any more. Its places are those
     /// of a stream and of [`HELD`] bytes.
@@ -38,29 +49,44 @@ impl Pieces {
         app: Arc<App>,
         bytes: u64,
         places: [Place; 2],
-        read: impl Fn(&Service, u64) -> Result<Option<Bytes>, StorageError> + Send + Sync + 'static,
+        read: impl Fn(&Service, u64) -> Result<Option<Bytes>, StorageError> + Send + 'static,
+    ) -> Self {
+        let (mut at, mut given) = (0, 0);
+        let next = move |service: &Service| {
+            let Some(piece) = read(service, at)? else { return Ok(Piece::Gone) };
+            at += 1;
+            given += piece.len() as u64;
+            Ok(if given < bytes { Piece::More(piece) } else { Piece::Last(piece) })
+        };
+        Self::stream(app, Some(bytes), places, next)
+    }
+
+    /// The same, of a length that is not known before.
+    pub(super) fn stream(
+        app: Arc<App>,
+        bytes: Option<u64>,
+        places: [Place; 2],
+        mut next: impl FnMut(&Service) -> Result<Piece, StorageError> + Send + 'static,
     ) -> Self {
         let (room, queue) = mpsc::channel(QUEUE);
-        let read = Arc::new(read);
         tokio::spawn(async move {
-            let mut at = 0;
-            let mut given = 0;
-            while given < bytes {
+            while bytes != Some(0) {
                 let Ok(room) = room.reserve().await else { return };
-                let read = read.clone();
-                let piece = super::read(&app, move |service: &Service| read(service, at)).await;
+                // It goes to the thread that reads, and comes back.
+                let reading = super::read(&app, move |service: &Service| {
+                    let piece = next(service);
+                    (piece, next)
+                });
+                let Ok((piece, back)) = reading.await else { return room.send(Err(Cut)) };
+                next = back;
                 match piece {
-                    Ok(Ok(Some(piece))) => {
-                        given += piece.len() as u64;
-                        at += 1;
-                        room.send(Ok(piece));
-                    }
-                    Ok(Ok(None)) => return room.send(Err(Cut)),
-                    Ok(Err(error)) => {
+                    Ok(Piece::More(piece)) => room.send(Ok(piece)),
+                    Ok(Piece::Last(piece)) => return room.send(Ok(piece)),
+                    Ok(Piece::Gone) => return room.send(Err(Cut)),
+                    Err(error) => {
                         tracing::error!(%error, "a piece of a long answer could not be read");
                         return room.send(Err(Cut));
                     }
-                    Err(_) => return room.send(Err(Cut)),
                 }
             }
         });
@@ -76,13 +102,13 @@ impl http_body::Body for Pieces {
         self.queue.poll_recv(cx).map(|piece| {
             let piece = piece?;
             if let Ok(bytes) = &piece {
-                self.left = self.left.saturating_sub(bytes.len() as u64);
+                self.left = self.left.map(|left| left.saturating_sub(bytes.len() as u64));
             }
             Some(piece.map(Frame::data))
         })
     }
 
     fn size_hint(&self) -> http_body::SizeHint {
-        http_body::SizeHint::with_exact(self.left)
+        self.left.map_or_else(http_body::SizeHint::new, http_body::SizeHint::with_exact)
     }
 }

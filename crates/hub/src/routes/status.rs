@@ -127,6 +127,7 @@ impl Quantiles {
 #[derive(Debug, Serialize)]
 struct StorageStatus {
     logs: u64,
+    tasks: u64,
     /// Deleted logs that are not swept yet.
     ended: u64,
     database_bytes: Option<u64>,
@@ -164,6 +165,7 @@ struct LogStatus {
     head: TrnId,
     seq: Seq,
     bytes: u64,
+    tasks: u64,
     written: String,
     writer: String,
 }
@@ -178,10 +180,10 @@ enum LogKind {
 
 impl From<LogFigures> for LogStatus {
     fn from(figures: LogFigures) -> Self {
-        let LogFigures { log, generation, tip, usage, writer, .. } = figures;
+        let LogFigures { log, generation, tip, usage, writer, tasks, .. } = figures;
         let written = Instant::from_micros(usage.written).to_string();
         let kind = if log.is_taskchampion() { LogKind::TaskChampion } else { LogKind::Tolstoy };
-        Self { log, kind, generation, head: tip.id, seq: tip.seq, bytes: usage.bytes, written, writer }
+        Self { log, kind, generation, head: tip.id, seq: tip.seq, bytes: usage.bytes, tasks, written, writer }
     }
 }
 
@@ -212,6 +214,7 @@ async fn status(
         },
         storage: StorageStatus {
             logs: now.totals.logs,
+            tasks: now.totals.tasks,
             ended: now.totals.ended,
             database_bytes: now.database_bytes,
             wal_bytes: now.wal_bytes,

@@ -21,7 +21,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
-use tolstoy_proto::ErrorKind;
+use tolstoy_proto::{ErrorKind, LogId};
 use tower::{Layer, Service};
 use tracing::{Instrument, Span};
 
@@ -139,6 +139,11 @@ pub(super) fn note_asker(principal: Option<Principal>, client: &Client) {
         *current.principal.borrow_mut() = principal;
         *current.client.borrow_mut() = client.clone();
     });
+}
+
+/// The log that the asker's token is for, where it is for exactly one.
+pub(super) fn own_log() -> Option<LogId> {
+    CURRENT.try_with(|current| current.principal.borrow().as_ref().and_then(Principal::own_log)).ok().flatten()
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Client {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep_until};
@@ -14,6 +14,7 @@ use super::App;
 use super::error::ApiError;
 use crate::gate::Client;
 use crate::live::Woken;
+use crate::service::Service;
 
 /// `?wait=`.
 #[derive(Debug, Deserialize)]
@@ -23,7 +24,7 @@ pub(super) struct WaitArgs {
 
 impl WaitArgs {
     /// How long the asker would wait; zero where it would not.
-    fn patience(&self) -> Result<Duration, ApiError> {
+    pub(super) fn patience(&self) -> Result<Duration, ApiError> {
         let Some(text) = self.wait.as_deref() else { return Ok(Duration::ZERO) };
         if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
             return Err(ApiError::bad_request(
@@ -45,35 +46,48 @@ pub(super) async fn answer<R: IntoResponse>(
     args: &WaitArgs,
     show: impl FnOnce(LogState) -> R,
 ) -> Result<(LogState, Response), ApiError> {
-    let patience = args.patience()?;
-    let (state, tag) = if patience.is_zero() || !headers.contains_key(header::IF_NONE_MATCH) {
-        state(app, log).await?
-    } else {
-        changed(app, log, client, headers, patience).await?
+    let read = move |service: &Service| {
+        let state = service.info(log)?;
+        Ok((state, tag(&state)?))
     };
-    let tags = [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
+    let (state, tag) = news(app, log, client, headers, args.patience()?, read).await?;
     if is_known(headers, &tag) {
-        return Ok((state, (StatusCode::NOT_MODIFIED, tags).into_response()));
+        return Ok((state, not_modified(tag)));
     }
-    Ok((state, (tags, show(state)).into_response()))
+    Ok((state, (tags(tag), show(state)).into_response()))
 }
 
-/// The state once it is another than the asker knows; the same one where the time is up, or the hub stops.
-async fn changed(
+/// The header fields of an answer that has this tag.
+pub(super) fn tags(tag: HeaderValue) -> [(HeaderName, HeaderValue); 2] {
+    [(header::ETAG, tag), (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))]
+}
+
+/// The answer to who knows this tag.
+pub(super) fn not_modified(tag: HeaderValue) -> Response {
+    (StatusCode::NOT_MODIFIED, tags(tag)).into_response()
+}
+
+/// What `read` reads of a log, with its tag: at once where the asker would not wait or names no tag; else once it is another
+/// than the asker knows, or where the time is up or the hub stops.
+pub(super) async fn news<T: Send + 'static>(
     app: &Arc<App>,
     log: LogId,
     client: &Client,
     headers: &HeaderMap,
     patience: Duration,
-) -> Result<(LogState, HeaderValue), ApiError> {
+    read: impl Fn(&Service) -> Result<(T, HeaderValue), ApiError> + Clone + Send + 'static,
+) -> Result<(T, HeaderValue), ApiError> {
+    if patience.is_zero() || !headers.contains_key(header::IF_NONE_MATCH) {
+        return super::read(app, read).await?;
+    }
     let until = Instant::now() + patience;
     let place = app.gates.waits.try_take(client, 1);
-    // Before the state is read: what changes after the reading wakes.
+    // Before it is read: what changes after the reading wakes.
     let mut watch = app.service.watch(log);
     loop {
-        let (state, tag) = state(app, log).await?;
+        let (found, tag) = super::read(app, read.clone()).await??;
         if !is_known(headers, &tag) {
-            return Ok((state, tag));
+            return Ok((found, tag));
         }
         if place.is_none() {
             return Err(ApiError::new(
@@ -85,17 +99,11 @@ async fn changed(
         tokio::select! {
             woken = watch.woken() => match woken {
                 Woken::Changed => {}
-                Woken::Ended => return Ok((state, tag)),
+                Woken::Ended => return Ok((found, tag)),
             },
-            () = sleep_until(until) => return Ok((state, tag)),
+            () = sleep_until(until) => return Ok((found, tag)),
         }
     }
-}
-
-async fn state(app: &Arc<App>, log: LogId) -> Result<(LogState, HeaderValue), ApiError> {
-    let state = super::read(app, move |service| service.info(log)).await??;
-    let tag = tag(&state)?;
-    Ok((state, tag))
 }
 
 /// Names a state: the same for equal states, another for others. The chain digest covers HEAD and its place.
@@ -108,7 +116,7 @@ fn tag(state: &LogState) -> Result<HeaderValue, ApiError> {
 }
 
 /// Whether the request names this tag in `If-None-Match`.
-fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+pub(super) fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     let values = headers.get_all(header::IF_NONE_MATCH).iter().map(HeaderValue::as_bytes);
     values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii).any(|known| {
         // Weak or strong, it is the same state.

@@ -15,6 +15,7 @@ mod quota;
 mod segment;
 mod snapshots;
 mod taskchampion;
+mod tasks;
 mod upload;
 mod v0;
 
@@ -37,6 +38,7 @@ pub use push::PushOutcome;
 pub use segment::{Segment, SegmentUpload};
 pub use snapshots::{SnapshotOutcome, SnapshotRoom, SnapshotUpload};
 pub use taskchampion::{AddVersion, ChildVersion, SnapshotPlace, Version, VersionBytes};
+pub use tasks::{TaskAnswer, TaskOffer, TasksOutcome};
 pub use upload::{BadUpload, Upload, UploadError, Uploader};
 pub use v0::{HeadOutcome, ListOutcome, PutOutcome};
 
@@ -172,7 +174,7 @@ impl Service {
         self.submit(None, move |txn, _| rules(txn))
     }
 
-    /// As [`Service::write`], for rules that may change the state of this log: its generation or HEAD. They say so through
+    /// As [`Service::write`], for rules that may change what is watched of this log: its generation, HEAD or tasks. They say so through
     /// their second argument, and those who watch the log are woken once that is durable.
     fn change<R: Send + 'static>(
         &self,

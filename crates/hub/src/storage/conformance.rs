@@ -7,6 +7,7 @@
 #![allow(missing_docs, reason = "a check's name says what it checks")]
 
 mod keeping;
+mod tasks;
 
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 use super::{Committed, Life, LogRow, Pending, ReadTxn, Run, Storage, StorageError, Tip, WriteJob, WriteTxn};
 
 pub use keeping::*;
+pub use tasks::*;
 
 /// Makes a `#[test]` of each check. `$make` gives a new empty storage and whatever must live as long:
 /// `fn() -> (Arc<dyn Storage>, T)`.
@@ -53,6 +55,11 @@ macro_rules! storage_conformance {
             what_ended_is_swept_in_steps_and_nothing_else
             snapshots_are_seen_when_they_are_whole
             a_snapshot_of_a_log_that_ended_is_gone
+            tasks_are_kept_with_the_tree_of_their_hashes
+            a_job_sees_the_tasks_that_it_put
+            tasks_go_back_with_a_failed_job
+            tasks_weigh_and_are_counted
+            the_tasks_of_a_log_that_ended_are_gone
         );
     };
     (@ $make:expr => $($check:ident)*) => {

@@ -25,7 +25,8 @@ pub fn loose_weight(bytes: u64) -> u64 {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Bytes: chunks as often as they are stored, those that no committed transaction took with their
-    /// [`loose_weight`]; the [`weight`] of transactions, committed or pending; and whole snapshots. What a quota counts.
+    /// [`loose_weight`]; the [`weight`] of transactions, committed or pending; whole snapshots; and tasks with their
+    /// [`task_weight`](super::task_weight). What a quota counts.
     pub bytes: u64,
     /// Bytes of chunks and committed transactions that came since the newest snapshot.
     pub fresh: u64,
@@ -50,6 +51,8 @@ pub struct LogFigures {
     pub usage: Usage,
     /// Who uploaded last, as the service named them; empty where nobody was named.
     pub writer: String,
+    /// How many tasks it has.
+    pub tasks: u64,
 }
 
 impl LogFigures {
@@ -78,6 +81,8 @@ pub(super) fn minute(micros: i64) -> i64 {
 pub struct Totals {
     /// Living logs.
     pub logs: u64,
+    /// Tasks of living logs.
+    pub tasks: u64,
     /// Lives that ended, whose rows are still to be swept.
     pub ended: u64,
     /// Bytes of the file, or of what stands for it.

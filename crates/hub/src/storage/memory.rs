@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use bytes::Bytes;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tolstoy_proto::{ChunkId, Generation, LogId, Seq, TrnId};
+use tolstoy_tasks::TaskId;
 
 use super::{
-    ChunkSource, Committed, Life, LogRow, Pending, ReadRules, ReadTxn, Snapshot, SnapshotId, Storage, StorageError,
-    Tip, Usage, Visit, WriteJob, WriteTxn, loose_weight, weight,
+    ChunkSource, Committed, KeptTask, Life, LogRow, Pending, ReadRules, ReadTxn, Snapshot, SnapshotId, Storage,
+    StorageError, Tip, Usage, Visit, WriteJob, WriteTxn, loose_weight, weight,
 };
 
 /// Keeps logs in memory, as long as it lives. Jobs are done when `write` returns.
@@ -84,6 +85,7 @@ struct Rows {
     chunks: HashMap<ChunkId, Bytes>,
     /// Chunks that committed transactions name.
     taken: HashSet<ChunkId>,
+    tasks: BTreeMap<TaskId, KeptTask>,
 }
 
 impl State {
@@ -275,7 +277,8 @@ impl WriteTxn for MemoryTxn<'_> {
         let life = Life(self.state.newest);
         let (usage, writer, chain) = (Usage::default(), String::new(), Vec::new());
         let (places, pending, chunks, taken) = (HashMap::new(), BTreeMap::new(), HashMap::new(), HashSet::new());
-        let rows = Rows { log, generation, usage, writer, chain, places, pending, chunks, taken };
+        let tasks = BTreeMap::new();
+        let rows = Rows { log, generation, usage, writer, chain, places, pending, chunks, taken, tasks };
         self.state.lives.insert(life, rows);
         self.undo.push(Box::new(move |state| {
             state.lives.remove(&life);

@@ -13,6 +13,7 @@ mod garbage;
 mod memory;
 mod snapshots;
 mod sqlite;
+mod tasks;
 
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -28,6 +29,7 @@ pub use sqlite::{
     Checked, Copied, CopyError, Finding, Listener, OpenError, Progress, SqliteOptions, SqliteReader, SqliteStorage,
     backup, fsck, restore,
 };
+pub use tasks::{KeptTask, ReadTasks, WriteTasks, task_weight};
 
 /// Keeps logs.
 pub trait Storage: Send + Sync {
@@ -190,7 +192,7 @@ pub type VisitRuns<'a> = dyn FnMut(Run<'_>) -> Result<bool, StorageError> + 'a;
 
 /// A consistent view. Every method fails where the storage failed.
 #[allow(clippy::missing_errors_doc, reason = "said once for all above")]
-pub trait ReadTxn: ReadFigures + ReadGarbage + ReadSnapshots {
+pub trait ReadTxn: ReadFigures + ReadGarbage + ReadSnapshots + ReadTasks {
     /// What is known of a log.
     fn log(&self, log: LogId) -> Result<LogRow, StorageError>;
 
@@ -235,7 +237,7 @@ pub trait ReadTxn: ReadFigures + ReadGarbage + ReadSnapshots {
 /// The newest state, and the one hand that changes it. Every method fails where the storage failed; the caller has
 /// checked that the rules allow what it asks for.
 #[allow(clippy::missing_errors_doc, reason = "said once for all above")]
-pub trait WriteTxn: ReadTxn + WriteFigures + WriteGarbage + WriteSnapshots {
+pub trait WriteTxn: ReadTxn + WriteFigures + WriteGarbage + WriteSnapshots + WriteTasks {
     /// Begins a life of a log that has none.
     fn begin_life(&mut self, log: LogId, generation: Generation) -> Result<Life, StorageError>;
 

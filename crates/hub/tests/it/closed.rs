@@ -243,6 +243,46 @@ async fn an_unknown_log_and_a_forbidden_one_are_the_same_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn the_log_of_a_token_that_is_for_one_needs_no_name() {
+    let closed = Closed::start(Options::default()).await;
+    let (one, reader) = (closed.token("read,write", &[log(1)]), closed.token("read", &[log(1)]));
+    let (two, all) = (closed.token("read,write", &[log(1), log(2)]), closed.token("read,write,admin", &[]));
+    let foreign: LogId = closed_client().log();
+    let theirs = closed.token("read,write", &[foreign]);
+    let task = "/task/pb67wndxge8293xd";
+    let example = r#"{"client_state":{"id":"pb67wndxge8293xd","description":"example description","tags":["test"]}}"#;
+    let ask = async |method: &str, path: &str, token: &Secret, body: &str| {
+        let request = reqwest::Client::new().request(method.parse().unwrap(), format!("{}{path}", closed.hub.url()));
+        Answer::of(request.bearer_auth(token.expose()).body(body.to_owned()).send().await.unwrap()).await
+    };
+    assert_eq!(ask("GET", "/hashes", &one, "").await.text(), "{}");
+    let answer = ask("POST", task, &one, example).await;
+    assert_eq!((answer.status, answer.text()), (200, example.replace("client", "server")));
+    // It is that log's, and the one who may read it sees it.
+    let hashes = ask("GET", &paths::hashes(log(1)), &two, "").await.text();
+    assert_eq!(ask("GET", "/hashes", &reader, "").await.text(), hashes);
+    assert_eq!(ask("POST", task, &reader, example).await.error(), "forbidden");
+    assert_eq!(ask("GET", &paths::hashes(log(2)), &one, "").await.error(), "not-found");
+    assert_eq!(ask("POST", &paths::task(log(2), "pb67wndxge8293xd"), &one, example).await.error(), "not-found");
+    for token in [&two, &all] {
+        for (method, path) in [("GET", "/hashes"), ("POST", task)] {
+            let answer = ask(method, path, token, example).await;
+            assert_eq!((answer.status, answer.error().as_str()), (400, "bad-request"));
+            assert!(answer.text().contains(&format!("/1/logs/LOG{path}")), "{}", answer.text());
+        }
+    }
+    assert_eq!(ask("GET", "/hashes", &theirs, "").await.error(), "foreign-log");
+    assert_eq!(ask("GET", &paths::hashes(foreign), &theirs, "").await.error(), "foreign-log");
+    let (_, none) = closed.ask("GET", "/hashes", None).await;
+    assert_eq!(none.error(), "unauthorized");
+}
+
+/// A client of TaskChampion's.
+fn closed_client() -> tolstoy_proto::taskchampion::ClientId {
+    "3a1f0b52-6c1d-4a57-9f0e-5d1c2b7a9e10".parse().unwrap()
+}
+
+#[tokio::test]
 async fn an_expired_token_is_none() {
     let hub = Closed::start(Options::default()).await;
     let (_, token) = hub.token_until("read", &[], Some(100));

@@ -36,6 +36,29 @@ async fn fill(hub: &TestHub) {
     assert_eq!(hub.push(log(3), &Pushing::onto(&LogState::EMPTY).text("third life")).await.status, 200);
 }
 
+/// Writes what the fixtures hold from format 3 on: tasks, in a log with transactions, in one without, and in a deleted one.
+async fn fill_tasks(hub: &TestHub) {
+    for n in [1, 4, 5] {
+        for (id, description) in [(TASK, "milk"), (TASK, "oat milk"), ("zx6zrs3z46b8e5pg", "bread")] {
+            let body = json!({"client_state": {"id": id, "description": description}}).to_string();
+            assert_eq!(hub.send("POST", &paths::task(log(n), id), body).await.status, 200);
+        }
+    }
+    assert_eq!(hub.delete(&paths::log(log(5))).await.status, 204);
+}
+
+const TASK: &str = "pb67wndxge8293xd";
+
+/// What a hub with these tasks must show.
+async fn check_tasks(hub: &TestHub) {
+    for (n, tasks) in [(1, 2), (4, 2), (5, 0)] {
+        let hashes = hub.get(&paths::hashes(log(n))).await.json();
+        assert_eq!(hashes.as_object().unwrap().len(), tasks, "{n}");
+    }
+    let task = hub.send("POST", &paths::task(log(1), TASK), r#"{"client_state":null}"#).await.json();
+    assert_eq!(task["server_state"]["description"], "oat milk");
+}
+
 /// What a hub on a fixture, or on a file filled now, must show.
 async fn check(hub: &TestHub) {
     let stream = hub.pull(log(1), &[]).await;
@@ -63,8 +86,12 @@ fn copied(format: u32) -> TempDir {
 
 #[tokio::test]
 async fn each_format_opens() {
-    for format in [1, 2] {
-        check(&TestHub::start_in(copied(format)).await).await;
+    for format in [1, 2, 3] {
+        let hub = TestHub::start_in(copied(format)).await;
+        check(&hub).await;
+        if format > 2 {
+            check_tasks(&hub).await;
+        }
     }
 }
 
@@ -84,35 +111,54 @@ fn findings(path: &Path) -> Vec<String> {
 
 #[test]
 fn an_older_format_is_read_as_it_is_and_brought_up_to_date_when_it_is_opened() {
-    let directory = copied(1);
-    let file = directory.path().join("hub.db");
-    assert_eq!(findings(directory.path()), [""; 0]);
-    let survey = || {
-        let reader = SqliteReader::open(directory.path()).unwrap();
-        let policy = Policy { garbage_after: std::time::Duration::ZERO, ..Policy::default() };
-        Service::new(Arc::new(reader), env()).with_policy(policy).survey().unwrap()
-    };
-    let before = survey();
-    let copy = directory.path().join("copy.db");
-    backup(directory.path(), &copy, &mut |_, _| {}).unwrap();
-    assert_eq!(dump(&copy), dump_of(1), "a look changes nothing");
-    sweep(directory.path());
-    assert_eq!(dump(&file), dump_of(2));
-    assert_eq!((findings(directory.path()), survey()), (vec![], before));
-    // So is a backup, however old.
-    let restored = TempDir::new().unwrap();
-    restore(&copy, restored.path(), &mut |_, _| {}).unwrap();
-    assert_eq!(findings(restored.path()), [""; 0]);
-    sweep(restored.path());
-    assert_eq!(dump(&restored.path().join("hub.db")), dump_of(2));
+    // Formats 1 and 2 hold the same, and become the same.
+    let newest = copied(2);
+    sweep(newest.path());
+    let newest = dump(&newest.path().join("hub.db"));
+    let old = without_tasks(&newest);
+    let was = dump_of(2);
+    let format = |lines: &[String], n: i64| lines.iter().position(|line| *line == format!("Integer({n})"));
+    assert_eq!((format(&old, 3), format(&was, 2)), (Some(1), Some(1)));
+    assert_eq!((&old[2..], old.len()), (&was[2..], was.len()));
+    for format in [1, 2] {
+        let directory = copied(format);
+        let file = directory.path().join("hub.db");
+        assert_eq!(findings(directory.path()), [""; 0]);
+        let survey = || {
+            let reader = SqliteReader::open(directory.path()).unwrap();
+            let policy = Policy { garbage_after: std::time::Duration::ZERO, ..Policy::default() };
+            Service::new(Arc::new(reader), env()).with_policy(policy).survey().unwrap()
+        };
+        let before = survey();
+        let copy = directory.path().join("copy.db");
+        backup(directory.path(), &copy, &mut |_, _| {}).unwrap();
+        assert_eq!(dump(&copy), dump_of(format), "a look changes nothing");
+        sweep(directory.path());
+        assert_eq!(dump(&file), newest);
+        assert_eq!((findings(directory.path()), survey()), (vec![], before));
+        // So is a backup, however old.
+        let restored = TempDir::new().unwrap();
+        restore(&copy, restored.path(), &mut |_, _| {}).unwrap();
+        assert_eq!(findings(restored.path()), [""; 0]);
+        sweep(restored.path());
+        assert_eq!(dump(&restored.path().join("hub.db")), newest);
+    }
+}
+
+/// What is in a dump of format 3 that no dump of format 2 has, left out.
+fn without_tasks(dump: &[String]) -> Vec<String> {
+    let new = ["task", "node", "task_by_id", "node_roots", "sqlite_autoindex_node_1"];
+    let is_new = |line: &&String| new.iter().any(|name| line.starts_with(&format!("Text(\"{name}\") ")));
+    dump.iter().filter(|line| !is_new(line)).cloned().collect()
 }
 
 /// The format is still what the fixture's is: the same requests make the same tables. Run with `REGENERATE_FIXTURES=1` to
 /// write the file, which is done once for each new format and never again.
 #[tokio::test]
-async fn what_is_written_now_is_format_2() {
+async fn what_is_written_now_is_format_3() {
     let hub = TestHub::start().await;
     fill(&hub).await;
+    fill_tasks(&hub).await;
     let hub = hub.restart().await;
     let directory = hub.directory;
     hub.handle.stop().await.unwrap();
@@ -120,10 +166,13 @@ async fn what_is_written_now_is_format_2() {
     tokio::task::spawn_blocking(move || sweep(&path)).await.unwrap();
     let written = directory.path().join("hub.db");
     if std::env::var_os("REGENERATE_FIXTURES").is_some() {
-        fs::copy(&written, fixture(2)).unwrap();
+        fs::copy(&written, fixture(3)).unwrap();
     }
-    assert_eq!(dump(&written), dump_of(2));
-    check(&TestHub::start_in(directory).await).await;
+    assert_eq!(findings(directory.path()), [""; 0]);
+    assert_eq!(dump(&written), dump_of(3));
+    let hub = TestHub::start_in(directory).await;
+    check(&hub).await;
+    check_tasks(&hub).await;
 }
 
 /// Removes what deleted logs left, which a running hub does at times of its own.

@@ -66,7 +66,7 @@ pub enum Reason {
     Unique,
     /// It mentions an entity whose allocation was displaced.
     Depends,
-    /// It edits, or refers to, an entity that the other side deleted whole.
+    /// It edits, or refers to, an entity that the other side deleted whole; or it deletes one that the other side edited, or referred to.
     Deleted,
     /// Its datoms do not fit the schema of the new base.
     Schema,

@@ -1,5 +1,6 @@
 //! Taking transactions off main again: the facts become what they were before them.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::core::sqlite::read_value;
@@ -10,19 +11,41 @@ use crate::log::read::Timeline;
 use crate::schema::Schema;
 use crate::types::{Change, Entid};
 
+/// What was moved off main.
+#[derive(Debug)]
+pub(crate) struct Rewound {
+    /// Where it is now.
+    pub(crate) side: Timeline,
+    /// The entities that each transaction deleted whole.
+    pub(crate) emptied: HashMap<Entid, Vec<Emptied>>,
+}
+
+/// An entity of which a transaction left no fact.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Emptied {
+    pub(crate) e: Entid,
+    /// Whether it let facts stand that refer to it.
+    pub(crate) referred: bool,
+}
+
 impl Working<'_> {
     /// Moves all transactions after `root` off main onto a new side timeline, and undoes them. Without such
     /// transactions nothing happens and there is no timeline.
-    pub(crate) fn rewind(&mut self, root: Entid) -> Result<Option<Timeline>, Failure> {
+    pub(crate) fn rewind(&mut self, root: Entid) -> Result<Option<Rewound>, Failure> {
         if root >= self.basis.tx {
             return Ok(None);
         }
         // Not number by number: in a log of the original client's, numbers may be left out.
         let sql = self.sql;
         let mut before = sql.prepare_cached("SELECT max(tx) FROM transactions WHERE timeline = 0 AND tx < ?1")?;
-        let mut tx = self.basis.tx;
+        let (mut tx, mut emptied) = (self.basis.tx, HashMap::new());
         while tx > root {
-            self.undo(tx)?;
+            let undone = self.undo_list(tx)?;
+            let of_it = self.emptied(&undone)?;
+            if !of_it.is_empty() {
+                emptied.insert(tx, of_it);
+            }
+            self.undo(tx, &undone)?;
             tx = before.query_row([tx], |r| r.get(0))?;
         }
         let side: i64 =
@@ -33,12 +56,23 @@ impl Working<'_> {
         }
         self.sql.prepare_cached("DELETE FROM chain WHERE tx > ?1")?.execute([root])?;
         self.basis = read_basis(self.sql)?.ok_or_else(|| Error::damaged("main has no transactions left"))?;
-        Ok(Some(Timeline(side)))
+        Ok(Some(Rewound { side: Timeline(side), emptied }))
+    }
+
+    /// The entities that main's newest transaction, which did this, deleted whole.
+    fn emptied(&self, done: &[(Change, Option<Entid>)]) -> Result<Vec<Emptied>> {
+        let retracted: BTreeSet<Entid> = done.iter().filter(|(c, _)| !c.added).map(|(c, _)| c.e).collect();
+        let mut emptied = Vec::new();
+        for e in retracted {
+            if !self.exists(e)? {
+                emptied.push(Emptied { e, referred: !self.refs_to(e)?.is_empty() });
+            }
+        }
+        Ok(emptied)
     }
 
     /// Undoes main's newest transaction: what it asserted goes, then what it retracted comes back.
-    fn undo(&mut self, tx: Entid) -> Result<(), Failure> {
-        let undone = self.undo_list(tx)?;
+    fn undo(&mut self, tx: Entid, undone: &[(Change, Option<Entid>)]) -> Result<(), Failure> {
         {
             let mut delete = self.sql.prepare_cached("DELETE FROM datoms WHERE e = ?1 AND a = ?2 AND v = ?3")?;
             for (change, _) in undone.iter().filter(|(c, _)| c.added) {
@@ -47,7 +81,7 @@ impl Working<'_> {
                 }
             }
         }
-        self.undo_schema(&undone)?;
+        self.undo_schema(undone)?;
         let mut insert = self
             .sql
             .prepare_cached("INSERT INTO datoms (e, a, v, vt, tx, avet, uniq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;

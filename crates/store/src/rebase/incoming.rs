@@ -14,7 +14,7 @@ use crate::rebase::operations;
 use crate::types::{Change, Entid, Value};
 
 /// What the incoming transactions of a merge did that the re-applied local ones must know. It grows with what local changes
-/// mention, and not with all that came in.
+/// mention and, of all that came in, only with what was retracted of entities that are newer than the root.
 #[derive(Debug)]
 pub(super) struct Seen {
     root: Entid,

@@ -15,6 +15,8 @@ mod policy;
 mod reapply;
 mod settled;
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, OptionalExtension};
 use tolstoy_edn::Keyword;
 use tolstoy_env::Env;
@@ -25,6 +27,7 @@ use crate::core::sqlite::read_uuid;
 use crate::error::{Error, Result};
 use crate::functions::Functions;
 use crate::log::read::Timeline;
+use crate::log::rewind::{Emptied, Rewound};
 use crate::log::{Overwrite, Reason, read};
 use crate::schema::Schema;
 use crate::store::Store;
@@ -96,6 +99,8 @@ struct Side<'s> {
     schema: &'s Schema,
     /// Attributes whose local definition gives way where the log has another.
     theirs: &'s [Keyword],
+    /// The entities that each of them deleted whole.
+    emptied: &'s HashMap<Entid, Vec<Emptied>>,
 }
 
 /// A store inside one pass of a synchroniser.
@@ -227,7 +232,8 @@ impl Pass<'_, '_> {
         let mut rebased = Rebased::default();
         let local_schema = self.working.schema.clone();
         let root_next = read::next_entid_at(self.working.sql, root).map_err(E::from)?;
-        rebased.side = self.working.rewind(root).map_err(|f| E::from(f.into()))?;
+        let rewound = self.working.rewind(root).map_err(|f| E::from(f.into()))?;
+        rebased.side = rewound.as_ref().map(|rewound| rewound.side);
         let mut seen = match rebased.side {
             Some(timeline) => Some(incoming::Seen::new(self.working, timeline, root, root_next).map_err(E::from)?),
             None => None,
@@ -244,8 +250,8 @@ impl Pass<'_, '_> {
             rebased.applied += 1;
             rebased.applied_datoms += transaction.changes().len() as u64;
         }
-        if let (Some(timeline), Some(seen)) = (rebased.side, seen) {
-            let side = Side { timeline, root, root_next, schema: &local_schema, theirs };
+        if let (Some(Rewound { side: timeline, emptied }), Some(seen)) = (rewound, seen) {
+            let side = Side { timeline, root, root_next, schema: &local_schema, theirs, emptied: &emptied };
             reapply::reapply(self.working, self.functions, &side, seen, &mut rebased).map_err(E::from)?;
         }
         rebased.new_device = copies.settle(self.working, self.env).map_err(E::from)?;

@@ -67,6 +67,10 @@ impl InProgress<'_, '_> {
     /// the log's order; `before` what it overwrote in earlier merges.
     pub(super) fn decide(&mut self, said: &[Change], before: &[Overwrite]) -> Result<Result<Decided, Why>> {
         let mut decided = Decided::default();
+        let mut earlier: HashMap<(Entid, Entid, &Value), &Overwrite> = HashMap::new();
+        for overwrite in before {
+            earlier.entry((overwrite.e, overwrite.a, &overwrite.local)).or_insert(overwrite);
+        }
         for group in said.chunk_by(|x, y| (x.e, x.a) == (y.e, y.a)) {
             let (retracts, adds) = group.split_at(group.partition_point(|c| !c.added));
             // Two values are a contradiction, which the plan refuses.
@@ -74,7 +78,7 @@ impl InProgress<'_, '_> {
             let Some(policy) = self.working.schema.attribute(*a).filter(|d| d.is_one()).and_then(|d| d.merge()) else {
                 continue;
             };
-            let before = before.iter().find(|o| (o.e, o.a, &o.local) == (*e, *a, v));
+            let before = earlier.get(&(*e, *a, v)).copied();
             let stated = Stated { e: *e, a: *a, replaced: retracts.first().map(|c| &c.v), v, before };
             match policy {
                 Merge::Last => {}

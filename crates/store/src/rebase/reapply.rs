@@ -8,13 +8,15 @@ use crate::core::{Failure, Header, Plan, Working};
 use crate::error::Result;
 use crate::functions::Functions;
 use crate::log::codec::Extra;
+use crate::log::read::Timeline;
+use crate::log::rewind::Emptied;
 use crate::log::{Displaced, Operation, Overwrite, Reason, Stands, Transaction, read};
 use crate::rebase::definitions::{AllMade, GivenUp, Local, give_way};
 use crate::rebase::images::{Batches, Birth, Image, Images, own_birth};
 use crate::rebase::incoming::Seen;
 use crate::rebase::policy::Met;
 use crate::rebase::{DisplacedChange, Rebased, Side, carry, operations};
-use crate::schema::Unique;
+use crate::schema::{Schema, Unique};
 use crate::types::{Change, Entid, Value};
 
 /// Why a change is displaced.
@@ -32,7 +34,8 @@ pub(super) struct InProgress<'m, 'c> {
     pub(super) root: Entid,
     /// The last transaction that came in.
     pub(super) incoming_end: Entid,
-    /// Cardinality-one values that came in, with the value at the root.
+    /// Cardinality-one values that came in, with the value that the local side had last of what is in the log: that at the root, or what a change
+    /// of its own left that main had already.
     pub(super) changed: HashMap<(Entid, Entid), Option<Value>>,
     /// What local changes meet, for attributes with a merge policy.
     pub(super) contests: HashMap<(Entid, Entid), Met>,
@@ -42,6 +45,8 @@ pub(super) struct InProgress<'m, 'c> {
     pub(super) operated: operations::Values,
     /// Entities that the incoming side deleted whole.
     deleted: HashSet<Entid>,
+    /// Entities that each local change deleted whole.
+    emptied: &'m HashMap<Entid, Vec<Emptied>>,
     /// Local transactions whose definitions gave way.
     gave_way: HashMap<Entid, Why>,
     /// What the log's definition of an attribute said of its meaning when it was made, by the local transaction that made the same.
@@ -97,6 +102,7 @@ pub(super) fn reapply(
         replaced,
         operated: HashMap::new(),
         deleted,
+        emptied: side.emptied,
         gave_way,
         restated,
         rebased,
@@ -127,9 +133,9 @@ fn restated(images: &Images, local: &Local, mut incoming: AllMade) -> HashMap<En
 
 impl InProgress<'_, '_> {
     fn one(&mut self, local: &Transaction) -> Result<()> {
-        if read::by_origin(self.working.sql, local.origin.id)?.is_some() {
+        if let Some(known) = read::by_origin(self.working.sql, local.origin.id)? {
             self.rebased.known += 1;
-            return Ok(());
+            return self.note_base(known);
         }
         if let Some(displaced) = &local.displaced {
             let moved = carry::again(&self.images, displaced);
@@ -146,6 +152,21 @@ impl InProgress<'_, '_> {
             None => Ok(()),
             Some(why) => self.displace(local, why),
         }
+    }
+
+    /// Main had a local change already: what came in on top of it came in on what that left, and not on the root.
+    fn note_base(&mut self, known: Entid) -> Result<()> {
+        if self.changed.is_empty() {
+            return Ok(());
+        }
+        let transaction = read::transaction(self.working.sql, Timeline::MAIN, known)?;
+        // Of a value that is replaced the retraction comes before the assertion.
+        for change in transaction.iter().flat_map(|t| &t.changes) {
+            if let Some(base) = self.changed.get_mut(&(change.e, change.a)) {
+                *base = change.added.then(|| change.v.clone());
+            }
+        }
+        Ok(())
     }
 
     /// Applies the change, or undoes every trace of the attempt and says why it cannot be applied.
@@ -184,6 +205,7 @@ impl InProgress<'_, '_> {
         changes.dedup();
         let said = changes.clone();
         self.leave_out_gone(&mut changes)?;
+        self.leave_out_altered(local, &mut changes);
         if let Some(theirs) = self.restated.get(&local.tx) {
             // What the log's definition said too, it has said; if it is not so any more, it was altered since.
             changes.retain(|c| theirs.binary_search(c).is_err());
@@ -201,8 +223,9 @@ impl InProgress<'_, '_> {
             Err(why) => return Ok(Some(why)),
         };
         changes.extend(produced.iter().map(|p| p.change.clone()));
-        if !produced.is_empty()
-            && let Some(why) = self.touches_deleted(&changes, &[])?
+        // Operations add to what the change states, and a policy may leave nothing of the identity in it.
+        if !(produced.is_empty() && decided.values.is_empty())
+            && let Some(why) = self.touches_deleted(&changes, &operations)?
         {
             return Ok(Some(why));
         }
@@ -212,6 +235,9 @@ impl InProgress<'_, '_> {
             Ok(plan) => plan,
             Err(failure) => return self.why(failure).map(Some),
         };
+        if let Some(why) = self.leaves_skeleton(local, &plan)? {
+            return Ok(Some(why));
+        }
         if !operations.is_empty()
             && let Some(idle) = operations::idle(fresh..self.working.basis.next, &plan)
         {
@@ -297,6 +323,18 @@ impl InProgress<'_, '_> {
         Ok(())
     }
 
+    /// An attribute that the change made, and that an earlier merge found to be the log's, is an old one by now. Of its meaning
+    /// the log has said what was so at the root; what is not so any more came in altered.
+    fn leave_out_altered(&self, local: &Transaction, changes: &mut Vec<Change>) {
+        let made = |e: Entid| {
+            self.images.is_old(e) && local.entids.iter().any(|r| r.current <= e && e < r.current.plus(r.count))
+        };
+        changes.retain(|c| {
+            let at_root = || self.changed.get(&(c.e, c.a)).and_then(Option::as_ref);
+            !(c.added && Schema::gives_meaning(c.a) && at_root() == Some(&c.v) && made(c.e))
+        });
+    }
+
     /// An assertion on, or a ref to, an entity that the other side deleted whole has no place, unless the change states
     /// anew which entity it means; nor has an operation that mentions it.
     fn touches_deleted(&self, changes: &[Change], operations: &[Operation]) -> Result<Option<Why>> {
@@ -314,6 +352,30 @@ impl InProgress<'_, '_> {
                 let detail = format!("it {verb} entity {e}, which the other side deleted");
                 return Ok(Some(Why { reason: Reason::Deleted, detail }));
             }
+        }
+        Ok(None)
+    }
+
+    /// A change that deleted an entity whole, of which the other side said more meanwhile: to delete only what its author knew would
+    /// leave a skeleton, or refs to nothing.
+    fn leaves_skeleton(&self, local: &Transaction, plan: &Plan) -> Result<Option<Why>> {
+        let retracts = |e: Entid, a: Entid, v: &Value| {
+            plan.effects.iter().any(|x| !x.change.added && (x.change.e, x.change.a, &x.change.v) == (e, a, v))
+        };
+        for Emptied { e, referred } in self.emptied.get(&local.tx).into_iter().flatten() {
+            let Some(Image::Is(e)) = self.images.get(*e) else { continue };
+            let stays = self.working.facts_about(e)?.iter().any(|(a, v)| !retracts(e, *a, v));
+            let to_it = Value::Ref(e);
+            let dangles = || -> Result<bool> {
+                Ok(self.working.refs_to(e)?.iter().any(|(from, a)| !retracts(*from, *a, &to_it)))
+            };
+            let verb = match (stays, referred) {
+                (true, _) => "edited",
+                (false, false) if dangles()? => "refers to",
+                _ => continue,
+            };
+            let detail = format!("it deletes entity {e}, which the other side {verb} meanwhile");
+            return Ok(Some(Why { reason: Reason::Deleted, detail }));
         }
         Ok(None)
     }
@@ -417,9 +479,14 @@ impl InProgress<'_, '_> {
 /// overwrite.
 fn recorded(mut before: Vec<Overwrite>, now: Vec<Overwrite>) -> (Vec<Overwrite>, Vec<Overwrite>) {
     let place = |o: &Overwrite| (o.e, o.a, o.incoming.clone());
+    let mut places: HashMap<_, usize> = HashMap::new();
+    for (n, overwrite) in before.iter().enumerate() {
+        places.entry(place(overwrite)).or_insert(n);
+    }
     let mut news = Vec::new();
     for overwrite in now {
-        match before.iter_mut().find(|b| place(b) == place(&overwrite)) {
+        let next = before.len();
+        match before.get_mut(*places.entry(place(&overwrite)).or_insert(next)) {
             // The policy was another then.
             Some(same) if same.local == overwrite.local && same.stands != overwrite.stands => {
                 same.stands = overwrite.stands;

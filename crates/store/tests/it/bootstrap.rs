@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use tolstoy_edn::{Form, FormKind, Limits, read_one};
+use tolstoy_env::Env;
 use tolstoy_store::{Entid, Timeline, ValueType, bootstrap};
 
 use crate::common::*;
@@ -56,7 +57,7 @@ fn the_bootstrap_is_the_original_clients_but_for_its_instant() {
 
 #[test]
 fn the_bootstrap_is_the_same_in_every_store() {
-    let (one, other) = (store(), tolstoy_store::Store::in_memory(env(2)).unwrap());
+    let (one, other) = (store(), tolstoy_store::Store::in_memory(Env::repeatable(2)).unwrap());
     assert_ne!(one.device(), other.device());
     assert_eq!(one.transaction(Entid::TX0).unwrap(), other.transaction(Entid::TX0).unwrap());
     let transaction = one.transaction(Entid::TX0).unwrap().unwrap();

@@ -1,41 +1,14 @@
 //! A store with a clock and randomness that the test owns, and facts as text.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use tolstoy_edn::{Instant, Keyword};
-use tolstoy_env::{Clock, Entropy, Env, NoEntropy};
+use tolstoy_edn::Keyword;
+use tolstoy_env::Env;
 use tolstoy_store::{Datom, Entid, Error, Store, TxReport, Value, ValueType};
-
-/// 2026-03-01T00:00:00Z and a second later at every look.
-pub(crate) struct Ticking(AtomicI64);
-
-impl Clock for Ticking {
-    fn now(&self) -> Instant {
-        Instant::from_micros(self.0.fetch_add(1_000_000, Ordering::Relaxed))
-    }
-}
-
-/// Bytes that count upwards.
-pub(crate) struct Counting(AtomicU64);
-
-impl Entropy for Counting {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
-        let n = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        bytes.iter_mut().rev().zip(n.iter().rev()).for_each(|(to, from)| *to = *from);
-        Ok(())
-    }
-}
-
-/// A new environment; `seed` keeps the ids of two of them apart.
-pub(crate) fn env(seed: u64) -> Env {
-    let clock = Ticking(AtomicI64::new(1_772_323_200_000_000));
-    Env::new(Arc::new(clock), Arc::new(Counting(AtomicU64::new(seed << 32))))
-}
 
 /// A new store in memory.
 pub(crate) fn store() -> Store {
-    Store::in_memory(env(1)).unwrap()
+    Store::in_memory(Env::repeatable(1)).unwrap()
 }
 
 /// A new store in memory after these transactions.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use tolstoy_edn::Value as Edn;
+use tolstoy_env::Env;
 use tolstoy_store::{Entid, ErrorKind, Reason, Rebased, Store};
 
 use crate::common::*;
@@ -14,11 +15,17 @@ const STREET: &str = "{:db/ident :street :db/valueType :db.type/string :db/cardi
 const TEXT: &str = "{:db/ident :text :db/valueType :db.type/string :db/cardinality :db.cardinality/many}";
 
 /// Two devices that share Anna, who has a home, and Boris.
-fn homes() -> (Log, Store, Store) {
+fn whole_homes() -> (Log, Store, Store) {
     let (mut log, mut one, mut two) = with_schema();
     must(&mut one, &format!("[{HOME} {STREET} {TEXT}]"));
     must(&mut one, r#"[{:name "Anna" :age 20 :home {:street "s"}} {:name "Boris"}]"#);
     log.settle(&mut one, &mut two);
+    (log, one, two)
+}
+
+/// The same, and one of them deleted her and synced.
+fn homes() -> (Log, Store, Store) {
+    let (mut log, mut one, two) = whole_homes();
     must(&mut one, r#"[[:db/retractEntity [:name "Anna"]]]"#);
     log.sync(&mut one);
     (log, one, two)
@@ -82,6 +89,89 @@ fn who_restates_a_unique_identity_is_revived_and_can_be_edited_again() {
     assert_eq!(the(&one, "[?x :name \"Anne\"]"), anna);
     assert_eq!(value(&one, "Anne", ":age"), [Edn::Integer(22)]);
     assert_eq!(value(&one, "Boris", ":friend"), [Edn::Integer(anna)]);
+}
+
+/// A policy may leave nothing of the identity that the change states; then nobody is revived.
+#[test]
+fn an_identity_that_a_policy_leaves_out_revives_nobody() {
+    for policy in ["first", "journal"] {
+        let (mut log, mut one, mut two) = with_schema();
+        must(&mut one, &format!("[[:db/add :name :db/merge :db.merge/{policy}]]"));
+        must(&mut one, r#"[{:name "Anna" :age 20}]"#);
+        log.settle(&mut one, &mut two);
+        let anna = the(&two, "[?x :name \"Anna\"]");
+        must(&mut one, r#"[[:db/retractEntity [:name "Anna"]]]"#);
+        must(&mut two, r#"[[:db/add [:name "Anna"] :name "Anne"] [:db/add [:name "Anna"] :age 21]]"#);
+        log.sync(&mut one);
+        assert_eq!(reasons(&log.sync(&mut two)), [Reason::Deleted], "{policy}");
+        log.settle(&mut one, &mut two);
+        no_skeleton(&one, anna);
+    }
+}
+
+/// Whoever comes first, no skeleton stays: an edit that comes in keeps its entity whole, and the delete waits in the journal.
+#[test]
+fn a_delete_of_what_was_edited_meanwhile_is_displaced() {
+    for edit in [
+        r#"[[:db/add [:name "Anna"] :age 21]]"#,
+        r#"[[:db/add [:name "Anna"] :text "new"]]"#,
+        r#"[[:db/add [:name "Anna"] :home "new"] {:db/id "new" :street "u"}]"#,
+        r#"[{:name "Boris" :friend [:name "Anna"]}]"#,
+    ] {
+        let (mut log, mut one, mut two) = whole_homes();
+        must(&mut two, edit);
+        let before = two.datoms().unwrap().len();
+        log.sync(&mut two);
+        must(&mut one, r#"[[:db/retractEntity [:name "Anna"]]]"#);
+        must(&mut one, r#"[[:db/add [:name "Boris"] :age 7]]"#);
+        let rebased = log.sync(&mut one);
+        assert_eq!((reasons(&rebased), rebased.reapplied), (vec![Reason::Deleted], 1), "{edit}");
+        log.settle(&mut one, &mut two);
+        // The delete's carrier, the other change's, and what that says.
+        assert_eq!(two.datoms().unwrap().len(), before + 3, "{edit}");
+    }
+}
+
+/// Of a component that was edited meanwhile the delete is displaced too: whoever it belongs to goes with it, or stays with it.
+#[test]
+fn a_delete_whose_component_was_edited_meanwhile_is_displaced() {
+    let (mut log, mut one, mut two) = whole_homes();
+    let (anna, home) = (the(&two, "[?x :name \"Anna\"]"), the(&two, "[?x :street]"));
+    must(&mut two, &format!("[[:db/add {home} :street \"t\"]]"));
+    log.sync(&mut two);
+    must(&mut one, r#"[[:db/retractEntity [:name "Anna"]]]"#);
+    assert_eq!(reasons(&log.sync(&mut one)), [Reason::Deleted]);
+    log.settle(&mut one, &mut two);
+    assert_eq!((the(&one, "[?x :name \"Anna\"]"), the(&one, "[?x :street \"t\"]")), (anna, home));
+}
+
+/// A retraction is no delete, whatever came in of the entity: something of it was left where it was made.
+#[test]
+fn a_retraction_of_what_was_edited_meanwhile_is_applied() {
+    let (mut log, mut one, mut two) = whole_homes();
+    must(&mut two, r#"[[:db/add [:name "Anna"] :name "Anne"] [:db/add [:name "Anna"] :text "new"]]"#);
+    log.sync(&mut two);
+    must(&mut one, r#"[[:db/retract [:name "Anna"] :age 20]]"#);
+    let rebased = log.sync(&mut one);
+    assert_eq!((reasons(&rebased), rebased.reapplied), (vec![], 1));
+    log.settle(&mut one, &mut two);
+    assert!(value(&two, "Anne", ":age").is_empty());
+}
+
+/// What both sides deleted is gone; what one deleted and the other only mentioned in what it deleted too, as well.
+#[test]
+fn deletes_of_both_sides_meet_without_a_word() {
+    let (mut log, mut one, mut two) = whole_homes();
+    let (anna, home) = (the(&two, "[?x :name \"Anna\"]"), the(&two, "[?x :street]"));
+    must(&mut two, r#"[[:db/add [:name "Anna"] :age 30]]"#);
+    must(&mut two, r#"[[:db/retractEntity [:name "Anna"]]]"#);
+    log.sync(&mut two);
+    must(&mut one, r#"[[:db/retractEntity [:name "Anna"]]]"#);
+    assert_eq!(reasons(&log.sync(&mut one)), []);
+    log.settle(&mut one, &mut two);
+    for e in [anna, home] {
+        no_skeleton(&one, e);
+    }
 }
 
 #[test]
@@ -160,14 +250,14 @@ fn the_end_of_the_user_partition_fails_loudly() {
     let last = Entid::TX0.get() - 1;
     let mut log = Log::default();
     let [mut one, mut two] = [0, 1].map(|n| {
-        let mut store = Store::open_or_create(&paths[n], env(n as u64 + 1)).unwrap();
+        let mut store = Store::open_or_create(&paths[n], Env::repeatable(n as u64 + 1)).unwrap();
         if n == 0 {
             must(&mut store, &format!("[{NAME} {FRIEND}]"));
         }
         log.sync(&mut store);
         drop(store);
         set_next(&paths[n], last - 2);
-        Store::open(&paths[n], env(n as u64 + 11)).unwrap()
+        Store::open(&paths[n], Env::repeatable(n as u64 + 11)).unwrap()
     });
     must(&mut one, r#"[{:name "Anna"}]"#);
     for name in ["Boris", "Vera", "Oleg"] {

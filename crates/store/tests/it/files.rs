@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use insta::assert_snapshot;
+use tolstoy_env::Env;
 use tolstoy_store::{ErrorKind, Store};
 
 use crate::common::*;
@@ -21,7 +22,10 @@ fn copy(name: &str) -> (tempfile::TempDir, PathBuf) {
 }
 
 fn refuses(path: &Path) -> (ErrorKind, String) {
-    let (open, create) = (Store::open(path, env(3)).unwrap_err(), Store::open_or_create(path, env(3)).unwrap_err());
+    let (open, create) = (
+        Store::open(path, Env::repeatable(3)).unwrap_err(),
+        Store::open_or_create(path, Env::repeatable(3)).unwrap_err(),
+    );
     assert_eq!((open.kind(), open.to_string()), (create.kind(), create.to_string()));
     let dir = path.parent().unwrap().display().to_string();
     (open.kind(), open.to_string().replace(&dir, "DIR"))
@@ -41,7 +45,7 @@ const FIXTURE: [&str; 3] = [
 fn the_fixture_opens(name: &str) {
     let expected = store_with(&FIXTURE);
     let (_dir, path) = copy(name);
-    let mut store = Store::open(&path, env(9)).unwrap();
+    let mut store = Store::open(&path, Env::repeatable(9)).unwrap();
     assert_eq!(format_of(&path), 2);
     assert_eq!(whole_log(&store), whole_log(&expected));
     assert_eq!(store.facts_digest().unwrap(), expected.facts_digest().unwrap());
@@ -53,7 +57,7 @@ fn the_fixture_opens(name: &str) {
         "- 65550 :person/age 41\n+ 65550 :person/age 42\n+ 65551 :person/email \"new@x\""
     );
     drop(store);
-    let again = Store::open(&path, env(9)).unwrap();
+    let again = Store::open(&path, Env::repeatable(9)).unwrap();
     assert_eq!(whole_log(&again)[..4], whole_log(&expected)[..]);
 }
 
@@ -76,7 +80,7 @@ fn the_fixture_of_format_1_opens_and_becomes_format_2() {
 fn the_fixture_of_format_2_opens() {
     if let Some(path) = std::env::var_os("TOLSTOY_NEW_FIXTURE") {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
-        let mut store = Store::open_or_create(&path, env(1)).unwrap();
+        let mut store = Store::open_or_create(&path, Env::repeatable(1)).unwrap();
         FIXTURE.iter().for_each(|text| drop(must(&mut store, text)));
     }
     the_fixture_opens("store-v2.db");
@@ -88,7 +92,7 @@ fn a_store_of_format_1_is_read_as_it_is() {
     let expected = store_with(&FIXTURE);
     let merge = tolstoy_edn::Keyword::parse("db/merge").unwrap();
     {
-        let mut store = Store::open_to_read(&path, env(9)).unwrap();
+        let mut store = Store::open_to_read(&path, Env::repeatable(9)).unwrap();
         assert_eq!(store.facts_digest().unwrap(), expected.facts_digest().unwrap());
         assert_eq!(store.schema().entid(&merge), None);
         // A refusal leaves it as it is too.
@@ -97,8 +101,8 @@ fn a_store_of_format_1_is_read_as_it_is() {
     }
     assert_eq!(format_of(&path), 1);
     // The first write brings it to the newest format, and another store on the file notices.
-    let mut store = Store::open_to_read(&path, env(9)).unwrap();
-    let mut other = Store::open_to_read(&path, env(10)).unwrap();
+    let mut store = Store::open_to_read(&path, Env::repeatable(9)).unwrap();
+    let mut other = Store::open_to_read(&path, Env::repeatable(10)).unwrap();
     must(&mut store, r#"[{:person/email "new@x"}]"#);
     assert_eq!(format_of(&path), 2);
     assert!(store.schema().entid(&merge).is_some());
@@ -114,7 +118,7 @@ fn a_store_of_format_1_is_read_as_it_is() {
 fn a_store_of_format_1_that_cannot_be_written_can_be_read() {
     let (dir, path) = copy("store-v1.db");
     std::os::unix::fs::symlink("nowhere", dir.path().join("store-v1.db-shm")).unwrap();
-    let store = Store::open_to_read(&path, env(2)).unwrap();
+    let store = Store::open_to_read(&path, Env::repeatable(2)).unwrap();
     assert_eq!(store.facts_digest().unwrap(), store_with(&FIXTURE).facts_digest().unwrap());
 }
 
@@ -132,14 +136,14 @@ fn the_fixtures_have_the_tables_of_a_new_store() {
     for fixture in ["store-v1.db", "store-v2.db"] {
         let (dir, path) = copy(fixture);
         let new = dir.path().join("new.db");
-        Store::open_or_create(&new, env(1)).unwrap();
+        Store::open_or_create(&new, Env::repeatable(1)).unwrap();
         let (mut old, mut new) = (tables(&path), tables(&new));
         let all = new.clone();
         new.retain(|sql| !sql.starts_with("CREATE INDEX journal "));
         assert_eq!(new.len() + 1, all.len());
         assert_eq!(old, new);
         if fixture == "store-v1.db" {
-            Store::open(&path, env(1)).unwrap();
+            Store::open(&path, Env::repeatable(1)).unwrap();
             old = tables(&path);
             assert_eq!(old, all);
         }
@@ -151,13 +155,13 @@ fn the_fixtures_have_the_tables_of_a_new_store() {
 fn the_journal_is_found_by_its_index() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s.db");
-    Store::open_or_create(&path, env(1)).unwrap();
+    Store::open_or_create(&path, Env::repeatable(1)).unwrap();
     let sql = rusqlite::Connection::open(&path).unwrap();
     let query = "SELECT extra FROM transactions INDEXED BY journal WHERE timeline = 0 AND substr(extra, -3) <> x'90c0c0' AND tx > 9 ORDER BY tx";
     let plan: String = sql.query_row(&format!("EXPLAIN QUERY PLAN {query}"), [], |r| r.get(3)).unwrap();
     assert_eq!(plan, "SEARCH transactions USING INDEX journal (timeline=? AND tx>?)");
     let (_dir, old) = copy("store-v2.db");
-    assert_eq!(Store::open(&old, env(1)).unwrap().waiting().unwrap(), 0);
+    assert_eq!(Store::open(&old, Env::repeatable(1)).unwrap().waiting().unwrap(), 0);
 }
 
 #[test]
@@ -165,13 +169,13 @@ fn a_store_reopens_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s.db");
     let (digest, schema, device, basis) = {
-        let mut store = Store::open_or_create(&path, env(1)).unwrap();
+        let mut store = Store::open_or_create(&path, Env::repeatable(1)).unwrap();
         for text in FIXTURE {
             must(&mut store, text);
         }
         (store.facts_digest().unwrap(), store.schema().clone(), store.device(), store.basis())
     };
-    let mut store = Store::open(&path, env(2)).unwrap();
+    let mut store = Store::open(&path, Env::repeatable(2)).unwrap();
     assert_eq!(store.facts_digest().unwrap(), digest);
     assert_eq!((store.schema(), store.device(), store.basis()), (&schema, device, basis));
     assert_eq!(must(&mut store, r#"[{:db/id "x" :person/age 1}]"#).tempids["x"].get(), 65551);
@@ -192,8 +196,8 @@ fn a_store_goes_from_thread_to_thread() {
 fn two_stores_on_one_file_notice_each_other() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s.db");
-    let mut one = Store::open_or_create(&path, env(1)).unwrap();
-    let mut other = Store::open(&path, env(2)).unwrap();
+    let mut one = Store::open_or_create(&path, Env::repeatable(1)).unwrap();
+    let mut other = Store::open(&path, Env::repeatable(2)).unwrap();
     assert_eq!(one.device(), other.device());
     must(&mut one, PEOPLE);
     // The other one's transaction uses the attributes and follows with the next numbers.
@@ -218,10 +222,10 @@ fn two_stores_on_one_file_notice_each_other() {
 fn a_query_goes_by_the_schema_of_its_snapshot() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s.db");
-    let mut one = Store::open_or_create(&path, env(1)).unwrap();
+    let mut one = Store::open_or_create(&path, Env::repeatable(1)).unwrap();
     must(&mut one, PEOPLE);
     must(&mut one, "[{:person/email \"ivan@x\" :person/age 40}]");
-    let other = Store::open(&path, env(2)).unwrap();
+    let other = Store::open(&path, Env::repeatable(2)).unwrap();
     let ages = |s: &Store| s.query("[:find [?a ...] :where [_ :person/age ?a]]", &[]).unwrap().to_edn().to_string();
     assert_eq!(ages(&other), "[40]");
     must(&mut one, "[[:db/add :person/age :db/index true]]");
@@ -238,14 +242,14 @@ fn a_store_that_cannot_be_written_can_be_read() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("100% ?#.db");
     let digest = {
-        let mut store = Store::open_or_create(&path, env(1)).unwrap();
+        let mut store = Store::open_or_create(&path, Env::repeatable(1)).unwrap();
         FIXTURE.iter().for_each(|text| drop(must(&mut store, text)));
         store.facts_digest().unwrap()
     };
     std::os::unix::fs::symlink("nowhere", dir.path().join("100% ?#.db-shm")).unwrap();
-    assert_eq!(Store::open(&path, env(2)).unwrap_err().kind(), ErrorKind::Storage);
+    assert_eq!(Store::open(&path, Env::repeatable(2)).unwrap_err().kind(), ErrorKind::Storage);
 
-    let mut store = Store::open_to_read(&path, env(2)).unwrap();
+    let mut store = Store::open_to_read(&path, Env::repeatable(2)).unwrap();
     assert_eq!(store.facts_digest().unwrap(), digest);
     let ages = store.query("[:find [?a ...] :where [_ :person/age ?a]]", &[]).unwrap();
     assert_eq!(ages.to_edn().to_string(), "[41]");
@@ -257,7 +261,7 @@ fn a_store_that_cannot_be_written_can_be_read() {
 
     // Facts that are only in the write-ahead log would be missed.
     fs::write(dir.path().join("100% ?#.db-wal"), "frames").unwrap();
-    assert_eq!(Store::open_to_read(&path, env(3)).unwrap_err().kind(), ErrorKind::Storage);
+    assert_eq!(Store::open_to_read(&path, Env::repeatable(3)).unwrap_err().kind(), ErrorKind::Storage);
 }
 
 #[test]
@@ -291,15 +295,15 @@ fn other_files_are_not_stores() {
     assert_eq!(kind, ErrorKind::NotAStore);
     assert_snapshot!(message, @"DIR/notes.txt: the file is not a store");
 
-    let missing = Store::open(&dir.path().join("missing.db"), env(1)).unwrap_err();
+    let missing = Store::open(&dir.path().join("missing.db"), Env::repeatable(1)).unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::Storage);
     assert!(missing.to_string().ends_with("missing.db: there is no such file"));
-    let unreachable = Store::open_or_create(&dir.path().join("no/such/dir/s.db"), env(1)).unwrap_err();
+    let unreachable = Store::open_or_create(&dir.path().join("no/such/dir/s.db"), Env::repeatable(1)).unwrap_err();
     assert_eq!(unreachable.kind(), ErrorKind::Storage);
 
     let empty = dir.path().join("empty.db");
     fs::write(&empty, "").unwrap();
-    assert_eq!(Store::open(&empty, env(1)).unwrap_err().kind(), ErrorKind::NotAStore);
-    Store::open_or_create(&empty, env(1)).unwrap();
-    Store::open(&empty, env(1)).unwrap();
+    assert_eq!(Store::open(&empty, Env::repeatable(1)).unwrap_err().kind(), ErrorKind::NotAStore);
+    Store::open_or_create(&empty, Env::repeatable(1)).unwrap();
+    Store::open(&empty, Env::repeatable(1)).unwrap();
 }

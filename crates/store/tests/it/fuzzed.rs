@@ -1,10 +1,6 @@
 //! What must hold for any bytes and any text. The fuzz targets `payload` and `transact` include this file as well.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use tolstoy_edn::Instant;
-use tolstoy_env::{Clock, Entropy, Env, NoEntropy};
+use tolstoy_env::Env;
 use tolstoy_store::{
     Entid, Error, Facts, Function, Parameter, Position, Statement, Store, Timeline, Transaction, Value, log,
 };
@@ -18,7 +14,7 @@ pub(crate) fn check_payload(payload: &[u8]) {
 
 /// Panics if a text, as a transaction and as a query, breaks a promise of the store.
 pub(crate) fn check_text(text: &str) {
-    let env = Env::new(Arc::new(Still), Arc::new(Counting(AtomicU64::new(1))));
+    let env = Env::repeatable(1);
     let mut store = Store::in_memory(env).unwrap();
     store
         .transact_str(
@@ -61,7 +57,7 @@ pub(crate) fn check_text(text: &str) {
 
 /// Panics if another store with the same facts does not take in, and then undo and do again, what this one did.
 fn check_taken_in(store: &Store, newest: &Transaction) {
-    let env = Env::new(Arc::new(Still), Arc::new(Counting(AtomicU64::new(1 << 32))));
+    let env = Env::repeatable(1);
     let mut other = Store::in_memory(env).unwrap();
     let root = newest.tx.plus(-1);
     let all = store.transactions(Timeline::MAIN, Entid::TX0, usize::MAX).unwrap();
@@ -73,22 +69,4 @@ fn check_taken_in(store: &Store, newest: &Transaction) {
     assert_eq!(other.facts_digest().unwrap(), store.facts_digest().unwrap());
     take(&mut other, root, std::slice::from_ref(newest));
     assert_eq!(other.facts_digest().unwrap(), store.facts_digest().unwrap());
-}
-
-struct Still;
-
-impl Clock for Still {
-    fn now(&self) -> Instant {
-        Instant::from_micros(1_772_323_200_000_000)
-    }
-}
-
-struct Counting(AtomicU64);
-
-impl Entropy for Counting {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
-        let n = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        bytes.iter_mut().rev().zip(n.iter().rev()).for_each(|(to, from)| *to = *from);
-        Ok(())
-    }
 }

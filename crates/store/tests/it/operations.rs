@@ -1,6 +1,7 @@
 //! `:db/cas`, `:db/inc`, `:db/max`, `:db/min` and functions, in one store.
 
 use tolstoy_edn::Value as Edn;
+use tolstoy_env::Env;
 use tolstoy_store::{
     Entid, Field, Function, FunctionError, Operation, Parameter, Statement, Store, Timeline, TxReport, Value,
 };
@@ -467,11 +468,11 @@ fn operations_come_back_from_the_log_of_a_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s.db");
     let report: TxReport = {
-        let mut store = Store::open_or_create(&path, crate::common::env(1)).unwrap();
+        let mut store = Store::open_or_create(&path, Env::repeatable(1)).unwrap();
         must(&mut store, MEASURES);
         must(&mut store, "[[:db/inc \"a\" :m/long 1] [:db/cas \"a\" :m/double nil 2.5] [:db/min \"a\" :m/double 2.5]]")
     };
-    let store = Store::open(&path, crate::common::env(2)).unwrap();
+    let store = Store::open(&path, Env::repeatable(2)).unwrap();
     let transaction = store.transactions(Timeline::MAIN, report.tx.plus(-1), 1).unwrap().remove(0);
     assert_eq!(transaction.said.as_deref(), Some([].as_slice()));
     let shown: Vec<String> = transaction.operations.iter().map(|o| o.to_edn(store.schema()).to_string()).collect();

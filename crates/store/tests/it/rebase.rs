@@ -1,10 +1,11 @@
 //! The rebase primitive, between stores that share a log in memory.
 
 use tolstoy_edn::Keyword;
+use tolstoy_env::Env;
 use tolstoy_store::{Entid, Error, ErrorKind, Position, Reason, Rebased, Store, Timeline, Transaction, Value};
 use uuid::Uuid;
 
-use crate::common::{entid, env, facts, must};
+use crate::common::{entid, facts, must};
 
 /// A log that devices sync with: what the newest synced store has as main.
 #[derive(Default)]
@@ -14,7 +15,7 @@ pub(crate) struct Log(pub(crate) Vec<Transaction>);
 pub(crate) const POSITION: Position = Position { id: Uuid::nil(), digest: [0; 32] };
 
 pub(crate) fn device(n: u64) -> Store {
-    Store::in_memory(env(n)).unwrap()
+    Store::in_memory(Env::repeatable(n)).unwrap()
 }
 
 pub(crate) fn main_of(store: &Store) -> Vec<Transaction> {
@@ -298,4 +299,26 @@ fn a_log_that_does_not_fit_is_refused_and_changes_nothing() {
     }
     log.0 = good;
     log.settle(&mut one, &mut two);
+}
+
+/// What is overwritten came in on top of what the local side knew, also where the log lost that and got it again by another way.
+#[test]
+fn an_overwritten_value_came_in_on_what_was_known() {
+    let (mut log, mut one, mut two) = with_schema();
+    must(&mut one, r#"[{:name "Anna" :age 1}]"#);
+    log.settle(&mut one, &mut two);
+    let before = log.0.clone();
+    must(&mut two, r#"[[:db/add [:name "Anna"] :age 5]]"#);
+    log.settle(&mut two, &mut one);
+    let mut restored = Log(before);
+    let mut three = device(3);
+    restored.sync(&mut three);
+    must(&mut three, r#"[{:name "Oleg"}]"#);
+    restored.sync(&mut three);
+    must(&mut one, r#"[[:db/add [:name "Anna"] :age 6]]"#);
+    restored.sync(&mut one);
+    must(&mut two, r#"[[:db/add [:name "Anna"] :age 7]]"#);
+    let rebased = restored.sync(&mut two);
+    let told: Vec<_> = rebased.overwritten.iter().map(|o| (o.base.clone(), o.incoming.clone())).collect();
+    assert_eq!((rebased.known, told), (1, vec![(Some(Value::Long(5)), Some(Value::Long(6)))]));
 }

@@ -166,6 +166,32 @@ fn an_equal_definition_altered_since_meets_the_one_it_was_merged_with() {
     assert_eq!(value(&two, "Anna", ":tag").len(), 2);
 }
 
+/// The definition was merged and not pushed: what the log says of it since stays in the next merge, as it would have in one.
+#[test]
+fn an_equal_definition_that_was_merged_once_undoes_no_alteration_in_the_next_merge() {
+    for alteration in
+        ["[[:db/add :tag :db/cardinality :db.cardinality/many]]", "[[:db/retract :tag :db/unique :db.unique/value]]"]
+    {
+        let (mut log, mut one, mut two) = with_schema();
+        let unique = TAG.replace('}', " :db/unique :db.unique/value}");
+        for store in [&mut one, &mut two] {
+            must(store, &format!("[{unique}]"));
+        }
+        log.sync(&mut one);
+        let pushed = log.0.clone();
+        log.sync(&mut two);
+        // That merge did not get to the log, and another did.
+        log.0 = pushed;
+        must(&mut one, alteration);
+        log.sync(&mut one);
+        let altered = attribute(&one, "tag");
+        let rebased = log.sync(&mut two);
+        assert_eq!((rebased.displaced, rebased.overwritten), (vec![], vec![]), "{alteration}");
+        log.settle(&mut one, &mut two);
+        assert_eq!(attribute(&two, "tag"), altered, "{alteration}");
+    }
+}
+
 /// Definitions that differed when they were made and agree now are one.
 #[test]
 fn definitions_that_came_to_agree_are_no_contradiction() {

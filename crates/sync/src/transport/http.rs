@@ -1,5 +1,7 @@
 //! The transport over HTTP, as `docs/http.md` has it.
 
+mod asking;
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -8,14 +10,12 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http_body::{Frame, SizeHint};
-use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, LOCATION, RETRY_AFTER,
-};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tolstoy_proto::coding::{self, Decompressor, ZSTD};
-use tolstoy_proto::{ChunkId, ErrorBody, ErrorKind, LogState, Pushed, TrnId, media, paths};
+use tolstoy_proto::{ChunkId, ErrorBody, ErrorKind, Pushed, TrnId, media, paths};
 
 use crate::remote::Remote;
 use crate::snapshot::Blob;
@@ -77,35 +77,6 @@ impl HttpTransport {
     pub fn with_silence(mut self, silence: Duration) -> Self {
         self.silence = silence;
         self
-    }
-
-    /// The log's state and its tag, where that is another than the one given; where it is the same the hub waits so long for
-    /// it to change before it says so.
-    ///
-    /// # Errors
-    /// Where the hub cannot be reached, refuses, or answers with no state.
-    pub async fn watch(&mut self, known: Option<&str>, wait: Duration) -> crate::Result<Option<(LogState, String)>> {
-        let url = format!("{}?wait={}", self.url(&paths::log(self.remote.log)), wait.as_secs());
-        let mut request = self.client.get(url).timeout(wait + self.silence);
-        if let Some(tag) = known {
-            request = request.header(IF_NONE_MATCH, tag);
-        }
-        let response = request.send().await.map_err(|e| failed(&self.remote, &e))?;
-        if response.status() == StatusCode::NOT_MODIFIED {
-            return Ok(None);
-        }
-        let tag = response.headers().get(ETAG).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
-        let ok = response.status() == StatusCode::OK;
-        let mut body = HttpBody::new(response, self.silence)?;
-        if !ok {
-            return match refusal::<HttpBody>(&self.remote, body).await? {
-                Answer::Refused(body) | Answer::Later { body, .. } => Err(crate::Error::Refused(Box::new(body))),
-                _ => Err(TransportError::Protocol("its answer is to another question".to_owned()).into()),
-            };
-        }
-        let state = serde_json::from_slice(&small(&mut body).await?);
-        let state = state.map_err(|_| TransportError::Protocol("it answers with no state of a log".to_owned()))?;
-        Ok(Some((state, tag)))
     }
 
     fn url(&self, path: &str) -> String {
@@ -390,9 +361,14 @@ async fn refusal<B>(remote: &Remote, mut answer: HttpBody) -> Result<Answer<B>, 
 }
 
 async fn small(answer: &mut HttpBody) -> Result<Vec<u8>, TransportError> {
+    held(answer, MAX_SMALL).await
+}
+
+/// The whole answer, of at most so many bytes.
+async fn held(answer: &mut HttpBody, limit: usize) -> Result<Vec<u8>, TransportError> {
     let mut bytes = Vec::new();
     while let Some(piece) = answer.next().await? {
-        if bytes.len() + piece.len() > MAX_SMALL {
+        if bytes.len() + piece.len() > limit {
             return Err(TransportError::Protocol("its answer is too long".to_owned()));
         }
         bytes.extend_from_slice(&piece);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use tolstoy_env::Env;
 use tolstoy_hub::{Hub as RealHub, HubHandle};
 use tolstoy_sync::{Access, Happened, Pair, Remote, Syncer, sync_blocking};
 
@@ -21,7 +22,7 @@ struct Served {
 impl Served {
     fn start() -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let hub = RealHub::in_memory(env(1000), tolstoy_hub::Options::default());
+        let hub = RealHub::in_memory(Env::repeatable(1000), tolstoy_hub::Options::default());
         let hub = runtime.block_on(HubHandle::start(hub, "127.0.0.1:0".parse().unwrap())).unwrap();
         let url = hub.url();
         Self { runtime, hub: Some(hub), url }
@@ -49,12 +50,12 @@ struct Kept {
 impl Kept {
     fn start(folder: &Path, n: u64, remote: Remote) -> Self {
         let path = folder.join(format!("{n}.db"));
-        drop(Store::open_or_create(&path, env(n)).unwrap());
+        drop(Store::open_or_create(&path, Env::repeatable(n)).unwrap());
         let (tell, happened) = channel();
         let pair = Pair { store: path.clone(), remote, access: Access::default() };
-        let options = Options::on_tokio(env(n + 100));
+        let options = Options::on_tokio(Env::repeatable(n + 100));
         let syncer = Syncer::start(&pair, options, move |what| tell.send(what).unwrap_or_default()).unwrap();
-        Self { path, env: env(n + 200), syncer, happened }
+        Self { path, env: Env::repeatable(n + 200), syncer, happened }
     }
 
     fn store(&self) -> Store {
@@ -118,10 +119,10 @@ fn a_hub_out_of_reach_is_told_and_tried_again() {
 #[test]
 fn a_sync_that_blocks_needs_no_runtime() {
     let (mut served, folder) = (Served::start(), tempfile::tempdir().unwrap());
-    let mut one = Store::open_or_create(&folder.path().join("one.db"), env(1)).unwrap();
+    let mut one = Store::open_or_create(&folder.path().join("one.db"), Env::repeatable(1)).unwrap();
     must(&mut one, SCHEMA);
     let mut transport = tolstoy_sync::HttpTransport::new(served.remote()).unwrap();
-    let report = sync_blocking(&mut one, &mut transport, &Options::on_tokio(env(2))).unwrap();
+    let report = sync_blocking(&mut one, &mut transport, &Options::on_tokio(Env::repeatable(2))).unwrap();
     assert_eq!(report.passes.len(), 1);
     served.stop();
 }

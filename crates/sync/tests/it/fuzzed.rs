@@ -4,12 +4,10 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use tolstoy_edn::Instant;
-use tolstoy_env::{Clock, Entropy, Env, NoEntropy};
+use tolstoy_env::Env;
 use tolstoy_proto::{
     ChainDigest, Chunk, ChunkId, End, Frame, LogState, Seq, Start, Transaction, TrnId, derive_trn, encode_frame,
 };
@@ -22,10 +20,10 @@ use tolstoy_sync::{Answer, MemoryTransport, Options};
 pub(crate) fn check_original(text: &[u8]) -> bool {
     let stream = stream(text);
     let [one, two] = [1, 2].map(|seed| {
-        let mut store = Store::in_memory(env(seed)).unwrap();
+        let mut store = Store::in_memory(Env::repeatable(seed)).unwrap();
         let before = (store.facts_digest().unwrap(), store.basis());
         let mut transport = MemoryTransport::new(|_| Ok(Answer::Stream(body(&stream))));
-        let options = Options::new(env(9), Arc::new(|_| Box::pin(std::future::ready(()))));
+        let options = Options::new(Env::repeatable(9), Arc::new(|_| Box::pin(std::future::ready(()))));
         let result = now(tolstoy_sync::sync(&mut store, &mut transport, &options));
         let after = (store.facts_digest().unwrap(), store.basis());
         match result {
@@ -77,27 +75,5 @@ fn now<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
         Poll::Pending => panic!("a sync in memory waits for something"),
-    }
-}
-
-fn env(seed: u64) -> Env {
-    Env::new(Arc::new(Still), Arc::new(Counting(AtomicU64::new(seed << 32))))
-}
-
-struct Still;
-
-impl Clock for Still {
-    fn now(&self) -> Instant {
-        Instant::from_micros(1_772_323_200_000_000)
-    }
-}
-
-struct Counting(AtomicU64);
-
-impl Entropy for Counting {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
-        let n = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        bytes.iter_mut().rev().zip(n.iter().rev()).for_each(|(to, from)| *to = *from);
-        Ok(())
     }
 }

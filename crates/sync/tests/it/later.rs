@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tolstoy_env::Env;
 use tolstoy_proto::ErrorBody;
 
 use super::*;
@@ -18,7 +19,7 @@ fn sync_with_busy(times: u32, after: Duration) -> (Result<SyncReport, Error>, Ve
         let done: std::pin::Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async {});
         done
     };
-    let options = Options::new(env(2000), Arc::new(sleep));
+    let options = Options::new(Env::repeatable(2000), Arc::new(sleep));
     let mut left = times;
     let serve = |request| {
         if left > 0 {

@@ -16,12 +16,10 @@ mod snapshots_http;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use tolstoy_edn::Instant;
-use tolstoy_env::{Clock, Entropy, Env, NoEntropy};
+use tolstoy_env::Env;
 use tolstoy_hub::service::{PullEnd, PushOutcome, PutOutcome, Service, SnapshotOutcome, SnapshotUpload, Upload};
 use tolstoy_hub::storage::MemoryStorage;
 use tolstoy_proto::{
@@ -34,29 +32,6 @@ use tolstoy_sync::{
     Answer, Begin, Blob, Error, ErrorKind, Keyring, MemoryTransport, Options, SyncReport, TransportError,
 };
 use uuid::Uuid;
-
-struct Ticking(AtomicI64);
-
-impl Clock for Ticking {
-    fn now(&self) -> Instant {
-        Instant::from_micros(self.0.fetch_add(1_000_000, Ordering::Relaxed))
-    }
-}
-
-struct Counting(AtomicU64);
-
-impl Entropy for Counting {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
-        let n = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        bytes.iter_mut().rev().zip(n.iter().rev()).for_each(|(to, from)| *to = *from);
-        Ok(())
-    }
-}
-
-fn env(seed: u64) -> Env {
-    let clock = Ticking(AtomicI64::new(1_772_323_200_000_000));
-    Env::new(Arc::new(clock), Arc::new(Counting(AtomicU64::new(seed << 32))))
-}
 
 /// Nothing here ever waits, so that one look is enough.
 fn now<F: Future>(future: F) -> F::Output {
@@ -78,7 +53,7 @@ type Answered = Result<Answer<MemoryBody>, TransportError>;
 impl Hub {
     fn new() -> Self {
         let storage = Arc::new(MemoryStorage::new());
-        let service = Service::new(storage.clone(), env(1000));
+        let service = Service::new(storage.clone(), Env::repeatable(1000));
         Self { storage, service, log: LogId(Uuid::from_u128(7)) }
     }
 
@@ -152,7 +127,7 @@ fn all(snapshot: &Blob) -> Vec<u8> {
 }
 
 fn options() -> Options {
-    Options::new(env(2000), Arc::new(|_| Box::pin(async {})))
+    Options::new(Env::repeatable(2000), Arc::new(|_| Box::pin(async {})))
 }
 
 fn sync_over(store: &mut Store, serve: impl FnMut(Request) -> Answered + Send) -> Result<SyncReport, Error> {
@@ -177,7 +152,7 @@ fn sync(store: &mut Store, hub: &Hub) -> SyncReport {
 }
 
 fn device(n: u64) -> Store {
-    Store::in_memory(env(n)).unwrap()
+    Store::in_memory(Env::repeatable(n)).unwrap()
 }
 
 fn must(store: &mut Store, text: &str) {
@@ -422,13 +397,13 @@ fn another_process_syncs_the_same_file_meanwhile() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
     let (hub, mut other, _) = two();
-    let mut one = Store::open_or_create(&path, env(5)).unwrap();
+    let mut one = Store::open_or_create(&path, Env::repeatable(5)).unwrap();
     must(&mut one, r#"[{:db/ident :mine :db/valueType :db.type/long :db/cardinality :db.cardinality/one}]"#);
     for at in 0..4 {
         must(&mut other, &format!(r#"[{{:name "other {at}"}}]"#));
         sync(&mut other, &hub);
         must(&mut one, &format!("[{{:mine {at}}}]"));
-        let mut twin = Store::open(&path, env(6 + at)).unwrap();
+        let mut twin = Store::open(&path, Env::repeatable(6 + at)).unwrap();
         let mut requests = 0;
         let result = sync_over(&mut one, |request| {
             // Before or after the hub answers the first or the second request the twin transacts and syncs.
@@ -489,14 +464,15 @@ fn a_copied_file_is_the_same_device_and_says_nothing_twice() {
     let dir = tempfile::tempdir().unwrap();
     let (a, b) = (dir.path().join("a"), dir.path().join("b"));
     let hub = Hub::new();
-    let mut one = Store::open_or_create(&a, env(1)).unwrap();
+    let mut one = Store::open_or_create(&a, Env::repeatable(1)).unwrap();
     must(&mut one, SCHEMA);
     sync(&mut one, &hub);
     must(&mut one, r#"[{:name "Anna"}]"#);
     must(&mut one, r#"[{:name "Vera"}]"#);
     drop(one);
     std::fs::copy(&a, &b).unwrap();
-    let (mut one, mut two) = (Store::open(&a, env(2)).unwrap(), Store::open(&b, env(3)).unwrap());
+    let (mut one, mut two) =
+        (Store::open(&a, Env::repeatable(2)).unwrap(), Store::open(&b, Env::repeatable(3)).unwrap());
     must(&mut one, r#"[{:name "Oleg" :text "of one"}]"#);
     must(&mut two, r#"[{:name "Petr" :text "of two"}]"#);
     sync(&mut one, &hub);

@@ -1,5 +1,6 @@
 //! Logs that were wiped, stores that were copied or put back, and what `status` says of it.
 
+use tolstoy_env::Env;
 use tolstoy_sync::{OtherLife, Relation, local_status, log_status};
 
 use super::*;
@@ -90,10 +91,68 @@ fn a_new_life_is_joined_with_everything_that_it_lacks() {
     }
 }
 
+/// A life that was to be joined or filled, and could not be, is as much another one as it was before.
+#[test]
+fn a_life_that_could_not_be_joined_or_filled_is_not_joined_unasked() {
+    let (hub, mut one, mut two) = two();
+    must(&mut one, r#"[{:name "Anna"}]"#);
+    sync(&mut one, &hub);
+    sync(&mut two, &hub);
+    must(&mut two, "[{:db/ident :late :db/valueType :db.type/long :db/cardinality :db.cardinality/one}]");
+    wipe(&hub);
+    let filling = Options { other_life: OtherLife::Reseed, ..options() };
+    let mut cut = MemoryTransport::new(|request| match request {
+        Request::Push(_) => Err(TransportError::Broken("cut".to_owned())),
+        other => hub.answer(other),
+    });
+    let error = now(tolstoy_sync::sync(&mut one, &mut cut, &filling)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Offline);
+
+    let mut other = device(3);
+    must(&mut other, SCHEMA);
+    must(&mut other, "[{:db/ident :late :db/valueType :db.type/string :db/cardinality :db.cardinality/one}]");
+    sync(&mut other, &hub);
+    let error = sync_as(&mut two, &hub, OtherLife::Adopt).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Store, "{error}");
+    assert!(error.to_string().contains(":late"), "{error}");
+    for store in [&mut one, &mut two] {
+        let before = (store.facts_digest().unwrap(), store.last_positioned().unwrap());
+        assert_eq!(relation(store, &hub), Relation::OtherLife);
+        assert_eq!(try_sync(store, &hub).unwrap_err().kind(), ErrorKind::Generation);
+        assert_eq!((store.facts_digest().unwrap(), store.last_positioned().unwrap()), before);
+    }
+    sync_as(&mut one, &hub, OtherLife::Adopt).unwrap();
+    sync(&mut other, &hub);
+    same(&one, &other);
+}
+
+/// The log was filled again, and nobody heard of it: it is another life, with the same in it.
+#[test]
+fn a_log_that_was_filled_again_unheard_is_found_the_same() {
+    let (hub, mut one, _) = two();
+    must(&mut one, r#"[{:name "Anna"}]"#);
+    sync(&mut one, &hub);
+    let (before, facts) = (hub.state(), one.facts_digest().unwrap());
+    wipe(&hub);
+    let filling = Options { other_life: OtherLife::Reseed, ..options() };
+    let mut unheard = MemoryTransport::new(|request| {
+        let is_push = matches!(request, Request::Push(_));
+        let answer = hub.answer(request)?;
+        if is_push { Err(TransportError::Broken("lost".to_owned())) } else { Ok(answer) }
+    });
+    now(tolstoy_sync::sync(&mut one, &mut unheard, &filling)).unwrap_err();
+    assert_eq!((hub.state().seq, hub.state().chain), (before.seq, before.chain));
+    assert_eq!(try_sync(&mut one, &hub).unwrap_err().kind(), ErrorKind::Generation);
+    let report = sync_as(&mut one, &hub, OtherLife::Adopt).unwrap();
+    assert_eq!((report.acknowledged, report.resupplied), (2, 0));
+    assert_eq!(one.facts_digest().unwrap(), facts);
+    assert_eq!(relation(&one, &hub), Relation::Ahead(0));
+}
+
 /// A store in a file, with something synced, and the file's path.
 fn filed(hub: &Hub, folder: &tempfile::TempDir) -> std::path::PathBuf {
     let path = folder.path().join("one.db");
-    let mut one = Store::open_or_create(&path, env(1)).unwrap();
+    let mut one = Store::open_or_create(&path, Env::repeatable(1)).unwrap();
     must(&mut one, SCHEMA);
     must(&mut one, r#"[{:name "Anna"}]"#);
     sync(&mut one, hub);
@@ -110,7 +169,8 @@ fn a_store_file_that_was_copied_becomes_a_device_of_its_own() {
     let path = filed(&hub, &folder);
     let copy = folder.path().join("copy.db");
     std::fs::copy(&path, &copy).unwrap();
-    let (mut one, mut two) = (Store::open(&path, env(11)).unwrap(), Store::open(&copy, env(12)).unwrap());
+    let (mut one, mut two) =
+        (Store::open(&path, Env::repeatable(11)).unwrap(), Store::open(&copy, Env::repeatable(12)).unwrap());
     let device = one.device();
     assert_eq!(device, two.device());
     must(&mut one, r#"[{:name "Vera"}]"#);
@@ -120,7 +180,7 @@ fn a_store_file_that_was_copied_becomes_a_device_of_its_own() {
     assert_eq!((two.device(), one.device()), (renamed, device));
     assert_ne!(renamed, device);
     drop(two);
-    let mut two = Store::open(&copy, env(13)).unwrap();
+    let mut two = Store::open(&copy, Env::repeatable(13)).unwrap();
     assert_eq!(two.device(), renamed, "it is a new device for good");
     must(&mut two, r#"[{:name "Ivan"}]"#);
     sync(&mut two, &hub);
@@ -138,7 +198,7 @@ fn a_store_that_was_put_back_from_a_backup_gets_all_it_lost_and_is_another_devic
     let path = filed(&hub, &folder);
     let backup = folder.path().join("backup.db");
     std::fs::copy(&path, &backup).unwrap();
-    let mut one = Store::open(&path, env(11)).unwrap();
+    let mut one = Store::open(&path, Env::repeatable(11)).unwrap();
     must(&mut one, r#"[{:name "Vera"}]"#);
     sync(&mut one, &hub);
     let (whole, device) = (origins(&one), one.device());
@@ -147,7 +207,7 @@ fn a_store_that_was_put_back_from_a_backup_gets_all_it_lost_and_is_another_devic
         let _ = std::fs::remove_file(folder.path().join(format!("one.db{extra}")));
     }
     std::fs::copy(&backup, &path).unwrap();
-    let mut one = Store::open(&path, env(12)).unwrap();
+    let mut one = Store::open(&path, Env::repeatable(12)).unwrap();
     assert_eq!(relation(&one, &hub), Relation::Ahead(1));
     must(&mut one, r#"[{:name "Oleg"}]"#);
     let report = sync(&mut one, &hub);

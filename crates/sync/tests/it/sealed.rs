@@ -342,3 +342,21 @@ fn a_sealed_snapshot_that_was_altered_or_is_in_clear_is_of_no_use() {
         same(&one, &cold);
     }
 }
+
+/// What a hub makes up does not decide what the log is written in.
+#[test]
+fn a_made_up_snapshot_in_clear_does_not_hide_that_the_log_is_encrypted() {
+    let hub = hub_that_asks_after(2);
+    let (mut one, keys) = (device(1), keys(&[1]));
+    must(&mut one, SCHEMA);
+    must(&mut one, r#"[{:name "Anna"}]"#);
+    seal(&mut one, &hub, &keys);
+    let mut stranger = device(3);
+    let result = sync_over(&mut stranger, |request| match request {
+        Request::Pull { begin: Begin::Snapshot, .. } => {
+            Ok(Answer::Stream(instead(&hub, b"TLSN\x01\x00 made up", |s| s)))
+        }
+        other => hub.answer(other),
+    });
+    assert!(refused(result, ErrorKind::Key).contains("no key was given"));
+}

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use tolstoy_env::Env;
 use tolstoy_hub::service::{Policy, Threshold};
 use tolstoy_proto::{BlobDigest, Piece, Snapshot};
 use tolstoy_store::{Timeline, Transaction as Logged};
@@ -98,7 +99,7 @@ fn a_store_that_begins_with_a_snapshot_is_the_one_that_replayed_everything() {
     assert!(seq > 15 && seq < all, "a snapshot of {seq} of {all}: the test needs a tail");
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
-    let mut cold = Store::open_or_create(&path("cold"), env(50)).unwrap();
+    let mut cold = Store::open_or_create(&path("cold"), Env::repeatable(50)).unwrap();
     let report = sync(&mut cold, &hub);
     assert_eq!((report.round_trips, report.passes.len()), (1, 1));
     let pass = &report.passes[0];
@@ -106,7 +107,7 @@ fn a_store_that_begins_with_a_snapshot_is_the_one_that_replayed_everything() {
     assert_eq!((pass.from_snapshot, pass.received), (seq, all));
     assert_eq!((report.snapshot_unusable, report.snapshot_offered), (None, None));
 
-    let mut slow = Store::open_or_create(&path("slow"), env(51)).unwrap();
+    let mut slow = Store::open_or_create(&path("slow"), Env::repeatable(51)).unwrap();
     let options = Options { takes_snapshots: false, ..options() };
     now(tolstoy_sync::sync(&mut slow, &mut MemoryTransport::new(|r| hub.answer(r)), &options)).unwrap();
     same(&cold, &slow);
@@ -185,8 +186,8 @@ fn what_another_process_says_meanwhile_is_not_lost() {
     busy(&hub);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
-    let mut cold = Store::open_or_create(&path, env(70)).unwrap();
-    let mut twin = Store::open(&path, env(71)).unwrap();
+    let mut cold = Store::open_or_create(&path, Env::repeatable(70)).unwrap();
+    let mut twin = Store::open(&path, Env::repeatable(71)).unwrap();
     let result = sync_over(&mut cold, |request| {
         let answer = hub.answer(request);
         if twin.basis() == Entid::TX0 {
@@ -372,6 +373,69 @@ fn what_a_length_claims_is_not_allocated() {
     same(&cold, &one);
 }
 
+/// Whoever may write to a log may give its hub a snapshot of their own making, also of a log in the original's format.
+#[test]
+fn more_than_is_taken_in_ends_the_sync_and_changes_nothing() {
+    let hub = hub_that_asks_after(3);
+    let mut one = device(1);
+    must(&mut one, SCHEMA);
+    // Compressed it is nothing.
+    must(&mut one, &format!(r#"[{{:name "Anna" :text "{}"}}]"#, "x".repeat(1 << 20)));
+    must(&mut one, r#"[{:name "Vera"}]"#);
+    assert!(sync(&mut one, &hub).snapshot_offered.is_some());
+    assert!(snapshot_of(&hub).len() < 10_000);
+    let cold = |max_bytes: u64| {
+        let (mut store, mut begun) = (device(5), Vec::new());
+        let serve = |request: Request| {
+            if let Request::Pull { begin, .. } = &request {
+                begun.push(*begin);
+            }
+            hub.answer(request)
+        };
+        let options = Options { max_bytes, ..options() };
+        let result = now(tolstoy_sync::sync(&mut store, &mut MemoryTransport::new(serve), &options));
+        (store, begun, result)
+    };
+    // The snapshot is short, and holds too much; then the log itself is too long.
+    let (store, begun, result) = cold(300_000);
+    let error = result.unwrap_err();
+    assert_eq!((begun, error.kind()), (vec![Begin::Snapshot, Begin::Transactions], ErrorKind::Store));
+    assert!(error.to_string().contains("more than 300000 bytes"), "{error}");
+    assert_eq!((store.basis(), store.last_positioned().unwrap()), (Entid::TX0, None));
+    let (store, begun, result) = cold(2 << 20);
+    assert_eq!((begun, result.unwrap().snapshot_unusable), (vec![Begin::Snapshot], None));
+    same(&store, &one);
+}
+
+#[test]
+fn a_made_up_snapshot_does_not_decide_the_format_of_the_log() {
+    let hub = Hub::new();
+    let mut one = device(1);
+    must(&mut one, SCHEMA);
+    must(&mut one, r#"[{:name "Anna"}]"#);
+    let original = Options { new_log: tolstoy_sync::NewLog::Original, ..options() };
+    now(tolstoy_sync::sync(&mut one, &mut MemoryTransport::new(|r| hub.answer(r)), &original)).unwrap();
+    let made_up = b"TLSN\x01\x00 made up";
+    let LogState { head: id, seq, chain, .. } = hub.state();
+    let mut cold = device(2);
+    let report = sync_over(&mut cold, |request| match request {
+        Request::Pull { begin: Begin::Snapshot, .. } => {
+            let mut frames = frames_of(hub.stream(&[], Begin::Transactions));
+            frames.truncate(1);
+            let (digest, bytes) = (BlobDigest::of(made_up), made_up.len() as u64);
+            frames.push(Frame::Snapshot(Snapshot { id, seq, chain, digest, bytes }));
+            frames.push(Frame::Piece(Piece { bytes: Bytes::from_static(made_up) }));
+            frames.push(Frame::End(tolstoy_proto::End { count: 0, chain }));
+            let mut bytes = Vec::new();
+            frames.iter().for_each(|frame| encode_frame(frame, &mut bytes));
+            Ok(Answer::Stream(MemoryBody::new([Ok(bytes.into())])))
+        }
+        other => hub.answer(other),
+    });
+    assert!(report.unwrap().snapshot_unusable.is_some());
+    same(&one, &cold);
+}
+
 #[test]
 fn a_snapshot_out_of_place_is_refused() {
     let (hub, _) = short();
@@ -459,13 +523,31 @@ fn a_link_that_never_carries_the_snapshot_carries_the_log() {
 }
 
 #[test]
+fn a_useless_snapshot_on_a_link_that_breaks_after_it_leads_to_the_log() {
+    let (hub, one) = short();
+    let mut cold = device(2);
+    let report = sync_over(&mut cold, |request| match request {
+        Request::Pull { begin: Begin::Snapshot, .. } => {
+            let whole = frames_of(instead(&hub, b"TLSN\x01\x00 made up", |s| s));
+            let mut bytes = Vec::new();
+            whole.iter().take(3).for_each(|frame| encode_frame(frame, &mut bytes));
+            Ok(Answer::Stream(MemoryBody::new([Ok(bytes.into())])))
+        }
+        Request::Pull { from, .. } if !from.is_empty() => Err(TransportError::Broken("cut".to_owned())),
+        other => hub.answer(other),
+    });
+    assert!(report.unwrap().snapshot_unusable.is_some());
+    same(&one, &cold);
+}
+
+#[test]
 fn an_aborted_cold_start_leaves_no_trace() {
     let (hub, one) = short();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
-    drop(Store::open_or_create(&path, env(85)).unwrap());
+    drop(Store::open_or_create(&path, Env::repeatable(85)).unwrap());
     let before = rows(&path);
-    let mut cold = Store::open(&path, env(85)).unwrap();
+    let mut cold = Store::open(&path, Env::repeatable(85)).unwrap();
     // The rest, after the snapshot, does not fit: the whole pass fails, and so nothing of the snapshot stays.
     let mut bad = Vec::new();
     for frame in frames_of(hub.stream(&[], Begin::Snapshot)) {
@@ -489,7 +571,7 @@ fn an_aborted_cold_start_leaves_no_trace() {
     assert_eq!((cold.basis(), cold.last_positioned().unwrap()), (Entid::TX0, None));
     drop(cold);
     assert_eq!(rows(&path), before);
-    let mut cold = Store::open(&path, env(86)).unwrap();
+    let mut cold = Store::open(&path, Env::repeatable(86)).unwrap();
     sync(&mut cold, &hub);
     same(&cold, &one);
 }

@@ -72,25 +72,31 @@ impl Document {
 
     /// The document as a file has it: a property to a line.
     pub fn pretty(&self) -> String {
+        let line = |(name, value): (String, Json)| {
+            let text = match &value {
+                Json::Object(inner) if name == "_clocks" => object_lines(inner),
+                Json::Array(inner) if name == "_journal" => array_lines(inner),
+                value => value.exact(),
+            };
+            format!("  {}: {text}", Json::from(name).canonical())
+        };
+        format!("{{\n{}\n}}\n", self.in_order().map(line).collect::<Vec<_>>().join(",\n"))
+    }
+
+    /// The same in one line: what travels between a client and a hub.
+    pub fn text(&self) -> String {
+        let member = |(name, value): (String, Json)| format!("{}:{}", Json::from(name).canonical(), value.exact());
+        format!("{{{}}}", self.in_order().map(member).collect::<Vec<_>>().join(","))
+    }
+
+    /// The members in the order in which a file has them.
+    fn in_order(&self) -> impl Iterator<Item = (String, Json)> + use<> {
         let mut members = self.members();
-        let id = members.remove("id").into_iter().map(|id| ("id", id));
-        let known: Vec<_> = KNOWN.into_iter().filter_map(|name| Some((name, members.remove(name)?))).collect();
-        let (own, known): (Vec<_>, Vec<_>) = known.into_iter().partition(|(name, _)| name.starts_with('_'));
-        let unknown = members.iter().map(|(name, value)| (name.as_str(), value.clone()));
-        let lines: Vec<String> = id
-            .chain(known)
-            .chain(unknown)
-            .chain(own)
-            .map(|(name, value)| {
-                let text = match &value {
-                    Json::Object(inner) if name == "_clocks" => object_lines(inner),
-                    Json::Array(inner) if name == "_journal" => array_lines(inner),
-                    value => value.exact(),
-                };
-                format!("  {}: {text}", Json::from(name).canonical())
-            })
-            .collect();
-        format!("{{\n{}\n}}\n", lines.join(",\n"))
+        let mut take = |name: &str| members.remove(name).map(|value| (name.to_owned(), value));
+        let id = take("id");
+        let (own, known): (Vec<_>, Vec<_>) =
+            KNOWN.into_iter().filter_map(take).partition(|(name, _)| name.starts_with('_'));
+        id.into_iter().chain(known).chain(members).chain(own)
     }
 }
 

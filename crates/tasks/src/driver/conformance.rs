@@ -35,6 +35,7 @@ macro_rules! driver_conformance {
             what_was_lost_is_kept
             what_is_too_large_is_refused_and_the_rest_goes_on
             two_who_open_one_place_see_each_other
+            what_differs_is_told
             the_list_is_what_stands
             what_blocks_may_come_later
             a_thousand_tasks_at_once
@@ -270,6 +271,26 @@ pub fn two_who_open_one_place_see_each_other(open: Open<'_>) {
     assert_eq!(offer(&mut *one, &due), resolved);
     holds(open, &mut *one, &[&resolved, &bread]);
     holds(open, &mut *two, &[&resolved, &bread]);
+}
+
+pub fn what_differs_is_told(open: Open<'_>) {
+    let mut driver = open();
+    let (one, two, three) = (task(0, "milk"), task(1, "bread"), task(2, "cake"));
+    for document in [&one, &two] {
+        offer(&mut *driver, document);
+    }
+    let mut differs = |theirs: &[(&Document, &Document)]| {
+        let theirs = theirs.iter().map(|(task, hashed)| (task.id(), hashed.hash())).collect();
+        let found = driver.differences(&theirs).unwrap();
+        assert_eq!(found.troubles, []);
+        found.tasks.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(differs(&[(&one, &one), (&two, &two)]), []);
+    assert_eq!(differs(&[]), [(one.id(), Some(one.hash())), (two.id(), Some(two.hash()))]);
+    assert_eq!(differs(&[(&one, &three), (&two, &two)]), [(one.id(), Some(one.hash()))]);
+    let mut expected = vec![(two.id(), Some(two.hash())), (three.id(), None)];
+    expected.sort_unstable();
+    assert_eq!(differs(&[(&one, &one), (&three, &three)]), expected);
 }
 
 pub fn the_list_is_what_stands(open: Open<'_>) {

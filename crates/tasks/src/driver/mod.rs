@@ -3,9 +3,10 @@
 pub mod conformance;
 mod folder;
 mod memory;
+#[cfg(feature = "store")]
 mod store;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use thiserror::Error;
@@ -14,6 +15,7 @@ use crate::{Document, Hash, Refusal, Task, TaskId};
 
 pub use folder::{Folder, FolderOptions};
 pub use memory::Memory;
+#[cfg(feature = "store")]
 pub use store::StoreDriver;
 
 /// A place where tasks live. To write is to merge: there is no other way, and so it does not matter who else writes.
@@ -31,6 +33,15 @@ pub trait Driver {
     /// # Errors
     /// Where the place as a whole cannot be read or written. Some of the offers may have been taken; all may come again.
     fn exchange(&mut self, offers: &[Offer]) -> Result<Exchanged, DriverError>;
+
+    /// Which tasks are others here than these hashes, which the other side has, say.
+    ///
+    /// # Errors
+    /// Where the place as a whole cannot be read.
+    fn differences(&mut self, theirs: &BTreeMap<TaskId, Hash>) -> Result<Differences, DriverError> {
+        let Hashes { tasks, troubles } = self.hashes()?;
+        Ok(Differences { tasks: plan(theirs, &tasks), troubles })
+    }
 
     /// All tasks as they stand, in the order of their ids, and what could not be read.
     ///
@@ -105,6 +116,22 @@ pub struct Hashes {
     pub troubles: Vec<Trouble>,
 }
 
+/// How the tasks of a place differ from others.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// The hashes that tasks have here where they have others there, or are not there; none: it is only there.
+    pub tasks: BTreeMap<TaskId, Option<Hash>>,
+    /// What could not be read.
+    pub troubles: Vec<Trouble>,
+}
+
+/// The plan of a reconciliation: the tasks whose hashes differ, or that one side lacks, with what they are there.
+pub fn plan(here: &BTreeMap<TaskId, Hash>, there: &BTreeMap<TaskId, Hash>) -> BTreeMap<TaskId, Option<Hash>> {
+    let ids: BTreeSet<&TaskId> = here.keys().chain(there.keys()).collect();
+    let of = |id: &&TaskId| here.get(*id) != there.get(*id);
+    ids.into_iter().filter(of).map(|id| (*id, there.get(id).copied())).collect()
+}
+
 /// All tasks of a place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
@@ -139,6 +166,8 @@ pub enum DriverErrorKind {
     NoPlace,
     /// It was written by a newer version: update Tolstoy.
     Newer,
+    /// It does not let this program in, or is not to be trusted: see the message.
+    Refused,
     /// The disk or the like failed: see the message.
     Failed,
 }

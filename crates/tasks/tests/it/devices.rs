@@ -13,6 +13,7 @@ use tolstoy_tasks::{Document, Side, TaskId, reconcile};
 use uuid::Uuid;
 
 use crate::common::{Standing, author, doc, env_with, set};
+use crate::hub::{RunningHub, SHARED};
 
 const IDS: [&str; 2] = ["pb67wndxge8293xd", "px6zrs3z46b8e5pg"];
 const NAMES: [&str; 2] = ["description", "due"];
@@ -23,6 +24,7 @@ enum Kind {
     Memory,
     Folder,
     Store,
+    Hub,
 }
 
 #[derive(Debug, Clone)]
@@ -101,7 +103,7 @@ impl Place {
 }
 
 fn any_kind() -> impl Strategy<Value = Kind> {
-    prop_oneof![Just(Kind::Memory), Just(Kind::Folder), Just(Kind::Store)]
+    prop_oneof![Just(Kind::Memory), Just(Kind::Folder), Just(Kind::Store), Just(Kind::Hub)]
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -128,7 +130,7 @@ struct World {
 }
 
 impl World {
-    fn new(kinds: [Kind; 3]) -> Self {
+    fn new(kinds: [Kind; 3], hub: &RunningHub) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Standing::at("2026-11-25T12:00:00Z");
         let open = |(n, kind): (usize, Kind)| -> Place {
@@ -140,6 +142,7 @@ impl World {
                     let root = directory.path().join(n.to_string());
                     Place::Other(Box::new(Folder::open(&root, env, options).unwrap()))
                 }
+                Kind::Hub => Place::Other(Box::new(hub.driver(hub.log()))),
                 Kind::Store => Place::Store(StoreDriver::new(Store::in_memory(env).unwrap())),
             }
         };
@@ -278,7 +281,7 @@ proptest! {
         kinds in [any_kind(), any_kind(), any_kind()],
         steps in vec(any_step(), 1..40),
     ) {
-        let mut world = World::new(kinds);
+        let mut world = World::new(kinds, &SHARED);
         steps.iter().for_each(|step| world.step(step));
         world.come_together();
         world.check();
@@ -286,10 +289,31 @@ proptest! {
 
     #[test]
     fn three_stores_come_to_the_same_through_a_log_and_nothing_is_lost(steps in vec(any_step(), 1..40)) {
-        let mut world = World::new([Kind::Store; 3]);
+        let mut world = World::new([Kind::Store; 3], &SHARED);
         let steps = steps.iter().filter(|step| !matches!(step, Step::Sync { .. }));
         steps.for_each(|step| world.step(step));
         world.come_together_through_the_log();
+        world.check();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn a_hub_that_is_killed_now_and_then_loses_nothing(
+        kinds in [any_kind(), any_kind()],
+        steps in vec((any_step(), prop::bool::weighted(0.1)), 1..30),
+    ) {
+        let mut hub = RunningHub::start();
+        let mut world = World::new([Kind::Hub, kinds[0], kinds[1]], &hub);
+        for (step, is_killed) in &steps {
+            world.step(step);
+            if *is_killed {
+                hub.kill();
+            }
+        }
+        world.come_together();
         world.check();
     }
 }

@@ -25,6 +25,16 @@ mod folder {
     });
 }
 
+mod hub {
+    use super::*;
+
+    tolstoy_tasks::driver_conformance!({
+        let hub = &*crate::hub::SHARED;
+        let log = hub.log();
+        (move || Box::new(hub.driver(log)) as Box<dyn Driver>, ())
+    });
+}
+
 mod store {
     use super::*;
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tolstoy_store::{Change, Displaced, Entid, Operation, Reason, Transaction, Value};
 
+use super::deletes::deletes_by_half;
 use super::facts::{Facts, core, defines};
 use super::history::Authored;
 use super::intents::{Act, Intent, acts, outcome};
@@ -106,6 +107,11 @@ impl Judge<'_> {
         });
         let depends =
             depends || operations.iter().any(|(e, a, _)| [e, a].iter().any(|x| matches!(x, Thing::Unbound(_))));
+        let only_retracts = authored.meant.iter().all(|m| !m.added) && authored.intents.is_empty();
+        let deletes = !authored.emptied.is_empty() || self.takes_the_last(authored, &displaced.changes, facts);
+        if displaced.reason == Reason::Deleted && only_retracts && !deletes && !others {
+            return Err("it was displaced as if it had deleted something whole, and did not".to_owned());
+        }
         if displaced.reason == Reason::Depends && !depends && !others {
             return Err("it was displaced since it depends on another, and does not".to_owned());
         }
@@ -186,6 +192,7 @@ pub fn justified(carrier: &Transaction, before: &Facts, knows: bool) -> Result<(
         twice || both || before.unique(c.a).is_some() && (taken || claimed)
     });
     let settled = applies(changes, &displaced.operations).any(|entry| !before.holders(core::SETTLES, entry).is_empty());
+    let deleted = deleted || displaced.reason == Reason::Deleted && deletes_by_half(changes, before);
     if foreign || deleted || schema || unknown || clash || stuck || unknown_function || settled {
         return Ok(());
     }

@@ -269,6 +269,11 @@ impl Facts {
         self.facts.iter().map(datom).collect()
     }
 
+    /// Whether a fact refers to the entity.
+    pub fn is_referred_to(&self, e: Entid) -> bool {
+        self.iter().any(|(.., v)| v.as_ref_entid() == Some(e))
+    }
+
     /// All facts without their transactions.
     pub fn iter(&self) -> impl Iterator<Item = (Entid, Entid, &Value)> {
         self.facts.keys().map(|(e, a, v)| (*e, *a, v))

@@ -33,10 +33,21 @@ pub struct Authored {
     pub known: BTreeSet<Entid>,
     /// The numbers of the entities that it allocated.
     pub allocated: BTreeSet<Entid>,
+    /// The entities that it left without any fact.
+    pub emptied: Vec<Emptied>,
     /// The changes that its author had in the store.
     pub seen: BTreeSet<Uuid>,
     /// What was transacted.
     pub text: String,
+}
+
+/// An entity that a change left without any fact.
+#[derive(Debug, Clone)]
+pub struct Emptied {
+    /// Whom.
+    pub who: Who,
+    /// Whether facts that refer to it were left.
+    pub referred: bool,
 }
 
 /// The last instant that anybody can say: of the year 9999.
@@ -120,6 +131,10 @@ impl History {
         let mentioned = changes.iter().filter(|c| c.added).flat_map(|c| [Some(c.e), c.v.as_ref_entid()]).flatten();
         let known = mentioned.filter(|e| e.is_user() && view.facts.exists(*e)).collect();
         view.take_in(transaction)?;
+        let retracted: BTreeSet<Entid> = changes.iter().filter(|c| !c.added && c.e.is_user()).map(|c| c.e).collect();
+        let emptied = retracted.into_iter().filter(|e| !view.facts.exists(*e));
+        let emptied = emptied.map(|e| Ok(Emptied { who: view.who(e)?, referred: view.facts.is_referred_to(e) }));
+        let emptied = emptied.collect::<Result<_, String>>()?;
         let meant = plain.iter().map(|c| meant(view, c)).collect::<Result<_, _>>()?;
         let intent = |(e, a, act)| Ok::<_, String>(Intent { e: view.who(e)?, a: view.who(a)?, act });
         let intents = acts.into_iter().map(intent).collect::<Result<_, _>>()?;
@@ -134,6 +149,7 @@ impl History {
             changes,
             known,
             allocated,
+            emptied,
             seen,
             text: text.to_owned(),
         };

@@ -3,6 +3,7 @@
 
 mod carriers;
 mod claims;
+mod deletes;
 pub mod facts;
 mod heads;
 mod history;

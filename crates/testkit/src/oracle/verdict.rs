@@ -39,6 +39,8 @@ pub struct Verdict {
     pub policies: BTreeMap<&'static str, u64>,
     /// Definitions that were displaced since the log has another.
     pub gave_way: u64,
+    /// Entities that a change deleted whole.
+    pub deleted: u64,
     /// Entries of the journal that are settled.
     pub settled: u64,
     /// Changes that apply an entry which another device had settled, and so were displaced.
@@ -95,7 +97,7 @@ pub(super) struct Judge<'h> {
     /// The values of which more was said than increments.
     touched: BTreeSet<(Entid, Entid)>,
     /// The entities that were deleted whole, each by which change.
-    deleted: BTreeMap<Entid, Uuid>,
+    pub(super) deleted: BTreeMap<Entid, Uuid>,
     /// Who asserted a value of a unique identity.
     pub(super) claims: BTreeMap<(Entid, Value), Vec<Claim<'h>>>,
     /// What became of values.
@@ -198,6 +200,7 @@ impl<'h> Judge<'h> {
             Some(displaced) => self.carrier(t, displaced, authored, facts),
             None => skeleton
                 .map_or(Ok(()), Err)
+                .and_then(|()| self.is_deleted_whole(authored, facts))
                 .and_then(|()| self.applied(t, authored, (&replaced, &produced, &demands), facts)),
         }
         .map_err(|what| format!("{what}\n  authored: {}", authored.text))
@@ -327,25 +330,6 @@ impl<'h> Judge<'h> {
             self.verdict.counters += 1;
         }
         Ok(())
-    }
-
-    /// Whom the change would bring back: an entity that its author knew, and that somebody else had deleted whole meanwhile.
-    /// It may only where it states anew which entity that is.
-    fn skeleton(&self, authored: &Authored, said: &[(&Meant, Change)], before: &Facts) -> Option<String> {
-        if self.history.is_worn(authored) {
-            return None;
-        }
-        let restated = |e: Entid| said.iter().any(|(_, c)| c.e == e && before.identifies(c.a));
-        let numbers = |m: &Meant, c: &Change| [(Some(m.number), Some(c.e)), (m.v.as_ref_entid(), c.v.as_ref_entid())];
-        let known = |(number, e): (Option<Entid>, Option<Entid>)| {
-            e.filter(|_| number.is_some_and(|n| authored.known.contains(&n)))
-        };
-        said.iter().flat_map(|(m, c)| numbers(m, c)).filter_map(known).find_map(|e| {
-            let by = self.history.get(*self.deleted.get(&e)?)?;
-            let unseen = by.author != authored.author && !authored.seen.contains(&by.origin);
-            let gone = unseen && !before.exists(e) && !restated(e);
-            gone.then(|| format!("it speaks of {e}, which {} deleted whole meanwhile", by.origin))
-        })
     }
 
     /// A value that somebody else set, whom the author had not seen, is not replaced in silence.

@@ -13,7 +13,7 @@ use crate::world::NetCounts;
 pub struct Coverage(BTreeMap<&'static str, u64>);
 
 /// Everything that is counted. What is not among these is not counted.
-const COUNTED: [&str; 79] = [
+const COUNTED: [&str; 80] = [
     "transactions",
     "transactions refused",
     "transactions while a sync waits",
@@ -77,6 +77,7 @@ const COUNTED: [&str; 79] = [
     "refs into displaced entities",
     "retractions",
     "overwritten values",
+    "entities deleted whole",
     "decided by a policy: first",
     "decided by a policy: journal",
     "decided by a policy: max",
@@ -155,6 +156,7 @@ impl Coverage {
         self.count("refs into displaced entities", verdict.refs_into_displaced);
         self.count("retractions", verdict.retractions);
         self.count("overwritten values", verdict.overwritten);
+        self.count("entities deleted whole", verdict.deleted);
         self.count("operations", verdict.operations);
         self.count("functions that took from a counter", verdict.calls);
         self.count("counters that are the sum of their increments", verdict.counters);

@@ -43,10 +43,21 @@ pub(super) struct Own {
     pub(super) keys: u64,
     /// The life of the log that it was last in step with.
     pub(super) life: Option<Generation>,
-    /// Whether its owner let the log's definitions stand in the sync that runs, or in the last one.
-    pub(super) yields: bool,
-    /// What its owner decided after a sync that stopped to ask.
-    answer: Option<Answer>,
+    /// What its owner said to the sync that runs, or to the last one.
+    pub(super) said: Answers,
+    /// What its owner says to the next sync, after one that stopped to ask.
+    answers: Option<Answers>,
+}
+
+/// What an owner says to a sync beforehand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Answers {
+    /// The log's definitions stand.
+    pub(super) theirs: bool,
+    /// The log's newest key.
+    pub(super) key: bool,
+    /// What to do with another life of the log.
+    pub(super) life: Option<OtherLife>,
 }
 
 /// What an owner says to a sync that stopped.
@@ -107,8 +118,8 @@ impl Device {
             knows: true,
             keys: 1,
             life: None,
-            yields: false,
-            answer: None,
+            said: Answers::default(),
+            answers: None,
         };
         Ok(Self { store, own })
     }
@@ -264,17 +275,24 @@ impl Own {
 
     /// Whether a sync stopped, and its owner was asked what to do.
     pub(super) fn is_asked(&self) -> bool {
-        self.answer.is_some()
+        self.answers.is_some()
     }
 
-    /// What the owner says to the next sync.
-    pub(super) fn take_answer(&mut self) -> Option<Answer> {
-        self.answer.take()
+    /// What the owner says to the sync that begins.
+    pub(super) fn say(&mut self) -> Answers {
+        self.said = self.answers.take().unwrap_or_default();
+        self.said
     }
 
-    /// The owner of the device says what the next sync is to do.
+    /// The owner answers a sync that stopped to ask, and says to the next what was said to that one too: it changed nothing.
     pub(super) fn decide(&mut self, answer: Answer) {
-        self.answer = Some(answer);
+        let mut answers = self.said;
+        match answer {
+            Answer::Theirs => answers.theirs = true,
+            Answer::Key => answers.key = true,
+            Answer::Life(life) => answers.life = Some(life),
+        }
+        self.answers = Some(answers);
     }
 
     /// Whether another process can open the store meanwhile.

@@ -157,17 +157,17 @@ fn begin<'d>(
     let (dropped, after) = (dice.chance(faults.kill), dice.between(1, 12));
     let Device { store, own } = device;
     let mut options = Options { spool_dir: Some(folder.to_owned()), ..patient(own.env.clone()) };
-    let answer = own.take_answer();
-    own.yields = answer == Some(Answer::Theirs);
-    match answer {
-        Some(Answer::Theirs) => options.theirs = QUARRELS.iter().filter_map(|q| Keyword::parse(q)).collect(),
-        Some(Answer::Life(other)) => {
-            options.other_life = other;
-            // What it goes on in then is what its owner chose, also where the sync stops for another reason first.
-            own.life = None;
-        }
-        Some(Answer::Key) => own.keys = keys,
-        None => {}
+    let said = own.say();
+    if said.theirs {
+        options.theirs = QUARRELS.iter().filter_map(|q| Keyword::parse(q)).collect();
+    }
+    if said.key {
+        own.keys = keys;
+    }
+    if let Some(other) = said.life {
+        options.other_life = other;
+        // What it goes on in then is what its owner chose, also where the sync fails for another reason in the end.
+        own.life = None;
     }
     write_in(format, log, own.keys, &mut options)?;
     let future = Box::pin(async move { tolstoy_sync::sync(store, &mut link, &options).await });
@@ -401,7 +401,7 @@ fn check_displaced(own: &Own, report: &SyncReport, book: &mut Book) -> Result<()
         }
         justified(carrier, &before, own.knows())?;
         let gave_way = |d: &Displaced| d.reason == Reason::Schema && gives_way(&d.changes, &before);
-        if !own.yields && carrier.displaced.as_ref().is_some_and(gave_way) {
+        if !own.said.theirs && carrier.displaced.as_ref().is_some_and(gave_way) {
             return Err(format!("the definition in {} gave way, and nobody said that it may", displaced.origin));
         }
         if book.plan.steady() {

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::args::Output;
+use crate::args::{Access, Output};
 
-/// Keep tasks: in a store of their own, or in a folder with a file for each
+/// Keep tasks: in a store of their own, in a folder with a file for each, or on a hub
 ///
 /// Words say what a task is like: +tag, -tag, due:DATE, wait:DATE, snooze:DATE, recur:LENGTH, NAME:VALUE for any other property,
 /// NAME: to remove it; the rest is the description. The same kind of words, with @STATE, `or` and `not`, are a filter. Dates are
@@ -19,11 +19,14 @@ Examples:
   tolstoy task list +home due.before:eow
   tolstoy task done pb6
   tolstoy task add due:fri recur:1w Water the plants
-  tolstoy task --at ~/Dropbox/tasks list")]
+  tolstoy task --at ~/Dropbox/tasks list
+  tolstoy task --at https://hub.example/1/logs/0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e list")]
 pub(crate) struct Task {
-    /// Where the tasks are: a folder, or the file of a store [default: tasks.db where tolstoy keeps its data]
+    /// Where the tasks are: a folder, the file of a store, or a log on a hub (URL/1/logs/LOG) [default: tasks.db where tolstoy keeps its data]
     #[arg(long, value_name = "PLACE", env = "TOLSTOY_TASKS", hide_env_values = true)]
     pub(crate) at: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) access: Access,
     #[command(subcommand)]
     pub(crate) what: TaskCommand,
 }

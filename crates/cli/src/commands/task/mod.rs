@@ -5,6 +5,7 @@ mod change;
 mod place;
 mod show;
 mod undo;
+pub(crate) mod upstream;
 mod words;
 
 use tolstoy_env::Env;
@@ -18,7 +19,7 @@ use place::Place;
 pub(crate) use place::failure as driver_failure;
 
 pub(crate) fn run(args: &Task, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
-    let mut place = Place::open(args.at.as_deref(), env)?;
+    let mut place = Place::open(args.at.as_deref(), &args.access, env)?;
     match &args.what {
         TaskCommand::Add(args) => change::add(&mut place, &args.words, ui),
         TaskCommand::Modify(args) => change::modify(&mut place, &args.id, &args.words, ui),

@@ -10,6 +10,9 @@ use tolstoy_tasks::driver::{
 };
 use tolstoy_tasks::{Author, Calendar, Device, TaskId};
 
+use super::upstream;
+use crate::access::token_in_environment;
+use crate::args::Access;
 use crate::dirs;
 use crate::error::{Failure, Kind};
 
@@ -25,14 +28,17 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Opens the place, and makes it where it is missing. A path that ends in a separator, or is a directory, is a folder.
-    pub(super) fn open(at: Option<&Path>, env: &Env) -> Result<Self, Failure> {
+    /// Opens the place, and makes it where it is missing. A path that ends in a separator, or is a directory, is a folder; an address
+    /// is that of a log on a hub.
+    pub(super) fn open(at: Option<&Path>, access: &Access, env: &Env) -> Result<Self, Failure> {
         let path = match at {
             Some(path) => path.to_owned(),
             None => data()?.join("tasks.db"),
         };
         let is_folder = path.is_dir() || path.as_os_str().to_string_lossy().ends_with(['/', std::path::MAIN_SEPARATOR]);
-        let driver: Box<dyn Driver> = if is_folder {
+        let driver: Box<dyn Driver> = if let Some(remote) = upstream::remote(&path)? {
+            Box::new(upstream::open(remote, access, token_in_environment())?)
+        } else if is_folder {
             let options = FolderOptions { create: true, commit: false };
             Box::new(Folder::open(&path, env.clone(), options).map_err(|e| failure(&e))?)
         } else {
@@ -120,6 +126,9 @@ fn zone(zones: &TimeZoneDatabase) -> TimeZone {
 }
 
 pub(crate) fn failure(error: &DriverError) -> Failure {
+    if let Some(failure) = upstream::failure(error) {
+        return failure;
+    }
     let kind = match error.kind() {
         DriverErrorKind::Unavailable => Kind::Busy,
         DriverErrorKind::NoPlace => Kind::Missing,

@@ -127,3 +127,42 @@ fn tasks_go_from_one_machine_to_another_through_a_log() {
         daemon.wait_in_step("both come to rest", || ann.tasks() == ben.tasks());
     }
 }
+
+#[test]
+fn tasks_are_shared_through_a_hub_that_comes_and_goes() {
+    let room = Arc::new(Room::new());
+    let token = room.ok(&["token", "create", "--data", "hub"]).trim().to_owned();
+    let mut hub = room.hub();
+    let url = hub.url.clone();
+    let [ann, ben] = ["ann", "ben"].map(|name| Home::new(&room, name));
+    for home in [&ann, &ben] {
+        std::fs::write(home.path("token"), &token).unwrap();
+        home.settings(&format!(
+            "settle = \"20ms\"\nretry = \"1s\"\n[[tasks]]\nwith = [\"{url}/1/logs/c707b728-8be4-452c-a3bd-d3adde5df51c\"]\n\
+             token-file = \"~/token\"\n"
+        ));
+    }
+    assert!(ann.ok(&["daemon", "--check"]).ends_with(": ready\n"));
+    let daemons = [ann.start(&[]), ben.start(&[])];
+    daemons[0].wait_in_step("it begins", || true);
+    let milk = ann.add("Buy milk");
+    daemons[1].wait_in_step("the hub tells at once", || ben.ok(&["task", "list"]).contains("Buy milk"));
+    hub.signal("TERM");
+    hub.end();
+    ann.ok(&["task", "modify", &milk, "+home"]);
+    ben.ok(&["task", "modify", &milk, "Buy oat milk"]);
+    for daemon in &daemons {
+        let status = daemon.wait("the hub is away", |status| pairs(status)[0]["state"] == "waiting");
+        assert_eq!(pairs(&status)[0]["error"], "offline");
+    }
+    let address = url.strip_prefix("http://").unwrap();
+    let _hub = Hub::start(&room, &["serve", "--listen", address, "--data", "hub"]);
+    for daemon in &daemons {
+        daemon.wait_in_step("both edits are everywhere", || {
+            let listed = [&ann, &ben].map(|home| home.ok(&["task", "list", "+home"]));
+            listed.iter().all(|listed| listed.contains("Buy oat milk")) && ann.tasks() == ben.tasks()
+        });
+    }
+    let log = daemons.map(super::Daemon::stop).concat();
+    assert!(!log.contains(&token), "{log}");
+}

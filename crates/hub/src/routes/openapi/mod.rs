@@ -5,6 +5,7 @@ mod parts;
 mod schemas;
 pub(super) mod snapshots;
 pub(super) mod taskchampion;
+pub(super) mod tasks;
 pub(super) mod v0;
 pub(super) mod v1;
 
@@ -22,7 +23,7 @@ use super::error::ApiError;
 use super::table::{Described, Routes};
 
 const ABOUT: &str = "Logs of transactions and their chunks, over two surfaces: `/1`, and `/0.1`, which is the API of the \
-    Mentat sync prototype; and `/v1/client`, which is TaskChampion's sync protocol. What the requests mean is in `docs/protocol.md`, how HTTP carries them in `docs/http.md`.";
+    Mentat sync prototype; and `/v1/client`, which is TaskChampion's sync protocol. Tasks are on `/1`, and on `/hashes` and `/task`. What the requests mean is in `docs/protocol.md`, how HTTP carries them in `docs/http.md`.";
 
 pub(super) fn routes() -> Routes {
     Routes::default().get(paths::OPENAPI, document, hub::openapi)
@@ -82,6 +83,7 @@ fn write(described: &[Described]) -> OpenApi {
             tag("hub", "The hub itself."),
             tag("1", "The surface of Tolstoy's own clients."),
             tag("0.1", "The surface of the Mentat sync prototype's clients."),
+            tag("tasks", "The network interchange format of tasks, for who has a token for one log."),
             tag("taskchampion", "The surface of TaskChampion's clients, such as Taskwarrior."),
         ]))
         .build()

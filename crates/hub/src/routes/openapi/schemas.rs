@@ -13,6 +13,8 @@ pub(super) const TRN: &str = "5528ebc5-6bb6-433b-87d9-5ea00ec78bf9";
 const GENERATION: &str = "0198c9a0-7b1e-7d5a-8c3e-2f4a6b8c0d1e";
 /// The SHA-256 of `hello`.
 pub(super) const CHUNK: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+/// A task's id.
+pub(super) const TASK: &str = "pb67wndxge8293xd";
 pub(super) const ROOT: &str = "00000000-0000-0000-0000-000000000000";
 const ZERO: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
@@ -23,7 +25,7 @@ pub(super) fn named(name: &str) -> RefOr<Schema> {
 
 /// All schemas that have a name.
 pub(super) fn components() -> ComponentsBuilder {
-    ids(frames(snapshots(states(ComponentsBuilder::new()))))
+    ids(tasks(frames(snapshots(states(ComponentsBuilder::new())))))
 }
 
 fn text() -> ObjectBuilder {
@@ -152,6 +154,44 @@ fn snapshots(components: ComponentsBuilder) -> ComponentsBuilder {
         .schema("SnapshotWanted", wanted)
         .schema("Pushed", AllOfBuilder::new().item(named("State")).item(pushed))
         .schema("Snapshots", AllOfBuilder::new().item(named("State")).item(listed))
+}
+
+/// An object, whatever is in it.
+pub(super) fn any_object() -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::Object).build().into()
+}
+
+fn tasks(components: ComponentsBuilder) -> ComponentsBuilder {
+    let id = "^[23456789abcdefghkmnpqrstwxyz]{16}$";
+    let prefix = "^[23456789abcdefghkmnpqrstwxyz]{0,16}$";
+    let document = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some("A task's document: `docs/tasks.md`. All properties but the id are the client's own."))
+        .property("id", named("TaskId"))
+        .required("id");
+    let answer = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some("What stands now of a task: null where nobody has it. Or why what was offered is refused."))
+        .property("id", named("TaskId"))
+        .required("id")
+        .property("server_state", or_null("TaskDocument"))
+        .property("refused", text());
+    components
+        .schema("TaskId", text().pattern(Some(id)).description(Some("A task's id.")).examples([TASK]))
+        .schema("Prefix", text().pattern(Some(prefix)).description(Some("What ids of tasks begin with.")))
+        .schema("TaskDocument", document)
+        .schema("ClientState", object("What a client has of a task.", [("client_state", or_null("TaskDocument"))]))
+        .schema("ServerState", object("What stands now of a task.", [("server_state", or_null("TaskDocument"))]))
+        .schema(
+            "TaskOffer",
+            object(
+                "What a client has of a task.",
+                [("id", named("TaskId")), ("client_state", or_null("TaskDocument"))],
+            ),
+        )
+        .schema("TaskAnswer", answer)
+        .schema("TaskOffers", ArrayBuilder::new().items(named("TaskOffer")).build())
+        .schema("TaskAnswers", ArrayBuilder::new().items(named("TaskAnswer")).build())
 }
 
 /// Bytes.

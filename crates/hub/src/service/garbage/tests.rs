@@ -1,11 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use tempfile::TempDir;
-use tolstoy_env::{Clock, Entropy, Env, NoEntropy};
+use tolstoy_env::{Clock, Counting, Env};
 use tolstoy_proto::Seq;
 use tolstoy_proto::v0::NewTransaction;
 
@@ -22,15 +22,6 @@ impl Clock for Set {
     }
 }
 
-struct Counting(AtomicU64);
-
-impl Entropy for Counting {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
-        bytes.fill(self.0.fetch_add(1, Ordering::Relaxed) as u8);
-        Ok(())
-    }
-}
-
 const PERIOD: i64 = 1_000_000_000;
 
 struct Hub {
@@ -43,7 +34,7 @@ struct Hub {
 impl Hub {
     fn over(storage: Arc<dyn Storage>, directory: Option<TempDir>) -> Self {
         let clock = Arc::new(Set(AtomicI64::new(1)));
-        let env = Env::new(clock.clone(), Arc::new(Counting(AtomicU64::new(1))));
+        let env = Env::new(clock.clone(), Arc::new(Counting::from(1)));
         let policy = Policy { garbage_after: Duration::from_micros(PERIOD as u64), ..Policy::default() };
         Self {
             service: Service::new(storage, env).with_policy(policy),

@@ -1,29 +1,10 @@
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use tempfile::TempDir;
-use tolstoy_env::{Clock, Entropy, Env, NoEntropy};
+use tolstoy_env::Env;
 use tolstoy_proto::v0::NewTransaction;
 
 use super::*;
 use crate::service::{HeadOutcome, Policy, PutOutcome};
 use crate::storage::{MemoryStorage, SqliteOptions, SqliteStorage, Storage};
-
-struct Still;
-
-impl Clock for Still {
-    fn now(&self) -> tolstoy_edn::Instant {
-        tolstoy_edn::Instant::from_micros(1)
-    }
-}
-
-struct Counting(AtomicU64);
-
-impl Entropy for Counting {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
-        bytes.fill(self.0.fetch_add(1, Ordering::Relaxed) as u8);
-        Ok(())
-    }
-}
 
 const LOG: LogId = LogId::from_bytes([1; 16]);
 
@@ -37,7 +18,7 @@ fn services(quota: u64) -> (Vec<Service>, TempDir) {
     let sqlite = SqliteStorage::open(directory.path(), &SqliteOptions::default()).unwrap();
     let storages: [Arc<dyn Storage>; 2] = [Arc::new(MemoryStorage::new()), Arc::new(sqlite)];
     let services = storages.map(|storage| {
-        let env = Env::new(Arc::new(Still), Arc::new(Counting(AtomicU64::new(1))));
+        let env = Env::repeatable(1);
         let policy = Policy { quota_bytes: Some(quota), ..Policy::default() };
         let service = Service::new(storage, env).with_policy(policy);
         for n in 1..=4 {

@@ -1,8 +1,8 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use tempfile::TempDir;
-use tolstoy_env::{Clock, Entropy};
+use tolstoy_env::{Clock, Counting};
 use tolstoy_proto::QuotaKind;
 
 use super::*;
@@ -16,16 +16,6 @@ struct Days(AtomicI64);
 impl Clock for Days {
     fn now(&self) -> Instant {
         Instant::from_micros(self.0.load(Ordering::Relaxed) * MICROS_OF_A_DAY)
-    }
-}
-
-struct Counting(AtomicU64);
-
-impl Entropy for Counting {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
-        let n = self.0.fetch_add(1, Ordering::Relaxed).to_le_bytes();
-        bytes.iter_mut().zip(n.iter().chain(std::iter::repeat(&0))).for_each(|(byte, n)| *byte = *n);
-        Ok(())
     }
 }
 
@@ -54,7 +44,7 @@ fn hubs(policy: Policy) -> Vec<Hub> {
         [(Arc::new(MemoryStorage::new()), None), (Arc::new(sqlite), Some(directory))];
     let hubs = storages.into_iter().map(|(storage, directory)| {
         let days = Arc::new(Days::default());
-        let env = Env::new(days.clone(), Arc::new(Counting(AtomicU64::new(1))));
+        let env = Env::new(days.clone(), Arc::new(Counting::from(1)));
         Hub { service: Service::new(storage, env).with_policy(policy), days, directory }
     });
     hubs.collect()

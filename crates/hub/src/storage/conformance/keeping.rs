@@ -319,7 +319,7 @@ pub fn a_loose_chunk_that_a_transaction_brought_again_stays(storage: &Shared) {
 }
 
 /// Sweeps until nothing is left, a few rows at a time.
-fn sweep(storage: &Shared) -> u64 {
+pub(super) fn sweep(storage: &Shared) -> u64 {
     let mut steps = 0;
     loop {
         let swept = write(storage, |txn| txn.sweep(3));

@@ -4,12 +4,14 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use tolstoy_proto::{ChunkId, LogId, TrnId};
+use tolstoy_tasks::{Hash, Node, Prefix, TaskId};
 
 use super::{Kept, MemoryTxn, Rows, State};
+use crate::storage::tasks::nodes_of;
 use crate::storage::{
-    Committed, Life, LogCursor, LogFigures, Loose, PendingTrn, ReadFigures, ReadGarbage, ReadSnapshots, Removed,
-    Snapshot, SnapshotId, StorageError, Swept, Tip, Totals, Usage, WriteFigures, WriteGarbage, WriteSnapshots,
-    loose_weight, weight,
+    Committed, KeptTask, Life, LogCursor, LogFigures, Loose, PendingTrn, ReadFigures, ReadGarbage, ReadSnapshots,
+    ReadTasks, Removed, Snapshot, SnapshotId, StorageError, Swept, Tip, Totals, Usage, WriteFigures, WriteGarbage,
+    WriteSnapshots, WriteTasks, loose_weight, task_weight, weight,
 };
 
 impl State {
@@ -21,6 +23,7 @@ impl State {
             tip: rows.chain.last().map_or(Tip::ROOT, Committed::tip),
             usage: rows.usage,
             writer: rows.writer.clone(),
+            tasks: rows.tasks.len() as u64,
         };
         self.lives.iter().map(figures).filter(wanted).collect()
     }
@@ -68,7 +71,8 @@ impl ReadFigures for State {
 
     fn totals(&self) -> Result<Totals, StorageError> {
         let file = self.lives.values().map(|rows| rows.usage.bytes).sum();
-        Ok(Totals { logs: self.lives.len() as u64, ended: 0, file, free: 0 })
+        let tasks = self.lives.values().map(|rows| rows.tasks.len() as u64).sum();
+        Ok(Totals { logs: self.lives.len() as u64, tasks, ended: 0, file, free: 0 })
     }
 }
 
@@ -126,6 +130,32 @@ impl ReadSnapshots for State {
     }
 }
 
+impl ReadTasks for State {
+    fn task(&self, life: Life, id: TaskId) -> Result<Option<KeptTask>, StorageError> {
+        Ok(self.rows(life)?.tasks.get(&id).cloned())
+    }
+
+    fn task_hashes(
+        &self,
+        life: Life,
+        prefix: Prefix,
+        after: Option<TaskId>,
+        limit: usize,
+    ) -> Result<Vec<(TaskId, Hash)>, StorageError> {
+        let later = self.rows(life)?.tasks.range(behind(after)).filter(|(id, _)| prefix.covers(**id));
+        Ok(later.take(limit).map(|(id, task)| (*id, task.hash)).collect())
+    }
+
+    fn task_node(&self, life: Life, prefix: Prefix) -> Result<Node, StorageError> {
+        let tasks = self.task_hashes(life, prefix, None, usize::MAX)?;
+        Ok(Node::of(tasks.iter().map(|(id, hash)| (id, hash))))
+    }
+
+    fn task_nodes(&self, life: Life, prefix: Prefix) -> Result<BTreeMap<Prefix, Node>, StorageError> {
+        Ok(nodes_of(&self.task_hashes(life, prefix, None, usize::MAX)?, prefix.len() + 1))
+    }
+}
+
 /// What a transaction of the storage reads, it reads from the state.
 macro_rules! read_from_state {
     ($($of:ident { $(fn $name:ident($($arg:ident: $type:ty),*) -> $found:ty;)* })*) => {
@@ -157,6 +187,12 @@ read_from_state! {
     ReadSnapshots {
         fn snapshots(life: Life) -> Vec<(SnapshotId, Snapshot)>;
         fn piece(snapshot: SnapshotId, place: u64) -> Option<Bytes>;
+    }
+    ReadTasks {
+        fn task(life: Life, id: TaskId) -> Option<KeptTask>;
+        fn task_hashes(life: Life, prefix: Prefix, after: Option<TaskId>, limit: usize) -> Vec<(TaskId, Hash)>;
+        fn task_node(life: Life, prefix: Prefix) -> Node;
+        fn task_nodes(life: Life, prefix: Prefix) -> BTreeMap<Prefix, Node>;
     }
 }
 
@@ -219,6 +255,21 @@ impl MemoryTxn<'_> {
                 None => state.snapshots.remove(&id),
             };
         }));
+    }
+}
+
+impl WriteTasks for MemoryTxn<'_> {
+    fn put_task(&mut self, life: Life, id: TaskId, task: &KeptTask) -> Result<(), StorageError> {
+        let old = self.state.rows_mut(life)?.tasks.insert(id, task.clone());
+        let before = old.as_ref().map_or(0, |old| task_weight(old.text.len()));
+        self.undo_rows(life, move |rows| {
+            match old {
+                Some(old) => rows.tasks.insert(id, old),
+                None => rows.tasks.remove(&id),
+            };
+        });
+        let now = task_weight(task.text.len());
+        self.measure(life, |usage| usage.bytes = usage.bytes + now - before)
     }
 }
 

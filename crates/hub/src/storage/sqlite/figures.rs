@@ -12,7 +12,8 @@ use crate::storage::{Life, LogCursor, LogFigures, ReadFigures, StorageError, Tot
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT nr, id, generation, number, head, seq, chain, bytes, fresh, snapshot, written, writer FROM log ",
+            "SELECT nr, id, generation, number, head, seq, chain, bytes, fresh, snapshot, written, writer, \
+             (SELECT tasks FROM node WHERE node.log = log.nr AND prefix = '') FROM log ",
             $rest
         )
     };
@@ -26,6 +27,7 @@ fn figures(row: &Row<'_>) -> rusqlite::Result<LogFigures> {
         tip: tip(row, 4)?,
         usage: usage(row, 7)?,
         writer: row.get(11)?,
+        tasks: row.get::<_, Option<i64>>(12)?.unwrap_or_default().cast_unsigned(),
     })
 }
 
@@ -73,6 +75,7 @@ impl ReadFigures for Txn<'_> {
         let page = self.number("PRAGMA page_size")?;
         Ok(Totals {
             logs: self.number("SELECT count(*) FROM log INDEXED BY log_by_minute WHERE generation IS NOT NULL")?,
+            tasks: self.number("SELECT coalesce(sum(tasks), 0) FROM node WHERE prefix = ''")?,
             ended: self.number("SELECT count(*) FROM ended")?,
             file: page * self.number("PRAGMA page_count")?,
             free: page * self.number("PRAGMA freelist_count")?,

@@ -105,6 +105,7 @@ impl ReadGarbage for Txn<'_> {
                           WHERE name.log = ?1 AND at & 1 AND substr(key, 1, 1) <> x'01'";
             add(count(chunks, [life])?);
             add(count("SELECT count(*), 0 FROM pending WHERE log = ?1", [life])?);
+            add(count("SELECT count(*), sum(length(document)) FROM task WHERE log = ?1", [life])?);
             add(count(
                 "SELECT coalesce(sum(pieces), 0), sum(bytes) FROM snapshot WHERE log = ?1 AND state <> 2",
                 [life],
@@ -251,7 +252,7 @@ impl Sweeper<'_, '_> {
     }
 
     fn life(&mut self, life: i64) -> Result<bool, StorageError> {
-        let done = self.blocks(life)? && self.names(life)? && self.uploads(life)?;
+        let done = self.blocks(life)? && self.names(life)? && self.uploads(life)? && self.tasks(life)?;
         if !done {
             return Ok(false);
         }
@@ -334,10 +335,15 @@ impl Sweeper<'_, '_> {
             self.txn.execute("DELETE FROM pending WHERE log = ?1 AND id = ?2", (life, id.as_bytes()))?;
             self.went(bytes);
         }
-        for sql in [
+        self.notes(life, &[
             "DELETE FROM dying WHERE log = ?1 AND id IN (SELECT id FROM dying WHERE log = ?1 ORDER BY id LIMIT ?2)",
             "DELETE FROM loose WHERE log = ?1 AND key IN (SELECT key FROM loose WHERE log = ?1 ORDER BY key LIMIT ?2)",
-        ] {
+        ])
+    }
+
+    /// Short rows, of which each statement removes a page.
+    fn notes(&mut self, life: i64, statements: &[&'static str]) -> Result<bool, StorageError> {
+        for sql in statements {
             loop {
                 if self.left == 0 {
                     return Ok(false);
@@ -350,6 +356,31 @@ impl Sweeper<'_, '_> {
             }
         }
         Ok(true)
+    }
+
+    /// The tasks, and the tree of their hashes.
+    fn tasks(&mut self, life: i64) -> Result<bool, StorageError> {
+        let sql = "SELECT nr, length(document) FROM task WHERE log = ?1 ORDER BY id LIMIT ?2";
+        let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?.cast_unsigned()));
+        loop {
+            if self.left == 0 {
+                return Ok(false);
+            }
+            let page = self.txn.rows(sql, (life, self.page()), read)?;
+            if page.is_empty() {
+                break;
+            }
+            for (nr, bytes) in page {
+                if self.left == 0 {
+                    return Ok(false);
+                }
+                self.txn.execute("DELETE FROM task WHERE nr = ?1", [nr])?;
+                self.went(bytes);
+            }
+        }
+        self.notes(life, &[
+            "DELETE FROM node WHERE log = ?1 AND prefix IN (SELECT prefix FROM node WHERE log = ?1 ORDER BY prefix LIMIT ?2)",
+        ])
     }
 
     /// A snapshot, its last pieces first.

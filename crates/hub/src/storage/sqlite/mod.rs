@@ -17,6 +17,7 @@ mod recent;
 mod run;
 mod schema;
 mod snapshots;
+mod tasks;
 mod txn;
 mod writer;
 
@@ -308,7 +309,7 @@ fn open_existing(path: &Path) -> Result<(Connection, i32), OpenError> {
     let format = schema::check(&connection, path)?;
     if format < schema::FORMAT {
         let read = |only: bool| connection.pragma_update(None, "query_only", only);
-        let stand_in = read(false).and_then(|()| schema::stand_in(&connection)).and_then(|()| read(true));
+        let stand_in = read(false).and_then(|()| schema::stand_in(&connection, format)).and_then(|()| read(true));
         stand_in.map_err(|error| OpenError::of(path, error))?;
     }
     Ok((connection, format))

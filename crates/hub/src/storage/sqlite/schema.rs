@@ -13,7 +13,7 @@ use crate::storage::figures::LOOSE_WEIGHT;
 pub(super) const APPLICATION_ID: i32 = 0x546f_6c48;
 
 /// `user_version`: the format that this code writes, and the newest that it reads.
-pub(super) const FORMAT: i32 = 2;
+pub(super) const FORMAT: i32 = 3;
 
 /// The tables of format 1, which are those of the later ones too. A push dirties as few pages as it can: its transaction and small chunks are one row of `run`, behind the last
 /// push's of any log, and what else it changes is in its log's row.
@@ -119,6 +119,27 @@ const DYING: &str = "(
   PRIMARY KEY (log, id)
 ) STRICT, WITHOUT ROWID";
 
+/// What format 3 adds: tasks, and the upper nodes of the tree of their hashes. `task_by_id` has all that comparing takes, without the
+/// documents; `node_roots` counts tasks.
+const TASK: &str = "(
+  nr       INTEGER PRIMARY KEY,
+  log      INTEGER NOT NULL,
+  id       TEXT NOT NULL,
+  hash     BLOB NOT NULL,
+  document BLOB NOT NULL
+) STRICT";
+const NODE: &str = "(
+  log    INTEGER NOT NULL,
+  prefix TEXT NOT NULL,
+  digest BLOB NOT NULL,
+  tasks  INTEGER NOT NULL,
+  PRIMARY KEY (log, prefix)
+) STRICT, WITHOUT ROWID";
+const TASK_INDEXES: &str = "
+CREATE INDEX task_by_id ON task (log, id, hash);
+CREATE INDEX node_roots ON node (tasks) WHERE prefix = '';
+";
+
 /// Checks that the file is a hub's and of a known format; fills a new one, and brings an older one up to date.
 pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| OpenError::of(path, error);
@@ -129,7 +150,7 @@ pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), Op
         (Ok(0), Ok(0)) if tables == 0 => create(connection).map_err(failed),
         _ => match check(connection, path)? {
             FORMAT => Ok(()),
-            _ => from_format_1(connection).map_err(failed),
+            older => bring_up_to_date(connection, older).map_err(failed),
         },
     }
 }
@@ -151,28 +172,46 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<i32, OpenErr
 fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     let txn = connection.transaction()?;
     txn.execute_batch(FORMAT_1)?;
-    txn.execute_batch(&format!("CREATE TABLE dying {DYING}"))?;
+    to_format_2(&txn)?;
+    to_format_3(&txn)?;
     txn.pragma_update(None, "application_id", APPLICATION_ID)?;
     txn.pragma_update(None, "user_version", FORMAT)?;
     txn.commit()
 }
 
-/// In format 1, a chunk that no committed transaction took weighed nothing but its bytes.
-fn from_format_1(connection: &mut Connection) -> rusqlite::Result<()> {
+/// Makes a file of an older format one of the newest, in one transaction.
+fn bring_up_to_date(connection: &mut Connection, format: i32) -> rusqlite::Result<()> {
     let txn = connection.transaction()?;
-    txn.execute_batch(&format!("CREATE TABLE dying {DYING}"))?;
-    txn.execute(
-        "UPDATE log SET bytes = bytes + ?1 * (SELECT count(*) FROM loose WHERE loose.log = log.nr)
-         WHERE generation IS NOT NULL AND nr IN (SELECT log FROM loose)",
-        [LOOSE_WEIGHT.cast_signed()],
-    )?;
+    if format < 2 {
+        to_format_2(&txn)?;
+    }
+    to_format_3(&txn)?;
     txn.pragma_update(None, "user_version", FORMAT)?;
     txn.commit()
 }
 
-/// Lets a file of format 1 be read as one of format 2: nothing is being removed from it.
-pub(super) fn stand_in(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(&format!("CREATE TEMP TABLE dying {DYING}"))
+/// In format 1, a chunk that no committed transaction took weighed nothing but its bytes.
+fn to_format_2(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!("CREATE TABLE dying {DYING}"))?;
+    connection.execute(
+        "UPDATE log SET bytes = bytes + ?1 * (SELECT count(*) FROM loose WHERE loose.log = log.nr)
+         WHERE generation IS NOT NULL AND nr IN (SELECT log FROM loose)",
+        [LOOSE_WEIGHT.cast_signed()],
+    )?;
+    Ok(())
+}
+
+fn to_format_3(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!("CREATE TABLE task {TASK}; CREATE TABLE node {NODE}; {TASK_INDEXES}"))
+}
+
+/// Lets a file of an older format be read as one of the newest: nothing is being removed from one of format 1, and there are no
+/// tasks.
+pub(super) fn stand_in(connection: &Connection, format: i32) -> rusqlite::Result<()> {
+    if format < 2 {
+        connection.execute_batch(&format!("CREATE TEMP TABLE dying {DYING}"))?;
+    }
+    connection.execute_batch(&format!("CREATE TEMP TABLE task {TASK}; CREATE TEMP TABLE node {NODE}"))
 }
 
 fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i32> {

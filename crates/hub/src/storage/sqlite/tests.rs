@@ -215,7 +215,7 @@ fn what_is_no_hub_or_too_new_is_refused() {
     let error = open(directory.path()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!("{} has format 7, and this version knows formats up to 2: use a newer version", file.display())
+        format!("{} has format 7, and this version knows formats up to 3: use a newer version", file.display())
     );
 
     fs::remove_dir_all(directory.path()).unwrap();

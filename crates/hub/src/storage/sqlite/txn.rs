@@ -14,6 +14,7 @@ use super::loose::LooseChunks;
 use super::pack::{At, Key, Place, Unpack, chunk_key, pack_runs, put_chunk, trn_key};
 use super::recent::Recent;
 use super::run::OpenRun;
+use super::tasks::Nodes;
 use crate::storage::figures::minute;
 use crate::storage::{
     Committed, Life, LogRow, Pending, ReadTxn, StorageError, Tip, Usage, Visit, VisitRuns, WriteTxn, weight,
@@ -49,6 +50,8 @@ pub(super) struct Txn<'a> {
     not_pending: Cell<Option<(Life, TrnId)>>,
     /// Chunks that no committed transaction took.
     pub(super) loose: LooseChunks,
+    /// Of the tree of tasks' hashes, what the job changed.
+    pub(super) nodes: Nodes,
     staged: Staged,
     /// What a job appended and is not written yet.
     open: RefCell<Option<OpenRun>>,
@@ -80,6 +83,7 @@ impl<'a> Txn<'a> {
             recent,
             not_pending: Cell::new(None),
             loose: LooseChunks::default(),
+            nodes: Nodes::default(),
             staged: Staged::default(),
             open: RefCell::new(None),
         }
@@ -89,6 +93,7 @@ impl<'a> Txn<'a> {
     pub(super) fn finish(mut self) -> Result<(), StorageError> {
         self.unstage()?;
         self.note_loose()?;
+        self.write_nodes()?;
         self.settle()?;
         self.flush_tail(true)?;
         self.lay_by()
@@ -491,6 +496,9 @@ impl WriteTxn for Txn<'_> {
         if self.with_end(life, |end| Ok(!end.tail().is_empty()))? {
             self.empty_tail()?;
         }
+        self.nodes.forget(life);
+        // What is left of the tree is swept; without this it is no living log's.
+        self.execute("DELETE FROM node WHERE log = ?1 AND prefix = ''", [life.0])?;
         // It is at hand, so that it is not among those that are remembered, and does not get there.
         *self.end.get_mut() = None;
         self.execute("DELETE FROM log WHERE nr = ?1", [life.0])?;

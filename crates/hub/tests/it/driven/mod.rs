@@ -427,7 +427,9 @@ async fn every_answer_is_one_that_the_document_tells_of() {
     for operation in operations() {
         let seen = &seen[&format!("{} {}", operation.method, operation.path)];
         let good = operation.operation["responses"].as_object().unwrap().keys();
-        for good in good.filter(|status| status.starts_with(['2', '3'])) {
+        // Without a token there is no log that these could be about; `closed` has them with one.
+        let wants_token = [paths::OWN_HASHES, paths::OWN_TASK].contains(&operation.path);
+        for good in good.filter(|status| status.starts_with(['2', '3']) && !wants_token) {
             assert!(seen.contains(&good.parse().unwrap()), "{} {}: no {good}", operation.method, operation.path);
         }
     }
@@ -449,6 +451,7 @@ async fn what_the_document_does_not_know_is_not_there() {
         let path = path.split('/').map(|part| match part {
             "{log}" | "{user}" | "{trn}" | "{parent}" | "{version}" => "3a1f0b52-6c1d-4a57-9f0e-5d1c2b7a9e10",
             "{chunk}" => "a",
+            "{id}" => "pb67wndxge8293xd",
             other => other,
         });
         let path = path.collect::<Vec<_>>().join("/");

@@ -1,34 +1,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
-use tolstoy_edn::Instant;
-use tolstoy_env::{Clock, Entropy, Env, NoEntropy};
+use tolstoy_env::Env;
 
 use super::*;
 use crate::store::Store;
 
-struct Still(AtomicU64);
-
-impl Clock for Still {
-    fn now(&self) -> Instant {
-        Instant::from_micros(0)
-    }
-}
-
-impl Entropy for Still {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
-        bytes.fill(0);
-        bytes.iter_mut().zip(self.0.fetch_add(1, Ordering::Relaxed).to_le_bytes()).for_each(|(to, from)| *to = from);
-        Ok(())
-    }
-}
-
 fn store() -> Store {
-    let still = || Arc::new(Still(AtomicU64::new(1)));
-    let mut store = Store::in_memory(Env::new(still(), still())).unwrap();
+    let mut store = Store::in_memory(Env::repeatable(1)).unwrap();
     store
         .transact_str(
             "[{:db/ident :m/one :db/valueType :db.type/long :db/cardinality :db.cardinality/one}
@@ -85,7 +66,7 @@ fn picture(store: &mut Store) -> Picture {
 }
 
 fn rewind(store: &mut Store, root: Entid) -> Option<Timeline> {
-    store.write(|working, _, _| working.rewind(root).map_err(Error::from)).unwrap()
+    store.write(|working, _, _| working.rewind(root).map_err(Error::from)).unwrap().map(|rewound| rewound.side)
 }
 
 proptest! {

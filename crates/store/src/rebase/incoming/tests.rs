@@ -38,7 +38,7 @@ fn what_is_seen_grows_with_what_local_changes_mention() {
     store
         .write(|working, _, _| {
             let root_next = read::next_entid_at(working.sql, root)?;
-            let side = working.rewind(root)?.unwrap();
+            let side = working.rewind(root)?.unwrap().side;
             let mut seen = Seen::new(working, side, root, root_next)?;
             for n in 0..200_i64 {
                 // Another old entity, and new ones, and once the one that was changed here.

@@ -18,19 +18,19 @@ use crate::storage::{Life, PIECE, ReadTxn, StorageError, Tip, weight};
 const LOST: &str = "its bytes are lost";
 
 /// What is known of the log that is checked.
-struct Log {
+pub(super) struct Log {
     id: LogId,
-    nr: i64,
+    pub(super) nr: i64,
     /// The last transaction that was seen.
     at: Tip,
     /// Bytes of what was seen.
-    bytes: u64,
+    pub(super) bytes: u64,
     /// Names of transactions, and of chunks that came with them, that must be there.
     names: u64,
 }
 
 impl Log {
-    fn finding(&self, what: impl Into<String>) -> Finding {
+    pub(super) fn finding(&self, what: impl Into<String>) -> Finding {
         Finding { log: Some(self.id), what: what.into(), ..Finding::default() }
     }
 }
@@ -71,6 +71,7 @@ impl Check<'_> {
         }
         let whole = self.chain(&mut log, head).and_then(|()| self.names(&mut log));
         let whole = whole.and_then(|()| self.uploads(&mut log)).and_then(|()| self.snapshots(&mut log, head));
+        let whole = whole.and_then(|()| self.tasks(&mut log));
         match whole {
             Ok(()) if log.bytes != bytes => {
                 self.found(

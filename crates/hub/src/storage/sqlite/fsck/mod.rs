@@ -2,6 +2,7 @@
 
 mod bits;
 mod life;
+mod tasks;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,6 +10,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, Row};
 use tolstoy_proto::{ChunkId, LogId, Seq, TrnId};
+use tolstoy_tasks::TaskId;
 
 use super::pack::{At, Unpack};
 use super::snapshots::piece_row;
@@ -29,6 +31,8 @@ pub struct Finding {
     pub transaction: Option<TrnId>,
     /// The chunk.
     pub chunk: Option<ChunkId>,
+    /// The task.
+    pub task: Option<TaskId>,
     /// The row: its table and number.
     pub row: Option<(&'static str, i64)>,
     /// What is wrong.
@@ -46,6 +50,7 @@ impl fmt::Display for Finding {
             (None, None) => {}
         }
         at.extend(self.chunk.map(|id| format!("chunk {id}")));
+        at.extend(self.task.map(|id| format!("task {id}")));
         at.extend(self.row.map(|(table, nr)| format!("row {nr} of {table}")));
         if at.is_empty() {
             at.push("the file".to_owned());
@@ -67,7 +72,9 @@ pub struct Checked {
     pub chunks: u64,
     /// Snapshots.
     pub snapshots: u64,
-    /// Bytes of chunks and snapshots that were hashed.
+    /// Tasks.
+    pub tasks: u64,
+    /// Bytes of chunks, snapshots and tasks that were hashed.
     pub bytes: u64,
     /// Things that are wrong.
     pub findings: u64,
@@ -216,6 +223,8 @@ impl Check<'_> {
             ("pending", "SELECT log FROM pending WHERE log > ?1 ORDER BY log LIMIT 1"),
             ("dying", "SELECT log FROM dying WHERE log > ?1 ORDER BY log LIMIT 1"),
             ("loose", "SELECT log FROM loose WHERE log > ?1 ORDER BY log LIMIT 1"),
+            ("task", "SELECT log FROM task WHERE log > ?1 ORDER BY log LIMIT 1"),
+            ("node", "SELECT log FROM node WHERE log > ?1 ORDER BY log LIMIT 1"),
             ("snapshot", "SELECT log FROM snapshot WHERE log > ?1 AND state <> 2 ORDER BY log LIMIT 1"),
         ] {
             let mut last = i64::MIN;

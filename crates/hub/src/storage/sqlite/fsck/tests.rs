@@ -364,3 +364,59 @@ fn a_page_that_sqlite_cannot_read_is_told() {
     assert!(checked.findings > 0);
     assert!(findings.iter().any(|finding| finding.starts_with("the file: SQLite: ")), "{findings:?}");
 }
+
+/// The document of a task, with its hash.
+fn kept_task(id: &str, description: &str) -> (tolstoy_tasks::TaskId, crate::storage::KeptTask) {
+    let text = format!(r#"{{"id":"{id}","description":"{description}"}}"#);
+    let hash = tolstoy_tasks::Document::parse(&text).unwrap().hash();
+    (id.parse().unwrap(), crate::storage::KeptTask { hash, text })
+}
+
+#[test]
+fn what_is_wrong_with_tasks_is_told() {
+    let findings = |damage: &str| {
+        let directory = TempDir::new().unwrap();
+        let sqlite = Arc::new(SqliteStorage::open(directory.path(), &SqliteOptions::default()).unwrap());
+        let storage: Arc<dyn Storage> = sqlite.clone();
+        let life = begin(&storage, 1);
+        write(&storage, move |txn| {
+            for (id, task) in [kept_task("pb67wndxge8293xd", "milk"), kept_task("zx6zrs3z46b8e5pg", "bread")] {
+                txn.put_task(life, id, &task)?;
+            }
+            Ok(())
+        });
+        sqlite.close();
+        let connection = Connection::open(directory.path().join(DATABASE)).unwrap();
+        connection.execute_batch(damage).unwrap();
+        drop(connection);
+        let (checked, findings) = check(directory.path());
+        (checked.tasks, findings.iter().map(|finding| short(finding)).collect::<Vec<_>>().join("\n"))
+    };
+    assert_eq!(findings(""), (2, String::new()));
+    for (damage, told) in [
+        (
+            "UPDATE task SET document = CAST(replace(document, 'milk', 'silk') AS BLOB) WHERE nr = 1",
+            "log ONE, task pb67wndxge8293xd, row 1 of task: its hash is ",
+        ),
+        ("UPDATE task SET document = x'7b' WHERE nr = 1", "its document cannot be read: line 1, column 2: "),
+        ("UPDATE task SET document = x'ff' WHERE nr = 1", "its document is no text"),
+        ("UPDATE task SET id = 'px6zrs3z46b8e5pg' WHERE nr = 1", "its document is that of pb67wndxge8293xd"),
+        ("UPDATE task SET id = '../x' WHERE nr = 1", "\"../x\" is no task's id"),
+        (
+            "INSERT INTO task SELECT 3, log, id, hash, document FROM task WHERE nr = 1",
+            "row 3 of task: it is there twice",
+        ),
+        ("DELETE FROM task WHERE nr = 1", "the node of the tasks \"p\" says that they are 1 with the digest "),
+        ("DELETE FROM task WHERE nr = 1", "its row says that it holds "),
+        ("DELETE FROM node WHERE prefix = 'zx'", "log ONE: there is no node of the tasks \"zx\""),
+        (
+            "UPDATE node SET digest = zeroblob(32) WHERE prefix = ''",
+            "says that they are 2 with the digest 000000.., and they are 2",
+        ),
+        ("UPDATE node SET log = 99 WHERE prefix = 'zx'", "rows of node belong to it, and it is neither"),
+        ("UPDATE task SET log = 99 WHERE nr = 2", "rows of task belong to it, and it is neither"),
+    ] {
+        let (_, findings) = findings(damage);
+        assert!(findings.contains(told), "{damage}:\n{findings}");
+    }
+}
