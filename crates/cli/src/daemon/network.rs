@@ -1,9 +1,22 @@
-//! Whether this machine is on another network than before.
+//! Whether this machine is on another network than before, or slept.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use tolstoy_edn::Instant;
 
 /// Addresses that are nobody's, and so are reached, if at all, as all that is far away (RFC 5737, RFC 3849).
 const FAR: [(&str, &str); 2] = [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")];
+
+/// So much more time on the wall between two looks than there should be: the machine slept.
+const SLEPT: Duration = Duration::from_secs(10);
+
+/// Whether the machine slept between two looks that were to be so far apart. By the clock on the wall: many others stand still
+/// meanwhile.
+pub(crate) fn slept(before: Instant, now: Instant, apart: Duration) -> bool {
+    let on_the_wall = u64::try_from(now.as_micros().saturating_sub(before.as_micros())).unwrap_or(0);
+    Duration::from_micros(on_the_wall) > apart + SLEPT
+}
 
 /// The addresses that packets to far away would leave from; none where there is no way. No packet is sent to find out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +41,15 @@ impl Network {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_slept_has_more_time_on_the_wall() {
+        let at = |seconds: i64| Instant::from_micros(seconds * 1_000_000);
+        let apart = Duration::from_secs(5);
+        // A busy machine, a night, a clock that is set back.
+        let slept = [5, 14, 8 * 3600, -3600].map(|seconds| slept(at(0), at(seconds), apart));
+        assert_eq!(slept, [false, false, true, false]);
+    }
 
     #[test]
     fn only_a_way_that_was_not_there_is_new() {

@@ -13,7 +13,7 @@ use tolstoy_edn::Instant as Wall;
 use tolstoy_env::Env;
 
 use super::config::Config;
-use super::network::Network;
+use super::network::{Network, slept};
 use super::notices::Notices;
 use super::pair::{Ended, Follow, Pair};
 use super::place::{Mark, Watched};
@@ -27,8 +27,6 @@ use crate::signals::{Reloads, Signals};
 
 /// How often it is looked whether the machine slept, or is on another network.
 const TICK: Duration = Duration::from_secs(5);
-/// So much more time on the wall between two ticks than there should be: the machine slept.
-const SLEPT: Duration = Duration::from_secs(10);
 /// No pause between looks or syncs is shorter, whatever the settings say.
 const SHORTEST: Duration = Duration::from_millis(100);
 
@@ -94,7 +92,7 @@ struct Daemon {
     looked: mpsc::UnboundedSender<Looked>,
     heard: mpsc::UnboundedSender<(PairId, Heard)>,
     network: Network,
-    last_tick: Now,
+    last_tick: Wall,
 }
 
 /// Keeps all pairs in step, until a signal asks it to end. `ready` is called when it has begun.
@@ -171,7 +169,7 @@ impl Daemon {
             looked,
             heard,
             network: Network::now(),
-            last_tick: Now { elapsed: Duration::ZERO, wall: since },
+            last_tick: since,
             env,
         }
     }
@@ -343,10 +341,8 @@ impl Daemon {
     /// Whether the machine slept, or is on another network.
     fn tick(&mut self) {
         let now = self.now();
-        let on_the_wall = now.wall.as_micros().saturating_sub(self.last_tick.wall.as_micros());
-        let too_much = i64::try_from((TICK + SLEPT).as_micros()).unwrap_or(i64::MAX);
         let network = Network::now();
-        if on_the_wall > too_much {
+        if slept(self.last_tick, now.wall, TICK) {
             tracing::info!("the machine slept, or its clock was set: all pairs are looked at");
             self.schedule.all_returned(now);
         } else if network.is_new_since(&self.network) {
@@ -354,7 +350,7 @@ impl Daemon {
             self.schedule.all_returned(now);
         }
         self.network = network;
-        self.last_tick = now;
+        self.last_tick = now.wall;
     }
 
     /// Lets what is under way end. A second signal ends the process at once.

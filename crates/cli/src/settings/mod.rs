@@ -8,6 +8,7 @@
 mod daemon;
 mod document;
 mod file;
+mod tables;
 mod units;
 
 use std::any::TypeId;
@@ -23,7 +24,8 @@ use crate::error::{self, Failure};
 
 pub(crate) use daemon::{DAEMON, DaemonSettings};
 pub(crate) use document::document;
-pub(crate) use file::{Entries, Given, tables};
+pub(crate) use file::Given;
+pub(crate) use tables::{Entries, tables};
 pub(crate) use units::Period;
 use units::Size;
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::sync::Arc;
 
-use super::{ALERT, Home, pairs};
+use super::{ALERT, Home, Patience, pairs};
 use crate::room::Room;
 
 fn home() -> Home {
@@ -26,6 +26,20 @@ impl Home {
     }
 }
 
+impl Home {
+    /// What the status says at a moment when no pair is just being tried.
+    fn status_at_rest(&self) -> String {
+        let patience = Patience::new();
+        loop {
+            let told = self.told(&["daemon", "status"]);
+            if !told.contains("syncing since") && !told.contains("about to be synced") {
+                return told;
+            }
+            assert!(patience.lasts(), "{told}");
+        }
+    }
+}
+
 #[test]
 fn the_status_at_each_stage() {
     let home = home();
@@ -41,7 +55,7 @@ fn the_status_at_each_stage() {
         states == ["in-step", "waiting", "stuck"]
     };
     daemon.wait("one in step, one that waits, one that is stuck", settled);
-    let _ = writeln!(told, "{}", home.told(&["daemon", "status"]));
+    let _ = writeln!(told, "{}", home.status_at_rest());
     let status: serde_json::Value = serde_json::from_str(&home.run(&["daemon", "status", "--json"]).out).unwrap();
     let keys: Vec<&String> = pairs(&status)[0].as_object().unwrap().keys().collect();
     let _ = writeln!(told, "{keys:?}\n");
@@ -53,12 +67,12 @@ fn the_status_at_each_stage() {
     daemon.signal("HUP");
     daemon.wait("two pairs", |status| pairs(status).len() == 2);
     daemon.wait_in_step("all are in step", || true);
-    let _ = writeln!(told, "{}", home.told(&["daemon", "status"]));
+    let _ = writeln!(told, "{}", home.status_at_rest());
     fs::write(home.path("stick/pb67wndxge8293xd.json"), "{").unwrap();
     daemon.wait("a remark", |status| {
         pairs(status)[1]["state"] == "in-step" && pairs(status)[1]["remarks"].as_array().unwrap().len() == 1
     });
-    let _ = writeln!(told, "{}", home.told(&["daemon", "status"]));
+    let _ = writeln!(told, "{}", home.status_at_rest());
     daemon.stop();
     let _ = writeln!(told, "{}", home.told(&["daemon", "sync"]));
     insta::assert_snapshot!("status", told);
