@@ -320,10 +320,11 @@ impl Failure {
             Kind::Damaged => failure
                 .hint("restore it from a backup, or fetch the log into a new file: `tolstoy sync NEW.db URL LOG`"),
             Kind::Storage => failure.hint("check that the directory exists, has room, and that you may write there"),
-            Kind::Definitions => failure.hint(
-                "`tolstoy sync DB --theirs :ATTR` takes the log's definition and puts this store's own aside; or give this \
+            Kind::Definitions => failure.hint(format!(
+                "`tolstoy sync {} --theirs :ATTR` takes the log's definition and puts this store's own aside; or give this \
                  store's another name, then sync again",
-            ),
+                db.display()
+            )),
             _ => failure,
         }
     }

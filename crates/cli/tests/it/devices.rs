@@ -160,7 +160,7 @@ fn theirs_is_the_way_out_of_two_definitions() {
     room.ok(&["sync", "people.db"]);
     insta::assert_snapshot!(room.tidy(&room.run(&["sync", "phone.db"]).to_string()), @r"
     error: phone.db: both sides defined the attribute :person/tag, and differently: here it is :db.type/long one, in the log it is :db.type/string one; nothing was changed
-    hint: `tolstoy sync DB --theirs :ATTR` takes the log's definition and puts this store's own aside; or give this store's another name, then sync again
+    hint: `tolstoy sync phone.db --theirs :ATTR` takes the log's definition and puts this store's own aside; or give this store's another name, then sync again
     exit 6
     ");
     insta::assert_snapshot!(room.tidy(&room.run(&["sync", "phone.db", "--theirs", "tag"]).to_string()), @r#"
