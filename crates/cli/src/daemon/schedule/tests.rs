@@ -212,7 +212,7 @@ enum End {
 }
 
 const PLACES: [&str; 4] = ["a", "b", "c", "d"];
-const PAIRS: [&[usize]; 5] = [&[0, 1], &[0, 2], &[1, 3], &[2], &[0, 3]];
+const PAIRS: [&[usize]; 6] = [&[0, 1], &[0, 2], &[1, 3], &[2], &[0, 3], &[0]];
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let end =
