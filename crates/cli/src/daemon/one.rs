@@ -56,9 +56,14 @@ impl Only {
         }
         let pid = std::process::id();
         let beside = directory.join("socket");
-        let socket = match dirs::runtime() {
-            Some(runtime) if beside.as_os_str().len() > LONGEST => runtime.join(format!("tolstoy-daemon-{pid}.socket")),
-            _ => beside,
+        let socket = match (beside.as_os_str().len() > LONGEST, dirs::runtime()) {
+            (false, _) => beside,
+            (true, Some(runtime)) => runtime.join(format!("tolstoy-daemon-{pid}.socket")),
+            (true, None) => {
+                let message = format!("{}: this path is too long for a socket", beside.display());
+                return Err(Failure::new(Kind::Usage, message)
+                    .hint("set XDG_RUNTIME_DIR to a directory of yours, or XDG_DATA_HOME to one with a shorter name"));
+            }
         };
         let running = Running { pid, socket };
         let only = Self { _lock: lock, directory, running };

@@ -78,7 +78,7 @@ impl Status {
         let pairs = facts::count(self.pairs.len() as u64, "pair");
         let summary = match (of("stuck") + remarked, of("waiting")) {
             (0, 0) if of("in-step") == self.pairs.len() => format!("{pairs}, all in step"),
-            (0, 0) => format!("{pairs}, {} in step, the others about to be", of("in-step")),
+            (0, 0) => format!("{pairs}, {} in step, {} about to be", of("in-step"), self.pairs.len() - of("in-step")),
             (0, waiting) => format!("{pairs}, of which {waiting} cannot be synced now"),
             (1, _) => format!("{pairs}, of which 1 needs you"),
             (yours, _) => format!("{pairs}, of which {yours} need you"),

@@ -125,6 +125,11 @@ fn there_is_one_and_only_its_owner_speaks_to_it() {
     }
     other.kill().unwrap();
     other.wait().unwrap();
+    // One that does not answer is none that does not run.
+    daemon.signal("STOP");
+    let silent = home.run(&["daemon", "status"]);
+    assert_eq!((silent.code, silent.err.contains("runs and does not answer")), (7, true), "{silent}");
+    daemon.signal("CONT");
     // One that was killed is no obstacle, and is not taken for one that runs.
     daemon.signal("KILL");
     let mut daemon = daemon;
