@@ -13,7 +13,7 @@ use tolstoy_tasks::driver::{Driver, Folder, FolderOptions, StoreDriver};
 
 use super::schedule::PlaceKey;
 use crate::args::Access;
-use crate::commands::task::{driver_failure, upstream};
+use crate::commands::task::{driver_failure, hub};
 use crate::dirs;
 use crate::error::{Failure, Kind};
 
@@ -62,7 +62,7 @@ impl Place {
     /// # Errors
     /// Where it is none.
     pub(crate) fn parse(text: &str, base: &Base, access: &Access) -> Result<Self, String> {
-        match upstream::remote(Path::new(text)) {
+        match hub::remote(Path::new(text)) {
             Ok(Some(remote)) => return Ok(Self::Hub { remote, access: access.clone() }),
             Ok(None) => {}
             Err(failure) => return Err(failure.message),
@@ -103,7 +103,7 @@ impl Place {
         match self {
             Self::Files { .. } => Ok(None),
             Self::Hub { remote, access } => {
-                let access = upstream::access(remote, access, None)?;
+                let access = hub::access(remote, access, None)?;
                 let transport = HttpTransport::with_access(remote.clone(), &access);
                 transport.map(Some).map_err(|e| Failure::sync(Path::new(&remote.url), remote, &e.into()))
             }
@@ -155,7 +155,7 @@ impl Place {
                 let store = open_store(path, env, missing)?;
                 Ok(store.map(|store| Box::new(StoreDriver::new(store)) as Box<dyn Driver>))
             }
-            Self::Hub { remote, access } => Ok(Some(Box::new(upstream::open(remote.clone(), access, None)?))),
+            Self::Hub { remote, access } => Ok(Some(Box::new(hub::open(remote.clone(), access, None)?))),
         }
     }
 }

@@ -43,6 +43,20 @@ fn every_push_of_the_corpus_keeps_the_promises() {
 }
 
 #[test]
+fn every_exchange_of_tasks_of_the_corpus_keeps_the_promises() {
+    let fuzzed = Fuzzed::new();
+    for body in corpus("tasks") {
+        fuzzed.check_tasks(&body);
+        for at in (1..body.len()).step_by(3) {
+            let mut other = body.clone();
+            other[at] ^= 1 << (at % 8);
+            fuzzed.check_tasks(&other);
+            fuzzed.check_tasks(&body[..at]);
+        }
+    }
+}
+
+#[test]
 fn the_corpus_has_pushes_that_reach_far() {
     let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pushes");
     fs::create_dir_all(&made).unwrap();

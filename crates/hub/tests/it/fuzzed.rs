@@ -1,4 +1,4 @@
-//! What must hold for any bytes that a stranger sends. The fuzz targets `requests` and `pushes` include this file as well.
+//! What must hold for any bytes that a stranger sends. The fuzz targets `requests`, `pushes` and `tasks` include this file as well.
 
 use axum::Router;
 use axum::body::Body;
@@ -10,12 +10,17 @@ use tolstoy_proto::{
     ChainDigest, Chunk, ChunkId, End, ErrorBody, ErrorKind, Form, Frame, FrameDecoder, FrameEncoder, LogId, LogState,
     Push, Seq, Transaction, TrnId, coding, derive_trn, media, paths,
 };
+use tolstoy_tasks::Document;
+use tolstoy_tasks::interchange::read_hashes;
 use tower::ServiceExt;
 
 use crate::still::env;
 
 /// The log that is written.
 const LOG: LogId = LogId(uuid::Uuid::from_u128(0x3a1f_0b52_6c1d_4a57_9f0e_5d1c_2b7a_9e10));
+
+/// The task that is exchanged by itself.
+const TASK: &str = "pb67wndxge8293xd";
 
 /// A hub with a log of two transactions, and the runtime that drives it.
 pub(crate) struct Fuzzed {
@@ -67,6 +72,34 @@ impl Fuzzed {
         let Some(request) = request(method.clone(), &path) else { return };
         let told = self.send(&self.hub(), request);
         judge(&told, method == Method::HEAD);
+    }
+
+    /// Panics if a body makes the hub fail where tasks are exchanged; if it leaves anything where it is refused; if it is answered
+    /// otherwise when it is sent again; or if hashes are not those of what stands. The first byte says whether it is one task or many.
+    pub(crate) fn check_tasks(&self, bytes: &[u8]) {
+        let Some((first, body)) = bytes.split_first() else { return };
+        let router = Hub::in_memory(env(), Options::default()).router();
+        let path = if first & 1 == 0 { paths::task(LOG, TASK) } else { paths::tasks(LOG) };
+        let post = |path: &str, body: &[u8]| {
+            let mut request = request(Method::POST, path).unwrap();
+            *request.body_mut() = Body::from(body.to_vec());
+            self.send(&router, request)
+        };
+        let told = post(&path, body);
+        judge(&told, false);
+        let hashes = || self.send(&router, request(Method::GET, &paths::hashes(LOG)).unwrap()).body;
+        if told.status != 200 {
+            assert_eq!(hashes(), b"{}");
+            return;
+        }
+        let (again, left) = (post(&path, body).body, hashes());
+        assert!(post(&path, body).body == again && hashes() == left);
+        for (id, hash) in read_hashes(std::str::from_utf8(&left).unwrap()).unwrap() {
+            let told = post(&paths::task(LOG, id.as_str()), br#"{"client_state":null}"#).body;
+            let state = std::str::from_utf8(&told).unwrap().strip_prefix(r#"{"server_state":"#).unwrap();
+            let document = Document::parse(state.strip_suffix('}').unwrap()).unwrap();
+            assert_eq!((document.id(), document.hash()), (id, hash));
+        }
     }
 
     /// Panics if a body, pushed, makes the hub fail, or leaves a log that is not whole, or is answered otherwise when it is

@@ -2,10 +2,10 @@
 
 pub(crate) mod args;
 mod change;
+pub(crate) mod hub;
 mod place;
 mod show;
 mod undo;
-pub(crate) mod upstream;
 mod words;
 
 use tolstoy_env::Env;

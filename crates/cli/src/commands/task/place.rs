@@ -10,7 +10,7 @@ use tolstoy_tasks::driver::{
 };
 use tolstoy_tasks::{Author, Calendar, Device, TaskId};
 
-use super::upstream;
+use super::hub;
 use crate::access::token_in_environment;
 use crate::args::Access;
 use crate::dirs;
@@ -36,8 +36,8 @@ impl Place {
             None => data()?.join("tasks.db"),
         };
         let is_folder = path.is_dir() || path.as_os_str().to_string_lossy().ends_with(['/', std::path::MAIN_SEPARATOR]);
-        let driver: Box<dyn Driver> = if let Some(remote) = upstream::remote(&path)? {
-            Box::new(upstream::open(remote, access, token_in_environment())?)
+        let driver: Box<dyn Driver> = if let Some(remote) = hub::remote(&path)? {
+            Box::new(hub::open(remote, access, token_in_environment())?)
         } else if is_folder {
             let options = FolderOptions { create: true, commit: false };
             Box::new(Folder::open(&path, env.clone(), options).map_err(|e| failure(&e))?)
@@ -126,7 +126,7 @@ fn zone(zones: &TimeZoneDatabase) -> TimeZone {
 }
 
 pub(crate) fn failure(error: &DriverError) -> Failure {
-    if let Some(failure) = upstream::failure(error) {
+    if let Some(failure) = hub::failure(error) {
         return failure;
     }
     let kind = match error.kind() {
