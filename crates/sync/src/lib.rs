@@ -32,6 +32,7 @@ mod background;
 mod carry_out;
 pub mod engine;
 mod error;
+mod follow;
 mod format;
 mod key;
 mod options;
@@ -48,6 +49,7 @@ pub use background::{Happened, Pair, Syncer};
 pub use carry_out::{sync, sync_blocking};
 pub use engine::OtherLife;
 pub use error::{Error, ErrorKind, Result};
+pub use follow::{Synced, log_changes};
 pub use format::NewLog;
 pub use key::{BadKeys, KeyId, KeyNumber, Keyring, NoKey, Secret, Secrets};
 pub use options::{IN_MEMORY, MAX_BYTES, Options, Progress, Sleep, Told};
@@ -55,7 +57,7 @@ pub use remote::{BadUrl, Remote, normalize_url};
 pub use report::{Offered, Outcome, PassReport, SyncReport};
 pub use snapshot::Blob;
 pub use status::{LocalStatus, LogStatus, Relation, local_status, log_status};
-pub use tasks::{HubDriver, HubError};
+pub use tasks::{HubDriver, HubError, tasks_change};
 pub use transport::{
     Access, Answer, BadToken, BearerToken, Begin, Body, HttpTransport, MemoryTransport, NoCertificates, Transport,
     TransportError, Trust,

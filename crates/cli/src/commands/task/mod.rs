@@ -5,7 +5,7 @@ mod between;
 mod change;
 mod colours;
 mod columns;
-mod hub;
+pub(crate) mod hub;
 mod place;
 mod replica;
 mod settings;
@@ -23,6 +23,7 @@ use crate::error::{Failure, Kind};
 use crate::ui::Ui;
 use args::{Task, TaskCommand};
 use place::Place;
+pub(crate) use place::failure as driver_failure;
 use settings::InForce;
 
 pub(crate) fn run(args: &Task, env: &Env, ui: &mut Ui) -> Result<(), Failure> {

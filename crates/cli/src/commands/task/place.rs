@@ -13,6 +13,7 @@ use tolstoy_tasks::{Author, Calendar, Device, TaskId};
 
 use super::hub;
 use super::settings::TaskSettings;
+use crate::access::token_in_environment;
 use crate::args::Access;
 use crate::dirs;
 use crate::error::{Failure, Kind};
@@ -48,7 +49,7 @@ pub(super) struct Opening<'a> {
 /// directory, is a folder; an address is that of a log on a hub; any other is a store.
 pub(super) fn open(path: &Path, opening: Opening<'_>, env: &Env, ui: &Ui) -> Result<Box<dyn Driver>, Failure> {
     if let Some(remote) = hub::remote(path)? {
-        return Ok(Box::new(hub::open(remote, opening.access)?));
+        return Ok(Box::new(hub::open(remote, opening.access, token_in_environment())?));
     }
     let is_missing = !path.exists();
     if is_missing && !opening.create {
@@ -190,7 +191,7 @@ fn zone(zones: &TimeZoneDatabase) -> TimeZone {
     name.and_then(|name| zones.get(name.trim_start_matches(':')).ok()).unwrap_or(TimeZone::UTC)
 }
 
-pub(super) fn failure(error: &DriverError) -> Failure {
+pub(crate) fn failure(error: &DriverError) -> Failure {
     if let Some(failure) = hub::failure(error) {
         return failure;
     }

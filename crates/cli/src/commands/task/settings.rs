@@ -54,8 +54,12 @@ const COLOURS: [&str; 4] =
     ["@deleted = dim strikethrough", "@done = dim", "@overdue = red", "@blocked or @waiting or @snoozed = dim"];
 
 /// `tolstoy task`.
-const TASK: Surface =
-    Surface { command: "task", declare: TaskSettings::augment_args, example: ("place", "/home/vera/tasks/") };
+const TASK: Surface = Surface {
+    command: "task",
+    declare: TaskSettings::augment_args,
+    tables: &[],
+    example: ("place", "/home/vera/tasks/"),
+};
 
 fn score(text: &str) -> Result<String, String> {
     Score::parse(text).map(|_| text.to_owned()).map_err(|e| e.to_string())
