@@ -1,4 +1,4 @@
-//! Measures the store, the hub and sync, each against a floor taken in the same run, and prints the ratios.
+//! Measures the store, the hub, sync and tasks, each against a floor taken in the same run, and prints the ratios.
 //!
 //! The machines that this runs on are shared and noisy, so absolute figures say little. A ratio is that of the best of
 //! several interleaved rounds: what was measured against the least that any program would have to do for it.
@@ -27,6 +27,7 @@ mod round;
 mod store;
 mod sync;
 mod taskchampion;
+mod tasks;
 
 use round::Table;
 
@@ -51,5 +52,7 @@ fn main() {
     clone::up(&mut table);
     clone::cold_start(&mut table);
     clone::slow_link(&mut table);
+    tasks::list(&mut table);
+    tasks::first_sync(&mut table);
     table.print();
 }

@@ -2,6 +2,7 @@
 
 mod conflicts;
 mod daemon;
+mod generate;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ use crate::error::EXIT_CODES;
 use crate::settings::{Period, Settings};
 pub(crate) use conflicts::*;
 pub(crate) use daemon::*;
+pub(crate) use generate::*;
 
 const BEGIN: &str = "\
 Begin with:
@@ -59,12 +61,14 @@ pub(crate) enum Command {
     Status(Status),
     Conflicts(Conflicts),
     Key(Key),
-    Task(Task),
-    Daemon(Daemon),
+    Task(Box<Task>),
+    Daemon(Box<Daemon>),
     Backup(Backup),
     Restore(Restore),
     Fsck(Fsck),
     Gc(Gc),
+    Completions(Completions),
+    Man(Man),
 }
 
 /// Show two devices sync through a hub, in a temporary directory, explained as it goes
@@ -599,7 +603,7 @@ impl Command {
     /// Whether the output, errors included, is JSON.
     pub(crate) fn json(&self) -> bool {
         match self {
-            Self::Demo(_) | Self::Serve(_) => false,
+            Self::Demo(_) | Self::Serve(_) | Self::Completions(_) | Self::Man(_) => false,
             Self::Token(Token { what }) => match what {
                 TokenCommand::Create(args) => args.output.json,
                 TokenCommand::List(args) => args.output.json,

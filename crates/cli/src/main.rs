@@ -54,13 +54,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// The arguments. By the name `task`, through a link, the program is its command of that name.
-fn arguments() -> Vec<OsString> {
+/// The arguments. By the name `task`, through a link, the program is its command of that name, and says so.
+pub(crate) fn arguments() -> Vec<OsString> {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
     if arguments.first().is_some_and(|name| Path::new(name).file_stem().is_some_and(|stem| stem == "task")) {
-        arguments.insert(1, "task".into());
+        arguments.splice(..1, ["tolstoy".into(), "task".into()]);
     }
-    arguments
+    commands::task::args::flags_first(arguments)
 }
 
 fn run(command: &Command, matches: &ArgMatches, ui: &mut Ui) -> Result<(), Failure> {
@@ -85,6 +85,8 @@ fn run(command: &Command, matches: &ArgMatches, ui: &mut Ui) -> Result<(), Failu
         Command::Key(args) => commands::key::run(args, &env, ui),
         Command::Task(args) => commands::task::run(args, &env, ui),
         Command::Daemon(args) => commands::daemon::run(args, &env, ui),
+        Command::Completions(args) => commands::generate::completions(args, ui),
+        Command::Man(args) => commands::generate::man(args, ui),
     }
 }
 

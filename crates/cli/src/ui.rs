@@ -38,13 +38,16 @@ impl Ui {
     pub(crate) fn new() -> Self {
         let (out_is_tty, err_is_tty) = (io::stdout().is_terminal(), io::stderr().is_terminal());
         let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty());
-        let plain = set("NO_COLOR").is_some() || set("TERM").is_some_and(|term| term == "dumb");
+        let is = |name: &str, value: &str| set(name).is_some_and(|there| there == value);
+        let forced = set("CLICOLOR_FORCE").is_some() && !is("CLICOLOR_FORCE", "0");
+        let plain = is("TERM", "dumb") || is("CLICOLOR", "0");
+        let colour = |is_tty: bool| set("NO_COLOR").is_none() && (forced || is_tty && !plain);
         Self {
             out: BufWriter::new(io::stdout()),
             out_is_tty,
-            out_colour: out_is_tty && !plain,
+            out_colour: colour(out_is_tty),
             err_is_tty,
-            err_colour: err_is_tty && !plain,
+            err_colour: colour(err_is_tty),
         }
     }
 
@@ -61,6 +64,11 @@ impl Ui {
     /// Whether somebody looks at standard error.
     pub(crate) fn err_is_tty(&self) -> bool {
         self.err_is_tty
+    }
+
+    /// Whether standard output shows colours.
+    pub(crate) fn out_is_colourful(&self) -> bool {
+        self.out_colour
     }
 
     /// Whether standard error shows colours.
@@ -143,6 +151,10 @@ fn styled(on: bool, style: Style, text: impl Display) -> String {
 /// The text without what a terminal would obey: names of files, messages of hubs and what other devices wrote come from
 /// outside.
 pub(crate) fn visible(text: &str) -> String {
+    // Nearly all texts are.
+    if text.bytes().all(|b| matches!(b, b' '..=b'~' | b'\n')) {
+        return text.to_owned();
+    }
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, TransactionBehavior};
 use sha2::{Digest, Sha256};
+use tolstoy_edn::Keyword;
 use tolstoy_env::Env;
 use uuid::Uuid;
 
@@ -15,7 +17,7 @@ use crate::functions::Functions;
 use crate::log::read::Timeline;
 use crate::log::{Transaction, codec, read};
 use crate::schema::Schema;
-use crate::types::{Datom, Entid};
+use crate::types::{Datom, Entid, ValueType};
 
 /// An open store. One process may hold several of one file; each notices what the others wrote.
 #[derive(Debug)]
@@ -199,6 +201,32 @@ impl Store {
         let result = read(&working);
         drop(snapshot);
         result
+    }
+
+    /// Shows each current value of an attribute that is a text, with its entity, in the order of the entities. Nothing of it is
+    /// kept, so this is the quickest way through very many.
+    ///
+    /// # Errors
+    /// `Storage` where the file cannot be read. An attribute that there is not has no values.
+    pub fn each_text(&self, attribute: &str, mut show: impl FnMut(Entid, &str)) -> Result<()> {
+        self.read(|working| {
+            let name = Keyword::parse(attribute.trim_start_matches(':'));
+            let Some(a) = name.and_then(|name| working.schema.entid(&name)) else { return Ok(()) };
+            // Each half is the condition of an index.
+            let mut statement = working.sql.prepare_cached(
+                "SELECT e, v, vt FROM datoms WHERE a = ?1 AND avet IS NULL
+                 UNION ALL SELECT e, v, vt FROM datoms WHERE a = ?1 AND avet = 1 ORDER BY e",
+            )?;
+            let mut rows = statement.query([a])?;
+            while let Some(row) = rows.next()? {
+                if row.get::<_, Entid>(2)? == ValueType::String.entid()
+                    && let ValueRef::Text(text) = row.get_ref(1)?
+                {
+                    show(row.get(0)?, str::from_utf8(text).map_err(|_| Error::damaged("a text is not UTF-8"))?);
+                }
+            }
+            Ok(())
+        })
     }
 
     /// Takes in what other processes have written, if they have.

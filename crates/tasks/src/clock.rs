@@ -39,6 +39,11 @@ impl Device {
         Self("-".into())
     }
 
+    /// Whether it is a client that has no clocks.
+    pub(crate) fn is_none(&self) -> bool {
+        &*self.0 == "-"
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

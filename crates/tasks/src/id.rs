@@ -10,6 +10,11 @@ use crate::json;
 
 const ALPHABET: &[u8; 28] = b"23456789abcdefghkmnpqrstwxyz";
 
+/// Whether a byte is a character of an id.
+const fn is_of_alphabet(byte: u8) -> bool {
+    matches!(byte, b'2'..=b'9' | b'a'..=b'h' | b'k' | b'm' | b'n' | b'p'..=b't' | b'w'..=b'z')
+}
+
 /// The id of a task: 16 characters of an alphabet without look-alikes. It is safe as a file's name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId([u8; Self::LENGTH]);
@@ -52,6 +57,23 @@ impl TaskId {
         Ok(Self(id))
     }
 
+    /// The id with this number, of 28 to the power of 16; a larger one begins anew.
+    pub(crate) fn numbered(mut number: u128) -> Self {
+        let mut id = [0; Self::LENGTH];
+        for place in id.iter_mut().rev() {
+            let digit = usize::try_from(number % 28).unwrap_or_default();
+            *place = ALPHABET.get(digit).copied().unwrap_or_default();
+            number /= 28;
+        }
+        Self(id)
+    }
+
+    /// The id as a number.
+    pub(crate) fn number(&self) -> u128 {
+        let digit = |byte: &u8| ALPHABET.iter().position(|known| known == byte).unwrap_or_default();
+        self.0.iter().fold(0, |number, byte| number * 28 + digit(byte) as u128)
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         // It has been made of ASCII alone.
@@ -60,7 +82,7 @@ impl TaskId {
 
     /// Whether a character may stand in an id.
     pub fn is_character(c: char) -> bool {
-        u8::try_from(c).is_ok_and(|b| ALPHABET.contains(&b))
+        u8::try_from(c).is_ok_and(is_of_alphabet)
     }
 }
 
@@ -70,7 +92,7 @@ impl FromStr for TaskId {
     fn from_str(text: &str) -> Result<Self, NoTaskId> {
         <[u8; Self::LENGTH]>::try_from(text.as_bytes())
             .ok()
-            .filter(|bytes| bytes.iter().all(|b| ALPHABET.contains(b)))
+            .filter(|bytes| bytes.iter().all(|b| is_of_alphabet(*b)))
             .map(Self)
             .ok_or_else(|| NoTaskId(json::shortened(text)))
     }
@@ -85,5 +107,15 @@ impl fmt::Display for TaskId {
 impl fmt::Debug for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_alphabet_is_the_alphabet() {
+        assert!((0..=u8::MAX).all(|byte| ALPHABET.contains(&byte) == is_of_alphabet(byte)));
     }
 }

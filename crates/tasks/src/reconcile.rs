@@ -8,7 +8,7 @@ use crate::driver::{Answer, Differences, Driver, DriverError, Exchanged, Hashes,
 use crate::{Document, Hash, Lost, Refusal, TaskId};
 
 /// How many tasks go into one exchange.
-const BATCH: usize = 1000;
+pub(crate) const BATCH: usize = 1000;
 /// How often the maps are compared before whoever keeps writing is left to the next time.
 const ROUNDS: usize = 16;
 
@@ -71,7 +71,11 @@ pub fn reconcile(here: &mut dyn Driver, there: &mut dyn Driver) -> Result<Report
     Ok(report)
 }
 
-fn hashes(side: Side, driver: &mut dyn Driver, report: &mut Report) -> Result<BTreeMap<TaskId, Hash>, ReconcileError> {
+pub(crate) fn hashes(
+    side: Side,
+    driver: &mut dyn Driver,
+    report: &mut Report,
+) -> Result<BTreeMap<TaskId, Hash>, ReconcileError> {
     let Hashes { tasks, troubles } = driver.hashes().map_err(|error| ReconcileError { side, error })?;
     report.tell(side, troubles);
     Ok(tasks)
@@ -125,7 +129,7 @@ fn carry_out(
 }
 
 /// Exchanges, and gives what stands of the tasks that are not refused.
-fn exchange(
+pub(crate) fn exchange(
     side: Side,
     driver: &mut dyn Driver,
     offers: &[Offer],
@@ -147,7 +151,17 @@ fn exchange(
 }
 
 impl Report {
-    fn tell(&mut self, side: Side, troubles: Vec<Trouble>) {
+    /// Takes in what came of a later reconciliation of the same places.
+    pub(crate) fn absorb(&mut self, later: Self) {
+        self.came.extend(later.came);
+        self.went.extend(later.went);
+        self.refused = later.refused;
+        self.lost.extend(later.lost.into_iter().filter(|lost| !self.lost.contains(lost)).collect::<Vec<_>>());
+        later.troubles.into_iter().for_each(|(side, troubles)| self.tell(side, troubles));
+        self.in_step = later.in_step;
+    }
+
+    pub(crate) fn tell(&mut self, side: Side, troubles: Vec<Trouble>) {
         let told = self.troubles.entry(side).or_default();
         let new: Vec<Trouble> = troubles.into_iter().filter(|trouble| !told.contains(trouble)).collect();
         told.extend(new);

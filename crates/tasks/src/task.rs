@@ -1,24 +1,22 @@
 //! A task as it stands: its properties and their meanings.
 
-use std::collections::BTreeMap;
-
 use tolstoy_edn::Instant;
 
 use crate::TaskId;
 use crate::document::{MAX_DEPTH, MAX_TEXT, Refusal, instant_of};
 use crate::id::NoTaskId;
-use crate::json::{self, Json, Limits};
+use crate::json::{self, Json, Limits, Members};
 
 /// A task as it stands, without how it came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
     id: TaskId,
-    properties: BTreeMap<String, Json>,
+    properties: Members,
 }
 
 impl Task {
     /// The task with these properties, of which the id is none.
-    pub(crate) const fn new(id: TaskId, properties: BTreeMap<String, Json>) -> Self {
+    pub(crate) const fn new(id: TaskId, properties: Members) -> Self {
         Self { id, properties }
     }
 
@@ -29,16 +27,17 @@ impl Task {
     /// Where it is no task's document.
     pub fn parse(text: &str) -> Result<Self, Refusal> {
         let limits = Limits { bytes: MAX_TEXT, depth: MAX_DEPTH };
-        match json::read_without(text, limits, &["_clocks", "_journal"]) {
-            Err(fault) => Err(Refusal(fault.to_string())),
-            Ok(Json::Object(mut properties)) => match properties.remove("id") {
-                Some(Json::String(id)) => match id.parse() {
-                    Ok(id) => Ok(Self { id, properties }),
-                    Err(e @ NoTaskId(_)) => Err(Refusal(e.to_string())),
-                },
-                _ => Err(Refusal("`id` is missing".to_owned())),
-            },
-            Ok(other) => Err(Refusal(format!("a task is a JSON object, not {}", other.describe()))),
+        let fault = |fault: json::Fault| Refusal(fault.to_string());
+        let Some(mut properties) = json::read_members(text, limits, &["_clocks", "_journal"]).map_err(fault)? else {
+            let other = json::read(text, limits).map_err(fault)?;
+            return Err(Refusal(format!("a task is a JSON object, not {}", other.describe())));
+        };
+        match properties.remove("id") {
+            Some(Json::String(id)) => {
+                let id = id.parse().map_err(|e: NoTaskId| Refusal(e.to_string()))?;
+                Ok(Self { id, properties })
+            }
+            _ => Err(Refusal("`id` is missing".to_owned())),
         }
     }
 
@@ -54,9 +53,8 @@ impl Task {
 
     /// What stands, as JSON.
     pub fn to_json(&self) -> Json {
-        let mut members = self.properties.clone();
-        members.insert("id".to_owned(), self.id.as_str().into());
-        Json::Object(members)
+        let id = ("id".to_owned(), self.id.as_str().into());
+        Json::Object(self.properties.clone().into_iter().chain([id]).collect())
     }
 
     /// A property other than the id.
@@ -65,11 +63,11 @@ impl Task {
     }
 
     /// All properties other than the id.
-    pub const fn properties(&self) -> &BTreeMap<String, Json> {
+    pub const fn properties(&self) -> &Members {
         &self.properties
     }
 
-    pub(crate) fn into_properties(self) -> BTreeMap<String, Json> {
+    pub(crate) fn into_properties(self) -> Members {
         self.properties
     }
 

@@ -59,7 +59,8 @@ impl State {
 #[derive(Debug, Clone)]
 pub struct View {
     now: Instant,
-    open: BTreeSet<TaskId>,
+    /// In order.
+    open: Vec<TaskId>,
     /// How many open tasks each task blocks.
     blocks: BTreeMap<TaskId, usize>,
 }
@@ -67,18 +68,24 @@ pub struct View {
 impl View {
     /// These tasks now.
     pub fn new<'t>(tasks: impl IntoIterator<Item = &'t Task>, now: Instant) -> Self {
-        let (mut open, mut blocks) = (BTreeSet::new(), BTreeMap::new());
+        let (mut open, mut blocks) = (Vec::new(), BTreeMap::new());
         for task in tasks.into_iter().filter(|task| task.is_open()) {
-            open.insert(task.id());
+            open.push(task.id());
             let others: BTreeSet<TaskId> = task.blocked_by().filter(|other| *other != task.id()).collect();
             others.into_iter().for_each(|other| *blocks.entry(other).or_default() += 1);
         }
+        open.sort_unstable();
         Self { now, open, blocks }
     }
 
     /// The time of the view.
     pub const fn now(&self) -> Instant {
         self.now
+    }
+
+    /// Whether the task with this id is there, and open.
+    pub fn is_open(&self, id: TaskId) -> bool {
+        self.open.binary_search(&id).is_ok()
     }
 
     /// How many open tasks a task blocks; none where it is not open itself.
@@ -97,7 +104,7 @@ impl View {
             State::Open => true,
             State::Waiting => to_come("wait"),
             State::Snoozed => to_come("snooze"),
-            State::Blocked => task.blocked_by().any(|other| other != task.id() && self.open.contains(&other)),
+            State::Blocked => task.blocked_by().any(|other| other != task.id() && self.is_open(other)),
             State::Blocking => self.blocks(task) > 0,
             State::Recurring => task.text("recur").is_some(),
             State::Overdue => task.instant("due").is_some_and(|due| due < self.now),

@@ -6,6 +6,7 @@ pub(crate) mod daemon;
 pub(crate) mod demo;
 pub(crate) mod fsck;
 pub(crate) mod gc;
+pub(crate) mod generate;
 pub(crate) mod import;
 pub(crate) mod key;
 pub(crate) mod log;

@@ -13,11 +13,13 @@ const WIDTH: usize = 100;
 
 fn head(surface: &Surface) -> String {
     let (command, (name, value)) = (surface.command, surface.example);
-    let variable = name.to_uppercase().replace('-', "_");
+    let declared = surface.declared();
+    let arg = declared.iter().find(|arg| arg.get_long() == Some(name));
+    let variable = arg.and_then(Arg::get_env).and_then(|name| name.to_str()).unwrap_or_default();
     format!(
         "\
 # Settings of `tolstoy {command}`. Each is also a flag of the same name, and an environment variable: --{name} {value},
-# TOLSTOY_{variable}={value}. A flag beats the environment, which beats this file.
+# {variable}={value}. A flag beats the environment, which beats this file.
 "
     )
 }

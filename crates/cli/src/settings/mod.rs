@@ -1,4 +1,4 @@
-//! The settings of a hub and of a daemon. [`Settings`] and [`DaemonSettings`] declare each once: its name, meaning, type and
+//! The settings of a hub and of a daemon; those of tasks are declared beside their commands. [`Settings`] and [`DaemonSettings`] declare each once: its name, meaning, type and
 //! default. All else follows from the declaration: the flag, the key of the settings file (which is the flag's name), the
 //! document of `--print-config`.
 //!
@@ -342,12 +342,12 @@ impl Settings {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Surface {
     /// Its name.
-    command: &'static str,
-    declare: fn(Command) -> Command,
+    pub(crate) command: &'static str,
+    pub(crate) declare: fn(Command) -> Command,
     /// The keys of the file that are no settings, which whoever reads the file looks at for himself.
-    tables: &'static [&'static str],
+    pub(crate) tables: &'static [&'static str],
     /// A setting with its value, as an example.
-    example: (&'static str, &'static str),
+    pub(crate) example: (&'static str, &'static str),
 }
 
 /// `tolstoy serve`.
@@ -356,7 +356,7 @@ pub(crate) const HUB: Surface =
 
 impl Surface {
     /// The arguments that are settings, in the order of their declaration.
-    fn declared(&self) -> Vec<Arg> {
+    pub(crate) fn declared(&self) -> Vec<Arg> {
         let command = (self.declare)(Command::new("settings"));
         command.get_arguments().filter(|arg| arg.get_long().is_some()).cloned().collect()
     }
@@ -371,7 +371,7 @@ impl Surface {
         change: impl FnOnce(Command) -> Command,
     ) -> Result<ArgMatches, Failure> {
         let mut command = Cli::command().mut_subcommand(self.command, |command| given.stand_in(change(command)));
-        let matches = command.try_get_matches_from_mut(std::env::args_os()).map_err(misused)?;
+        let matches = command.try_get_matches_from_mut(crate::arguments()).map_err(misused)?;
         let matches = matches.subcommand_matches(self.command).cloned();
         matches.ok_or_else(|| Failure::new(error::Kind::Usage, format!("these are no arguments of {}", self.command)))
     }

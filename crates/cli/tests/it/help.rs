@@ -2,7 +2,7 @@
 
 use crate::room::Room;
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 21] = [
     "demo",
     "serve",
     "token",
@@ -22,6 +22,8 @@ const COMMANDS: [&str; 19] = [
     "restore",
     "fsck",
     "gc",
+    "completions",
+    "man",
 ];
 
 #[test]
@@ -35,6 +37,9 @@ fn each_command_explains_itself() {
     let journal: Vec<String> =
         ["show", "apply", "drop", "export"].iter().map(|what| room.ok(&["help", "conflicts", what])).collect();
     insta::assert_snapshot!("help-conflicts-each", journal.join("\n"));
+    let tasks = ["add", "modify", "done", "snooze", "list", "next", "show", "export", "import", "sync", "move"];
+    let tasks: Vec<String> = tasks.iter().map(|what| room.ok(&["help", "task", what])).collect();
+    insta::assert_snapshot!("help-task-each", tasks.join("\n"));
     assert!(room.ok(&["help"]).contains("Exit codes:"));
     assert!(room.ok(&["--version"]).starts_with("tolstoy 0."));
 }

@@ -5,18 +5,18 @@ use std::fmt::Write as _;
 use crate::room::{Ran, Room};
 
 /// A room with tasks, whose ids are replaced in what is shown.
-struct Tasks {
-    room: Room,
+pub(crate) struct Tasks {
+    pub(crate) room: Room,
     ids: Vec<String>,
-    told: String,
+    pub(crate) told: String,
 }
 
 impl Tasks {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { room: Room::new(), ids: Vec::new(), told: String::new() }
     }
 
-    fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         let output = self.room.command(&[&["task"], args].concat()).env("TZ", "UTC").output().unwrap();
         Ran {
             code: output.status.code().unwrap(),
@@ -25,19 +25,19 @@ impl Tasks {
         }
     }
 
-    fn ok(&self, args: &[&str]) -> String {
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
         let ran = self.run(args);
         assert_eq!(ran.code, 0, "{args:?}: {ran}");
         ran.out
     }
 
-    fn add(&mut self, args: &[&str]) -> String {
+    pub(crate) fn add(&mut self, args: &[&str]) -> String {
         let id = self.ok(&[&["add"], args].concat()).trim().to_owned();
         self.ids.push(id.clone());
         id
     }
 
-    fn tidy(&self, text: &str) -> String {
+    pub(crate) fn tidy(&self, text: &str) -> String {
         let whole = |text: String, (n, id): (usize, &String)| {
             text.replace(id.as_str(), &format!("id{n:014}")).replace(&id[..5], &format!("id{n:03}"))
         };
@@ -45,7 +45,7 @@ impl Tasks {
     }
 
     /// Runs a command and notes what it said.
-    fn tell(&mut self, args: &[&str]) {
+    pub(crate) fn tell(&mut self, args: &[&str]) {
         let ran = self.run(args);
         let said = format!("$ task {}\n{}{}", args.join(" "), ran.out, ran.err);
         let code = if ran.code == 0 { String::new() } else { format!("exit {}\n", ran.code) };
@@ -172,6 +172,9 @@ fn by_the_name_task_it_is_the_command() {
         .unwrap();
     assert!(output.status.success(), "{output:?}");
     assert!(room.ok(&["task", "list"]).contains("Buy milk"));
+    let output = std::process::Command::new(room.path("task")).arg("frobnicate").env_clear().output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && told.contains("Usage: tolstoy task [OPTIONS]"), "{told}");
 }
 
 const LOG: &str = "0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e";

@@ -164,7 +164,12 @@ fn read_device(sql: &Connection) -> Result<Uuid> {
 
 fn read_schema(sql: &Connection) -> Result<Schema> {
     let mut schema = Schema::default();
-    let mut statement = sql.prepare("SELECT e, a, v, vt FROM datoms WHERE a IN (1, 7, 8, 9, 10, 11, 12, 13, 2000)")?;
+    // Each half is the condition of an index: without that, all facts would be read.
+    let mut statement = sql.prepare(
+        "SELECT e, a, v, vt FROM datoms WHERE a IN (1, 7, 8, 9, 10, 11, 12, 13, 2000) AND avet IS NULL
+         UNION ALL SELECT e, a, v, vt FROM datoms WHERE a IN (1, 7, 8, 9, 10, 11, 12, 13, 2000) AND avet = 1
+         ORDER BY e, a",
+    )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let value = sqlite::read_value(row.get(3)?, row.get_ref(2)?)?;

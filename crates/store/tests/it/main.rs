@@ -28,5 +28,6 @@ mod reversed;
 mod schema;
 mod schema_merges;
 mod tempids;
+mod texts;
 mod transact;
 mod upsert;

@@ -1,5 +1,6 @@
 //! The document of a task: what stands, and what is known of how it came to.
 
+mod adopt;
 mod edit;
 mod history;
 mod parse;
@@ -127,19 +128,13 @@ impl Document {
 
     /// What stands, without how it came to.
     pub fn task(&self) -> Task {
-        let mut properties: BTreeMap<String, Json> = self
+        let updated_at = self.updated_at.clone().map(|at| ("updated_at".to_owned(), at));
+        let tags = self.lists_tags.then(|| ("tags".to_owned(), Json::Array(self.tags().map(Json::from).collect())));
+        let stands = self
             .properties
             .iter()
-            .filter_map(|(property, history)| Some((property.clone(), history.stands()?.clone())))
-            .collect();
-        if let Some(updated_at) = &self.updated_at {
-            properties.insert("updated_at".to_owned(), updated_at.clone());
-        }
-        let tags: Vec<Json> = self.tags().map(Json::from).collect();
-        if self.lists_tags {
-            properties.insert("tags".to_owned(), Json::Array(tags));
-        }
-        Task::new(self.id, properties)
+            .filter_map(|(property, history)| Some((property.clone(), history.stands()?.clone())));
+        Task::new(self.id, stands.chain(updated_at).chain(tags).collect())
     }
 
     /// Whether it keeps the limits.

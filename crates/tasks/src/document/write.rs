@@ -34,7 +34,7 @@ impl Document {
 
     fn members(&self) -> BTreeMap<String, Json> {
         let task = self.task();
-        let mut members = task.into_properties();
+        let mut members: BTreeMap<String, Json> = task.into_properties().into_iter().collect();
         members.insert("id".to_owned(), self.id.as_str().into());
         let clocks = self.clocks();
         if !clocks.is_empty() {

@@ -8,7 +8,7 @@
 
 use tolstoy_edn::Instant;
 
-use super::{Answer, Driver, Exchanged, Offer};
+use super::{Answer, Driver, Exchanged, Offer, Released};
 use crate::json::Json;
 use crate::{Author, Document, TaskId, resolve};
 
@@ -38,6 +38,7 @@ macro_rules! driver_conformance {
             what_differs_is_told
             the_list_is_what_stands
             what_blocks_may_come_later
+            a_place_lets_go_of_what_has_this_hash_or_says_why
             a_thousand_tasks_at_once
         );
     };
@@ -323,6 +324,33 @@ pub fn what_blocks_may_come_later(open: Open<'_>) {
     };
     offer(&mut *driver, &bread);
     holds(open, &mut *driver, &[&blocked, &bread]);
+}
+
+pub fn a_place_lets_go_of_what_has_this_hash_or_says_why(open: Open<'_>) {
+    let mut driver = open();
+    let (milk, fence, mut cake) = (task(0, "milk"), task(1, "fence"), task(2, "cake"));
+    cake.set(&author("laptop", 0), "blocked_by", Some(Json::Array(vec![Json::from(milk.id().as_str())]))).unwrap();
+    for document in [&milk, &fence, &cake] {
+        offer(&mut *driver, document);
+    }
+    // The fence was edited since its hash was taken; the last was never here.
+    let mut edited = fence.clone();
+    set(&mut edited, "phone", 9, "description", "the fence");
+    offer(&mut *driver, &edited);
+    let wanted = [&milk, &fence, &task(3, "nothing")].map(|document| (document.id(), document.hash()));
+    let Released { released, kept, .. } = driver.release(&wanted.into_iter().collect()).unwrap();
+    if kept.contains_key(&milk.id()) {
+        assert_eq!(released.into_iter().collect::<Vec<_>>(), [], "a place that cannot lets go of none");
+        return holds(open, &mut *driver, &[&milk, &edited, &cake]);
+    }
+    assert_eq!(kept.into_keys().collect::<Vec<_>>(), [fence.id()]);
+    assert!(released.contains(&milk.id()) && released.contains(&id(3)));
+    holds(open, &mut *driver, &[&edited, &cake]);
+    // No mark is left: what comes again stands as it came.
+    assert_eq!(offer(&mut *driver, &milk), milk);
+    holds(open, &mut *driver, &[&milk, &edited, &cake]);
+    let listed: Vec<TaskId> = driver.list().unwrap().tasks.iter().map(crate::Task::id).collect();
+    assert_eq!(listed.len(), 3);
 }
 
 pub fn a_thousand_tasks_at_once(open: Open<'_>) {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Answer, Driver, DriverError, Exchanged, Hashes, Offer};
-use crate::{Document, TaskId, resolve};
+use super::{Answer, Driver, DriverError, Exchanged, Hashes, Offer, Released};
+use crate::{Document, Hash, TaskId, resolve};
 
 /// Tasks in memory. A clone is another driver of the same place.
 #[derive(Debug, Clone, Default)]
@@ -37,5 +37,19 @@ impl Driver for Memory {
             }
         };
         Ok(Exchanged { answers: offers.iter().map(&mut take).collect(), troubles: Vec::new() })
+    }
+
+    fn release(&mut self, wanted: &BTreeMap<TaskId, Hash>) -> Result<Released, DriverError> {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut released = Released::default();
+        for (id, hash) in wanted {
+            if tasks.get(id).is_some_and(|document| document.hash() != *hash) {
+                released.keep_edited(*id);
+            } else {
+                tasks.remove(id);
+                released.released.insert(*id);
+            }
+        }
+        Ok(released)
     }
 }

@@ -34,6 +34,17 @@ pub trait Driver {
     /// Where the place as a whole cannot be read or written. Some of the offers may have been taken; all may come again.
     fn exchange(&mut self, offers: &[Offer]) -> Result<Exchanged, DriverError>;
 
+    /// Lets go of each of these tasks that still has this hash: it lives elsewhere from now on. This is no deletion: nothing of it
+    /// travels in documents. A task that is not here is let go of already. A place that cannot keeps all, and says why.
+    ///
+    /// # Errors
+    /// Where the place as a whole cannot be read or written. Some of the tasks may have been let go of.
+    fn release(&mut self, tasks: &BTreeMap<TaskId, Hash>) -> Result<Released, DriverError> {
+        let why = Refusal("this place cannot let go of tasks".to_owned());
+        let kept = tasks.keys().map(|id| (*id, why.clone())).collect();
+        Ok(Released { kept, ..Released::default() })
+    }
+
     /// Which tasks are others here than these hashes, which the other side has, say.
     ///
     /// # Errors
@@ -105,6 +116,24 @@ pub struct Exchanged {
     pub answers: Vec<Answer>,
     /// What went wrong beside them.
     pub troubles: Vec<Trouble>,
+}
+
+/// What a place has let go of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Released {
+    /// The tasks that are not here any more.
+    pub released: BTreeSet<TaskId>,
+    /// The tasks that are still here, and why.
+    pub kept: BTreeMap<TaskId, Refusal>,
+    /// What went wrong beside them.
+    pub troubles: Vec<Trouble>,
+}
+
+impl Released {
+    /// A task has another hash than the one that was to go.
+    pub(crate) fn keep_edited(&mut self, id: TaskId) {
+        self.kept.insert(id, Refusal("it was edited meanwhile".to_owned()));
+    }
 }
 
 /// The hashes of all tasks of a place.

@@ -1,14 +1,16 @@
 //! JSON as documents need it: numbers as they were written, keys that stand once, limits, and one canonical form.
 
 mod canonical;
+mod members;
 mod number;
 mod reader;
 
 use std::collections::BTreeMap;
 
+pub use members::Members;
 pub use number::Number;
 pub use reader::{Fault, Limits, read};
-pub(crate) use reader::{read_without, shortened};
+pub(crate) use reader::{read_members, shortened};
 
 /// A JSON value. Two are equal exactly if their canonical forms are.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,11 +1,12 @@
 //! The reader: strict JSON (RFC 8259), with limits, and with the place of what is wrong.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use thiserror::Error;
 
-use super::{Json, Number};
+use super::{Json, Members, Number};
 
 /// How much is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,25 +34,42 @@ pub struct Fault {
 /// # Errors
 /// Where the text is no JSON, says a key twice, or is beyond the limits.
 pub fn read(text: &str, limits: Limits) -> Result<Json, Fault> {
-    read_without(text, limits, &[])
+    let mut reader = Reader::new(text, limits)?;
+    let value = reader.value()?;
+    reader.end()?;
+    Ok(value)
 }
 
-/// The same without these members of the outermost object. What stands in them is checked as little as it takes to find their
-/// ends.
-pub(crate) fn read_without(text: &str, limits: Limits, without: &[&str]) -> Result<Json, Fault> {
-    let mut reader = Reader { text, at: 0, depth: 0, limit: limits.depth, without };
-    if text.len() > limits.bytes {
-        return Err(reader.fault(format!("the text is {} bytes long; at most {} are read", text.len(), limits.bytes)));
-    }
-    if text.starts_with('\u{feff}') {
-        reader.at = '\u{feff}'.len_utf8();
-    }
-    let value = reader.value()?;
+/// Reads the members of one object, without these, which are checked as little as it takes to find their ends. `None`: it is no
+/// object.
+pub(crate) fn read_members(text: &str, limits: Limits, without: &[&str]) -> Result<Option<Members>, Fault> {
+    let mut reader = Reader::new(text, limits)?;
     reader.space();
-    match reader.peek() {
-        None => Ok(value),
-        Some(_) => Err(reader.fault("the JSON ends here, and something follows it")),
+    if reader.peek() != Some(b'{') {
+        return Ok(None);
     }
+    reader.at += 1;
+    reader.depth += 1;
+    let mut members = Members::default();
+    let mut first = true;
+    while !reader.ends(first, b'}')? {
+        first = false;
+        reader.space();
+        let start = reader.at;
+        let name = reader.key()?;
+        if without.contains(&&*name) {
+            reader.skip()?;
+            continue;
+        }
+        let value = reader.value()?;
+        if let Err(name) = members.insert(name, value) {
+            reader.at = start;
+            return Err(reader.twice(&name));
+        }
+    }
+    reader.depth -= 1;
+    reader.end()?;
+    Ok(Some(members))
 }
 
 struct Reader<'t> {
@@ -59,10 +77,34 @@ struct Reader<'t> {
     at: usize,
     depth: u32,
     limit: u32,
-    without: &'t [&'t str],
 }
 
 impl<'t> Reader<'t> {
+    fn new(text: &'t str, limits: Limits) -> Result<Self, Fault> {
+        let mut reader = Reader { text, at: 0, depth: 0, limit: limits.depth };
+        if text.len() > limits.bytes {
+            let why = format!("the text is {} bytes long; at most {} are read", text.len(), limits.bytes);
+            return Err(reader.fault(why));
+        }
+        if text.starts_with('\u{feff}') {
+            reader.at = '\u{feff}'.len_utf8();
+        }
+        Ok(reader)
+    }
+
+    /// Nothing follows.
+    fn end(&mut self) -> Result<(), Fault> {
+        self.space();
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(self.fault("the JSON ends here, and something follows it")),
+        }
+    }
+
+    fn twice(&self, name: &str) -> Fault {
+        self.fault(format!("the key {:?} stands twice in one object", shortened(name)))
+    }
+
     fn fault(&self, why: impl Into<String>) -> Fault {
         let before = self.text.get(..self.at).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
@@ -135,33 +177,42 @@ impl<'t> Reader<'t> {
         while !self.ends(first, b'}')? {
             first = false;
             self.space();
-            if self.peek() != Some(b'"') {
-                return Err(self.fault("a key in quotation marks is expected here"));
-            }
             let start = self.at;
-            let name = self.string()?;
-            self.space();
-            if self.peek() != Some(b':') {
-                return Err(self.fault("`:` is expected here"));
-            }
-            self.at += 1;
-            if self.depth == 1 && self.without.contains(&name.as_str()) {
-                self.skip()?;
-                continue;
-            }
+            let name = self.key()?.into_owned();
             let value = self.value()?;
             match members.entry(name) {
                 Entry::Vacant(free) => {
                     free.insert(value);
                 }
                 Entry::Occupied(taken) => {
-                    let why = format!("the key {:?} stands twice in one object", shortened(taken.key()));
                     self.at = start;
-                    return Err(self.fault(why));
+                    return Err(self.twice(taken.key()));
                 }
             }
         }
         Ok(Json::Object(members))
+    }
+
+    /// A key and its colon.
+    fn key(&mut self) -> Result<Cow<'t, str>, Fault> {
+        if self.peek() != Some(b'"') {
+            return Err(self.fault("a key in quotation marks is expected here"));
+        }
+        let rest = self.text.get(self.at + 1..).unwrap_or_default();
+        let plain = rest.bytes().position(|b| b == b'"' || b == b'\\' || b < 0x20);
+        let name = match plain.filter(|end| rest.as_bytes().get(*end) == Some(&b'"')) {
+            Some(end) => {
+                self.at += end + 2;
+                Cow::Borrowed(rest.get(..end).unwrap_or_default())
+            }
+            None => Cow::Owned(self.string()?),
+        };
+        self.space();
+        if self.peek() != Some(b':') {
+            return Err(self.fault("`:` is expected here"));
+        }
+        self.at += 1;
+        Ok(name)
     }
 
     /// Passes over a value.

@@ -2,19 +2,23 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
+mod corpus;
 mod dates;
 mod devices;
 mod document;
 mod drivers;
 mod filter;
 mod folder;
+mod fuzzed;
 mod hub;
 mod ids;
 mod interchange;
 mod json;
 mod laws;
+mod moving;
 mod recur;
 mod resolution;
 mod score;
 mod store;
+mod taskwarrior;
 mod tree;

@@ -1,6 +1,6 @@
 //! Tasks in a store: what can be asked of them, and what syncs make of them.
 
-use tolstoy_store::Store;
+use tolstoy_store::{Entid, Store, Timeline};
 use tolstoy_tasks::driver::{Answer, Driver, Offer, StoreDriver};
 use tolstoy_tasks::json::Json;
 use tolstoy_tasks::{Document, TaskId, resolve};
@@ -162,4 +162,27 @@ fn ten_thousand_tasks_are_written_and_listed() {
         listing.tasks.iter().all(|task| task.description().ends_with("of ten thousand") && task.tags().count() == 1)
     );
     assert_eq!(driver.hashes().unwrap().tasks.len(), 10_000);
+}
+
+#[test]
+fn what_is_let_go_of_leaves_its_id_alone_and_the_log_whole() {
+    let mut driver = driver();
+    let milk = offer(&mut driver, &task(r#""description":"milk","tags":["home"],"blocked_by":["px6zrs3z46b8e5pg"]"#));
+    let wanted = [(milk.id(), milk.hash())].into_iter().collect();
+    assert_eq!(driver.release(&wanted).unwrap().kept.len(), 0);
+    let facts = format!("[:find [?name ...] :where [?t :task/id \"{ID}\"] [?t ?a] [?a :db/ident ?name]]");
+    assert_eq!(ask(&driver, &facts), "[:task/id]");
+    let log = driver.store().transactions(Timeline::MAIN, Entid::TX0, usize::MAX).unwrap();
+    assert!(format!("{log:?}").contains("milk"), "the log keeps what was");
+    let basis = driver.store().basis();
+    assert_eq!(driver.release(&wanted).unwrap().released.len(), 1, "once more it is gone already");
+    assert_eq!(driver.store().basis(), basis, "and nothing is written for that");
+
+    // A state that cannot be read is nobody's to let go of.
+    offer(&mut driver, &milk);
+    let odd = format!("[{{:task/id \"{ID}\" :task/state \"{{}}\"}}]");
+    driver.store_mut().transact_str(&odd).unwrap();
+    let kept = driver.release(&wanted).unwrap().kept;
+    assert!(kept.values().all(|why| why.0.contains("no task")) && kept.len() == 1, "{kept:?}");
+    assert!(ask(&driver, "[:find [?s ...] :where [_ :task/state ?s]]").contains("milk"));
 }

@@ -1,21 +1,13 @@
 //! The commands that change tasks.
 
-use std::io::Read as _;
-use std::path::Path;
-
-use tolstoy_tasks::driver::{Answer, Offer};
-use tolstoy_tasks::json::{Json, Limits, read};
+use tolstoy_tasks::json::Json;
 use tolstoy_tasks::{Document, Done, TaskId};
 
 use super::place::Place;
 use super::undo::{self, Before};
 use super::{misspelt, refused, words};
 use crate::error::{Failure, Kind};
-use crate::facts;
 use crate::ui::Ui;
-
-/// The most bytes of an import.
-const MAX_IMPORT: usize = 256 << 20;
 
 pub(super) fn add(place: &mut Place, words: &[String], ui: &mut Ui) -> Result<(), Failure> {
     let id = TaskId::mint(&place.env).map_err(|e| Failure::new(Kind::Storage, e.to_string()))?;
@@ -118,11 +110,8 @@ fn restore(place: &Place, document: &mut Document, before: &Before) -> Result<()
         return document.set(author, "deleted", Some(now)).map_err(|e| refused(&e));
     };
     let (is, was) = (document.task(), was.task());
-    let names = is
-        .properties()
-        .keys()
-        .chain(was.properties().keys())
-        .filter(|name| !["tags", "updated_at"].contains(&name.as_str()));
+    let names =
+        is.properties().names().chain(was.properties().names()).filter(|name| !["tags", "updated_at"].contains(name));
     for name in names {
         document.set(author, name, was.get(name).cloned()).map_err(|e| refused(&e))?;
     }
@@ -130,42 +119,6 @@ fn restore(place: &Place, document: &mut Document, before: &Before) -> Result<()
         document.tag(author, tag, was.tags().any(|there| there == tag)).map_err(|e| refused(&e))?;
     }
     Ok(())
-}
-
-pub(super) fn import(place: &mut Place, file: &Path, ui: &mut Ui) -> Result<(), Failure> {
-    let name = file.display().to_string();
-    let mut text = String::new();
-    let read_whole = if file == Path::new("-") {
-        std::io::stdin().lock().read_to_string(&mut text)
-    } else {
-        std::fs::File::open(file).and_then(|mut file| file.read_to_string(&mut text))
-    };
-    read_whole.map_err(|e| Failure::io(&name, &e))?;
-    let limits = Limits { bytes: MAX_IMPORT, depth: tolstoy_tasks::MAX_DEPTH + 1 };
-    let json = read(&text, limits).map_err(|e| misspelt(format!("{name}: {e}")))?;
-    let Json::Array(entries) = json else {
-        return Err(misspelt(format!(
-            "{name}: this is {}; an array of tasks is expected, as export prints it",
-            json.describe()
-        )));
-    };
-    let mut offers = Vec::new();
-    for (n, entry) in entries.into_iter().enumerate() {
-        let document = Document::from_json(entry).map_err(|e| misspelt(format!("{name}: task {}: {e}", n + 1)))?;
-        offers.push(Offer::of(document));
-    }
-    let answers = place.exchange(&offers)?;
-    let refusals: Vec<String> = offers
-        .iter()
-        .zip(&answers)
-        .filter_map(|(offer, answer)| match answer {
-            Answer::Refused(refusal) => Some(format!("{}: {refusal}", offer.id())),
-            Answer::Stands(_) => None,
-        })
-        .collect();
-    tell(place, ui);
-    ui.line(format!("{name}: {}", facts::count((offers.len() - refusals.len()) as u64, "task")))?;
-    if refusals.is_empty() { Ok(()) } else { Err(Failure::new(Kind::Refused, refusals.join("; "))) }
 }
 
 /// Tells, beside the output, what went wrong beside the matter.

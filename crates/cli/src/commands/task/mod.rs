@@ -1,10 +1,17 @@
 //! `tolstoy task`
 
 pub(crate) mod args;
+mod between;
 mod change;
+mod colours;
+mod columns;
 pub(crate) mod hub;
 mod place;
+mod replica;
+mod settings;
 mod show;
+mod table;
+mod transfer;
 mod undo;
 mod words;
 
@@ -17,22 +24,34 @@ use crate::ui::Ui;
 use args::{Task, TaskCommand};
 use place::Place;
 pub(crate) use place::failure as driver_failure;
+use settings::InForce;
+pub(crate) use settings::usual_place;
 
 pub(crate) fn run(args: &Task, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
-    let mut place = Place::open(args.at.as_deref(), &args.access, env)?;
-    match &args.what {
-        TaskCommand::Add(args) => change::add(&mut place, &args.words, ui),
-        TaskCommand::Modify(args) => change::modify(&mut place, &args.id, &args.words, ui),
-        TaskCommand::Done(args) => change::done(&mut place, &args.ids, ui),
-        TaskCommand::Delete(args) => change::delete(&mut place, &args.ids, ui),
-        TaskCommand::Snooze(args) => change::snooze(&mut place, &args.id, &args.until, ui),
-        TaskCommand::Undo(_) => change::undo(&mut place, ui),
-        TaskCommand::Import(args) => change::import(&mut place, &args.file, ui),
-        TaskCommand::List(args) => show::list(&mut place, args, ui),
-        TaskCommand::Next(args) => show::next(&mut place, args, ui),
-        TaskCommand::Show(args) => show::show(&mut place, args, ui),
-        TaskCommand::Tags(args) => show::tags(&mut place, args, ui),
-        TaskCommand::Export(args) => show::export(&mut place, args, ui),
+    let in_force = InForce::read(args)?;
+    let settings = &in_force.settings;
+    let what = match &args.what {
+        _ if args.print_config => return ui.write(in_force.document()?),
+        None => return Err(Failure::new(Kind::Usage, "a command is missing").hint("`tolstoy help task` lists them")),
+        Some(TaskCommand::Move(wanted)) => return between::relocate_all(wanted, settings, &args.access, env, ui),
+        Some(what) => what,
+    };
+    let place = &mut Place::open(settings, &args.access, env, ui)?;
+    match what {
+        TaskCommand::Move(_) => Ok(()),
+        TaskCommand::Add(args) => change::add(place, &args.words, ui),
+        TaskCommand::Modify(args) => change::modify(place, &args.id, &args.words, ui),
+        TaskCommand::Done(args) => change::done(place, &args.ids, ui),
+        TaskCommand::Delete(args) => change::delete(place, &args.ids, ui),
+        TaskCommand::Snooze(args) => change::snooze(place, &args.id, &args.until, ui),
+        TaskCommand::Undo(_) => change::undo(place, ui),
+        TaskCommand::Import(args) => transfer::import(place, args, ui),
+        TaskCommand::Export(args) => transfer::export(place, args, ui),
+        TaskCommand::List(args) => show::list(place, args, settings, ui),
+        TaskCommand::Next(args) => show::next(place, args, settings, ui),
+        TaskCommand::Show(args) => show::show(place, args, ui),
+        TaskCommand::Tags(args) => show::tags(place, args, ui),
+        TaskCommand::Sync(wanted) => between::sync(place, wanted, settings, &args.access, ui),
     }
 }
 

@@ -5,20 +5,23 @@ use std::path::{Path, PathBuf};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use tolstoy_env::Env;
 use tolstoy_store::Store;
+use tolstoy_sync::Remote;
 use tolstoy_tasks::driver::{
     Answer, Driver, DriverError, DriverErrorKind, Folder, FolderOptions, Listing, Offer, StoreDriver,
 };
 use tolstoy_tasks::{Author, Calendar, Device, TaskId};
 
 use super::hub;
+use super::settings::TaskSettings;
 use crate::access::token_in_environment;
 use crate::args::Access;
 use crate::dirs;
 use crate::error::{Failure, Kind};
+use crate::ui::Ui;
 
 /// An open place for tasks, and what an edit needs beside it.
 pub(super) struct Place {
-    driver: Box<dyn Driver>,
+    pub(super) driver: Box<dyn Driver>,
     pub(super) path: PathBuf,
     pub(super) author: Author,
     pub(super) calendar: Calendar,
@@ -27,27 +30,90 @@ pub(super) struct Place {
     pub(super) troubles: Vec<String>,
 }
 
+/// How a place is opened.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Opening<'a> {
+    /// What is said to a hub to be let in.
+    pub(super) access: &'a Access,
+    /// Whether it is made where it is missing.
+    pub(super) create: bool,
+    /// Whether it is said that it was made.
+    pub(super) told: bool,
+    /// Whether what is written to a folder in a git work tree is committed.
+    pub(super) commit: bool,
+    /// Whether it may be a store that syncs with a log, so that other stores see what is done to it.
+    pub(super) everywhere: bool,
+}
+
+/// Opens what lives at a path: the one place that knows which kinds of places there are. A path that ends in a separator, or is a
+/// directory, is a folder; an address is that of a log on a hub; any other is a store.
+pub(super) fn open(path: &Path, opening: Opening<'_>, env: &Env, ui: &Ui) -> Result<Box<dyn Driver>, Failure> {
+    if let Some(remote) = hub::remote(path)? {
+        return Ok(Box::new(hub::open(remote, opening.access, token_in_environment())?));
+    }
+    let is_missing = !path.exists();
+    if is_missing && !opening.create {
+        let message = format!("{}: there is no such folder or store", path.display());
+        return Err(Failure::new(Kind::Missing, message));
+    }
+    let is_folder = path.is_dir() || path.as_os_str().to_string_lossy().ends_with(['/', std::path::MAIN_SEPARATOR]);
+    let driver: Box<dyn Driver> = if is_folder {
+        // A folder in a directory that is not there is more likely one on a disk that is not.
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if let Some(parent) = parent.filter(|parent| is_missing && !parent.is_dir()) {
+            let message = format!("{}: there is no directory {}", path.display(), parent.display());
+            return Err(Failure::new(Kind::Missing, message).hint("make it first, or name a folder elsewhere"));
+        }
+        let options = FolderOptions { create: true, commit: opening.commit };
+        Box::new(Folder::open(path, env.clone(), options).map_err(|e| failure(&e))?)
+    } else {
+        Box::new(StoreDriver::new(store(path, opening, env)?))
+    };
+    if is_missing && opening.told {
+        ui.note(format!("created {}", path.display()));
+    }
+    Ok(driver)
+}
+
+fn store(path: &Path, opening: Opening<'_>, env: &Env) -> Result<Store, Failure> {
+    let store = Store::open_or_create(path, env.clone()).map_err(|e| Failure::opening(path, &e))?;
+    if opening.everywhere {
+        return Ok(store);
+    }
+    let log = Remote::of(&store).map_err(|e| Failure::new(Kind::Storage, format!("{}: {e}", path.display())))?;
+    match log {
+        None => Ok(store),
+        Some(remote) => {
+            let message = format!(
+                "{}: this store syncs with the log {}, so the tasks would go from all stores of that log",
+                path.display(),
+                remote.log
+            );
+            Err(Failure::new(Kind::Refused, message)
+                .hint("--keep copies the tasks, --everywhere takes them out of all these stores"))
+        }
+    }
+}
+
+/// Where the tasks are that nobody keeps elsewhere.
+pub(super) fn default_place() -> Result<PathBuf, Failure> {
+    Ok(data()?.join("tasks.db"))
+}
+
 impl Place {
-    /// Opens the place, and makes it where it is missing. A path that ends in a separator, or is a directory, is a folder; an address
-    /// is that of a log on a hub.
-    pub(super) fn open(at: Option<&Path>, access: &Access, env: &Env) -> Result<Self, Failure> {
-        let path = match at {
-            Some(path) => path.to_owned(),
-            None => data()?.join("tasks.db"),
+    /// Opens the place that is set, and makes it where it is missing.
+    pub(super) fn open(settings: &TaskSettings, access: &Access, env: &Env, ui: &Ui) -> Result<Self, Failure> {
+        let usual = default_place();
+        let path = match &settings.place {
+            Some(path) => path.clone(),
+            None => usual.as_ref().map_err(Clone::clone)?.clone(),
         };
-        let is_folder = path.is_dir() || path.as_os_str().to_string_lossy().ends_with(['/', std::path::MAIN_SEPARATOR]);
-        let driver: Box<dyn Driver> = if let Some(remote) = hub::remote(&path)? {
-            Box::new(hub::open(remote, access, token_in_environment())?)
-        } else if is_folder {
-            let options = FolderOptions { create: true, commit: false };
-            Box::new(Folder::open(&path, env.clone(), options).map_err(|e| failure(&e))?)
-        } else {
-            if at.is_none() {
-                make(path.parent())?;
-            }
-            let store = Store::open_or_create(&path, env.clone()).map_err(|e| Failure::opening(&path, &e))?;
-            Box::new(StoreDriver::new(store))
-        };
+        let is_usual = usual.is_ok_and(|usual| usual == path);
+        if is_usual {
+            make(path.parent())?;
+        }
+        let opening = Opening { access, create: true, told: !is_usual, commit: settings.commit, everywhere: true };
+        let driver = open(&path, opening, env, ui)?;
         let author = Author { device: device(env)?, now: env.now() };
         let zones = jiff::tz::db().clone();
         let calendar = Calendar::new(author.now, zone(&zones), zones)

@@ -2,31 +2,44 @@
 
 use std::collections::BTreeMap;
 
-use tolstoy_tasks::driver::{Answer, Offer};
 use tolstoy_tasks::json::Json;
-use tolstoy_tasks::{Filter, Score, State, Task, View};
+use tolstoy_tasks::{Filter, Score, State, Task, TaskId, View};
 
-use super::args::{Filtered, Next, Show, Tags};
+use super::args::{List, Next, Show, Tags};
+use super::colours::{Rule, look};
+use super::columns::{Column, Columns};
 use super::place::Place;
-use super::{change, misspelt};
+use super::settings::{COLUMNS, TaskSettings};
+use super::table::Row;
+use super::{change, misspelt, table};
 use crate::error::Failure;
 use crate::facts;
 use crate::ui::{BOLD, DIM, Ui, visible};
 
 /// The tasks that a filter asks for, of those in this state unless it speaks of states itself.
-fn chosen(place: &mut Place, words: &[String], state: State) -> Result<(Vec<Task>, View), Failure> {
+pub(super) fn chosen(place: &mut Place, words: &[String], state: State) -> Result<(Vec<Task>, View), Failure> {
     let filter = Filter::parse(words, &place.calendar).map_err(misspelt)?;
-    let tasks = place.list()?;
+    let mut tasks = place.list()?;
     let view = View::new(&tasks, place.calendar.now());
     let speaks = words.iter().any(|word| word.contains('@'));
-    let is_meant = |task: &Task| (speaks || view.is(task, state)) && filter.matches(task, &view);
-    Ok((tasks.into_iter().filter(is_meant).collect(), view))
+    tasks.retain(|task| (speaks || view.is(task, state)) && filter.matches(task, &view));
+    Ok((tasks, view))
 }
 
-pub(super) fn list(place: &mut Place, args: &Filtered, ui: &mut Ui) -> Result<(), Failure> {
-    let (mut tasks, _) = chosen(place, &args.filter, State::Open)?;
+pub(super) fn list(place: &mut Place, args: &List, settings: &TaskSettings, ui: &mut Ui) -> Result<(), Failure> {
+    let (mut tasks, view) = chosen(place, &args.filter, State::Open)?;
     by_due_date(&mut tasks);
-    print(place, &tasks, args.output.json, ui)
+    if args.output.json {
+        return print_json(place, &tasks, ui);
+    }
+    let mut columns = args.columns.clone().unwrap_or_else(|| settings.list_columns.clone());
+    // What is over is told apart, unless somebody chose the columns.
+    let are_usual = COLUMNS.iter().map(|name| name.parse()).eq(columns.iter().cloned().map(Ok));
+    if are_usual && tasks.iter().any(|task| !task.is_open()) {
+        columns.insert(1, Column::State);
+    }
+    let score = Score::parse(&settings.score).map_err(misspelt)?;
+    print(place, Shown { tasks, view, score, columns }, settings, ui)
 }
 
 /// What has no due date comes last.
@@ -36,43 +49,66 @@ fn by_due_date(tasks: &mut [Task]) {
     });
 }
 
-pub(super) fn next(place: &mut Place, args: &Next, ui: &mut Ui) -> Result<(), Failure> {
-    let score = Score::parse(&args.score).map_err(misspelt)?;
+pub(super) fn next(place: &mut Place, args: &Next, settings: &TaskSettings, ui: &mut Ui) -> Result<(), Failure> {
+    let score = Score::parse(args.score.as_ref().unwrap_or(&settings.score)).map_err(misspelt)?;
     let (mut tasks, view) = chosen(place, &args.filter, State::Ready)?;
     by_due_date(&mut tasks);
     let mut scored: Vec<(f64, Task)> = tasks.into_iter().map(|task| (score.of(&task, &view), task)).collect();
     scored.sort_by(|(a, _), (b, _)| b.total_cmp(a));
     let tasks: Vec<Task> = scored.into_iter().map(|(_, task)| task).collect();
-    print(place, &tasks, args.output.json, ui)
+    if args.output.json {
+        return print_json(place, &tasks, ui);
+    }
+    let columns = args.columns.clone().unwrap_or_else(|| settings.next_columns.clone());
+    print(place, Shown { tasks, view, score, columns }, settings, ui)
 }
 
-fn print(place: &mut Place, tasks: &[Task], json: bool, ui: &mut Ui) -> Result<(), Failure> {
+fn print_json(place: &mut Place, tasks: &[Task], ui: &mut Ui) -> Result<(), Failure> {
     change::tell(place, ui);
-    if json {
-        return ui.line(Json::Array(tasks.iter().map(Task::to_json).collect()).exact());
-    }
-    // So many characters of ids are shown that no two look the same, and five at least.
-    let mut ids: Vec<&str> = tasks.iter().map(|task| task.id_str()).collect();
-    ids.sort_unstable();
-    let common = |pair: &[&str]| match pair {
-        [a, b] => a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count() + 1,
-        _ => 0,
+    ui.line(Json::Array(tasks.iter().map(Task::to_json).collect()).exact())
+}
+
+/// What is shown, and how.
+struct Shown {
+    tasks: Vec<Task>,
+    view: View,
+    score: Score,
+    columns: Vec<Column>,
+}
+
+fn print(place: &mut Place, shown: Shown, settings: &TaskSettings, ui: &mut Ui) -> Result<(), Failure> {
+    change::tell(place, ui);
+    let Shown { tasks, view, score, columns } = shown;
+    let with = Columns { calendar: &place.calendar, view: &view, score: &score, id: id_length(&tasks) };
+    let rules = if ui.out_is_colourful() {
+        let rules = settings.colours.iter().map(|rule| Rule::parse(rule, &place.calendar));
+        rules.collect::<Result<Vec<_>, _>>().map_err(misspelt)?
+    } else {
+        Vec::new()
     };
-    let shown = ids.windows(2).map(common).max().unwrap_or(0).max(5);
-    let rows: Vec<Vec<String>> = tasks.iter().map(|task| row(place, task, shown)).collect();
+    let row = |task: &Task| Row {
+        cells: columns.iter().map(|column| column.of(task, &with)).collect(),
+        style: look(&rules, task, &view),
+    };
+    let rows: Vec<Row> = tasks.iter().map(row).collect();
     if !rows.is_empty() {
-        ui.table(&["id", "due", "description", "tags"].map(str::to_owned), &rows)?;
+        let heading: Vec<String> = columns.iter().map(Column::heading).collect();
+        let flexible = columns.iter().position(|column| *column == Column::Property("description".to_owned()));
+        table::print(&heading, &rows, flexible, ui)?;
     }
     let count = ui.paint(DIM, facts::count(tasks.len() as u64, "task"));
     ui.line(count)
 }
 
-fn row(place: &Place, task: &Task, shown: usize) -> Vec<String> {
-    let due = task.instant("due").and_then(|due| place.calendar.local(due));
-    let due = due.map(|due| due.strftime("%F %H:%M").to_string()).unwrap_or_default();
-    let tags: Vec<String> = task.tags().map(|tag| format!("+{tag}")).collect();
-    let id = task.id_str().get(..shown).unwrap_or(task.id_str());
-    vec![id.to_owned(), due, visible(task.description()), visible(&tags.join(" "))]
+/// So many characters of ids are shown that no two look the same, and five at least.
+fn id_length(tasks: &[Task]) -> usize {
+    let mut ids: Vec<TaskId> = tasks.iter().map(Task::id).collect();
+    ids.sort_unstable();
+    let common = |pair: &[TaskId]| match pair {
+        [a, b] => a.as_str().bytes().zip(b.as_str().bytes()).take_while(|(a, b)| a == b).count() + 1,
+        _ => 0,
+    };
+    ids.windows(2).map(common).max().unwrap_or(0).max(5)
 }
 
 pub(super) fn show(place: &mut Place, args: &Show, ui: &mut Ui) -> Result<(), Failure> {
@@ -83,7 +119,7 @@ pub(super) fn show(place: &mut Place, args: &Show, ui: &mut Ui) -> Result<(), Fa
         return ui.line(document.to_json().exact());
     }
     ui.line(format!("{} {id}", ui.paint(BOLD, "id")))?;
-    for (name, value) in document.task().properties() {
+    for (name, value) in document.task().properties().iter() {
         let text = value.as_str().map_or_else(|| value.exact(), str::to_owned);
         ui.line(format!("{} {}", ui.paint(BOLD, visible(name)), visible(&text)))?;
     }
@@ -105,19 +141,4 @@ pub(super) fn tags(place: &mut Place, args: &Tags, ui: &mut Ui) -> Result<(), Fa
         return ui.line(Json::Object(counts.collect()).exact());
     }
     counts.into_iter().try_for_each(|(tag, count)| ui.line(format!("{count:>5} +{}", visible(tag))))
-}
-
-pub(super) fn export(place: &mut Place, args: &Filtered, ui: &mut Ui) -> Result<(), Failure> {
-    let (tasks, _) = chosen(place, &args.filter, State::All)?;
-    let offers: Vec<Offer> = tasks.iter().map(|task| Offer::nothing(task.id())).collect();
-    let answers = place.exchange(&offers)?;
-    change::tell(place, ui);
-    let documents = answers.into_iter().filter_map(|answer| match answer {
-        Answer::Stands(document) => document.map(|document| document.to_json().exact()),
-        Answer::Refused(_) => None,
-    });
-    let lines: Vec<String> = documents.collect();
-    // A task to a line, unless one line is asked for.
-    let (start, between) = if args.output.json || lines.is_empty() { ("", ",") } else { ("\n", ",\n") };
-    ui.line(format!("[{start}{}{start}]", lines.join(between)))
 }

@@ -2,12 +2,15 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use tolstoy_edn::Instant;
 
 use crate::MAX_TEXT;
+
+/// So many files are synced with all of their file system rather than one by one.
+const MANY: usize = 16;
 
 /// What was found at a path.
 #[derive(Debug)]
@@ -65,11 +68,31 @@ fn instant(time: std::time::SystemTime) -> Option<Instant> {
     Some(Instant::from_micros(micros))
 }
 
-/// Writes a new file, down to the disk. It must not be there.
-pub(super) fn write_new(path: &Path, text: &str) -> io::Result<()> {
+/// Writes a new file, which is not durable yet. It must not be there.
+pub(super) fn write_new(path: &Path, text: &str) -> io::Result<File> {
     let mut file = File::create_new(path)?;
     file.write_all(text.as_bytes())?;
-    file.sync_all()
+    Ok(file)
+}
+
+/// Makes files durable that were written into a directory.
+pub(super) fn sync_written(directory: &Path, paths: &[&PathBuf]) -> io::Result<()> {
+    if paths.len() > MANY && sync_file_system(directory)? {
+        return Ok(());
+    }
+    paths.iter().try_for_each(|path| File::options().write(true).open(path)?.sync_all())
+}
+
+/// Syncs all of a directory's file system at once, where the system can. Whether it did.
+#[cfg(target_os = "linux")]
+fn sync_file_system(directory: &Path) -> io::Result<bool> {
+    rustix::fs::syncfs(File::open(directory)?)?;
+    Ok(true)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_file_system(_directory: &Path) -> io::Result<bool> {
+    Ok(false)
 }
 
 /// Makes renames in a directory last.

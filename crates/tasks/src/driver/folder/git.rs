@@ -31,6 +31,9 @@ pub(super) fn commit(root: &Path, tasks: &[TaskId], removed: &[String]) -> Resul
     let mut paths: Vec<String> = own.chain(gone).collect();
     paths.sort();
     paths.dedup();
+    if paths.is_empty() {
+        return Ok(());
+    }
     let from_input = ["--pathspec-from-file=-", "--pathspec-file-nul"];
     let add: Vec<&str> = ["--literal-pathspecs", "add", "-A"].into_iter().chain(from_input).collect();
     run(root, &add, &paths).map_err(|e| trouble(format!("what was written could not be added: {e}")))?;
@@ -38,7 +41,7 @@ pub(super) fn commit(root: &Path, tasks: &[TaskId], removed: &[String]) -> Resul
     if staged.is_ok() {
         return Ok(());
     }
-    let message = match tasks.len() {
+    let message = match if tasks.is_empty() { paths.len() } else { tasks.len() } {
         1 => "tasks: 1 changed".to_owned(),
         n => format!("tasks: {n} changed"),
     };

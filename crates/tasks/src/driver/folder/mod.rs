@@ -3,8 +3,11 @@
 mod files;
 mod git;
 mod names;
+mod release;
 mod scan;
+mod write;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,18 +15,17 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use tolstoy_env::Env;
 
-use super::{Answer, Driver, DriverError, DriverErrorKind, Exchanged, Hashes, Offer, Trouble};
+use super::{Answer, Driver, DriverError, DriverErrorKind, Exchanged, Hashes, Offer, Released, Trouble};
 use crate::{Document, Hash, Refusal, TaskId, resolve};
 use files::Found;
 use names::{LOCK, shown};
 use scan::{Names, Seen};
+use write::Batch;
 
 /// For how long a file under a task's name that is no task is left alone: someone may be writing it.
 const PATIENCE_MICROS: i64 = 10_000_000;
 /// After how long a file that was never renamed is removed: its writer is dead.
 const LEFTOVER_MICROS: i64 = 3_600_000_000;
-/// How often a write starts again because someone else wrote meanwhile.
-const ATTEMPTS: usize = 16;
 
 /// How a folder is used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -40,6 +42,13 @@ pub struct Folder {
     root: PathBuf,
     env: Env,
     commit: bool,
+}
+
+/// What becomes of an offer.
+enum Decided {
+    Answer(Answer),
+    /// The task's file is to be this.
+    Write(Document),
 }
 
 /// What an exchange has done to the folder.
@@ -91,83 +100,38 @@ impl Folder {
         state: Option<&Document>,
         written: &mut Written,
     ) -> Result<Answer, DriverError> {
+        match self.decide(id, seen, state, written)? {
+            Decided::Answer(answer) => Ok(answer),
+            Decided::Write(document) => self.write(id, seen, document, written),
+        }
+    }
+
+    /// What becomes of a document and a task of which this was seen.
+    fn decide(
+        &self,
+        id: TaskId,
+        seen: &Seen,
+        state: Option<&Document>,
+        written: &mut Written,
+    ) -> Result<Decided, DriverError> {
+        let answer = |answer| Ok(Decided::Answer(answer));
         if let Some(why) = &seen.unusable
             && (state.is_none() || !self.put_aside(id, written)?)
         {
-            return Ok(Answer::Refused(Refusal(format!("{}: {why}", names::of_task(id)))));
+            return answer(Answer::Refused(Refusal(format!("{}: {why}", names::of_task(id)))));
         }
         let resolved = match (&seen.document, state) {
-            (None, None) => return Ok(Answer::Stands(None)),
+            (None, None) => return answer(Answer::Stands(None)),
             (Some(here), None) => Ok(here.clone()),
             (None, Some(state)) => state.check().map(|()| state.clone()),
             (Some(here), Some(state)) => resolve(here, state),
         };
         match resolved {
-            Err(refusal) => Ok(Answer::Refused(refusal)),
+            Err(refusal) => answer(Answer::Refused(refusal)),
             Ok(document) if seen.is_settled() && seen.document.as_ref() == Some(&document) => {
-                Ok(Answer::Stands(Some(document)))
+                answer(Answer::Stands(Some(document)))
             }
-            Ok(document) => self.write(id, seen, document, written),
-        }
-    }
-
-    /// Writes a task's file, merges what someone else writes meanwhile, and removes what has been merged into it.
-    fn write(&self, id: TaskId, seen: &Seen, document: Document, written: &mut Written) -> Result<Answer, DriverError> {
-        let path = self.path(id);
-        let mut document = document;
-        // What was put aside is there no more.
-        let mut expected = seen.bytes.clone().filter(|_| seen.unusable.is_none());
-        for _ in 0..ATTEMPTS {
-            let random =
-                TaskId::mint(&self.env).map_err(|e| DriverError::new(DriverErrorKind::Failed, e.to_string()))?;
-            let new = self.root.join(names::of_leftover(id, random));
-            let whole = files::write_new(&new, &document.pretty());
-            let found = files::read(&path);
-            let unchanged = match (&found, &expected) {
-                (Found::Nothing, None) => true,
-                (Found::File { bytes, .. }, Some(expected)) => bytes == expected,
-                _ => false,
-            };
-            let renamed = if unchanged { whole.and_then(|()| fs::rename(&new, &path)) } else { whole };
-            if renamed.is_err() || !unchanged {
-                // Where it cannot be removed now, it is as a leftover.
-                let _ = fs::remove_file(&new);
-            }
-            renamed.map_err(|e| failed(&path, "it cannot be written", e))?;
-            if unchanged {
-                written.tasks.push(id);
-                self.remove_merged(seen, written);
-                return Ok(Answer::Stands(Some(document)));
-            }
-            let now = Seen::of_main(id, found);
-            expected.clone_from(&now.bytes);
-            match (now.unusable, now.document) {
-                (Some(why), _) => return Ok(Answer::Refused(Refusal(format!("{}: {why}", shown(&path))))),
-                (None, None) => {}
-                (None, Some(theirs)) => match resolve(&document, &theirs) {
-                    Ok(both) => document = both,
-                    Err(refusal) => return Ok(Answer::Refused(refusal)),
-                },
-            }
-        }
-        Ok(Answer::Refused(Refusal(format!("{}: another program goes on writing it", shown(&path)))))
-    }
-
-    /// Removes the files that have been merged into the task's own, as far as they are what was read.
-    fn remove_merged(&self, seen: &Seen, written: &mut Written) {
-        for (name, bytes) in &seen.merged {
-            let path = self.root.join(name);
-            let removed = match files::read(&path) {
-                Found::File { bytes: now, .. } if now == *bytes => fs::remove_file(&path),
-                _ => Ok(()),
-            };
-            match removed {
-                Ok(()) => written.removed.push(name.clone()),
-                Err(e) => written.troubles.push(Trouble {
-                    place: name.clone(),
-                    why: format!("it has been merged into the task's file, but cannot be removed: {e}"),
-                }),
-            }
+            Ok(document) => Ok(Decided::Write(document)),
         }
     }
 
@@ -189,7 +153,7 @@ impl Folder {
 
     /// Makes what was written last, and commits it where that was asked for.
     fn finish(&self, written: &mut Written) -> Result<(), DriverError> {
-        if written.tasks.is_empty() {
+        if written.tasks.is_empty() && written.removed.is_empty() {
             return Ok(());
         }
         files::sync_directory(&self.root).map_err(|e| failed(&self.root, "it cannot be synced to the disk", e))?;
@@ -221,7 +185,7 @@ impl Driver for Folder {
         let turn = self.turn()?;
         let names = self.scan()?;
         let mut written = Written { troubles: names.troubles(), ..Written::default() };
-        let mut tasks = std::collections::BTreeMap::new();
+        let mut tasks = BTreeMap::new();
         for id in names.ids() {
             let seen = names.look(&self.root, id);
             written.troubles.extend(seen.troubles.iter().cloned());
@@ -250,7 +214,11 @@ impl Driver for Folder {
         let names = self.scan()?;
         let mut written = Written::default();
         let mut answers = Vec::with_capacity(offers.len());
+        let mut batch = Batch::new(self);
         for offer in offers {
+            if batch.has(offer.id()) {
+                batch.finish(&mut answers, &mut written)?;
+            }
             // What this very exchange merged is no more where the names say.
             let seen = names.look(&self.root, offer.id());
             let answer = match (&turn, offer.state()) {
@@ -259,12 +227,23 @@ impl Driver for Folder {
                     (Some(why), _) => Answer::Refused(Refusal(format!("{}: {why}", names::of_task(offer.id())))),
                     (None, document) => Answer::Stands(document.clone()),
                 },
-                (Some(_), state) => self.take(offer.id(), &seen, state, &mut written)?,
+                (Some(_), state) => match self.decide(offer.id(), &seen, state, &mut written)? {
+                    Decided::Answer(answer) => answer,
+                    Decided::Write(document) => {
+                        batch.add(answers.len(), seen, document.clone())?;
+                        Answer::Stands(Some(document))
+                    }
+                },
             };
             answers.push(answer);
         }
+        batch.finish(&mut answers, &mut written)?;
         self.finish(&mut written)?;
         Ok(Exchanged { answers, troubles: written.troubles })
+    }
+
+    fn release(&mut self, tasks: &BTreeMap<TaskId, Hash>) -> Result<Released, DriverError> {
+        self.let_go(tasks)
     }
 }
 

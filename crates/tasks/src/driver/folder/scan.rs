@@ -119,6 +119,11 @@ impl Seen {
         }
     }
 
+    /// The bytes that the task's own file must still have for it to be written over. What was put aside is there no more.
+    pub(super) fn expected(&self) -> Option<&[u8]> {
+        self.bytes.as_deref().filter(|_| self.unusable.is_none())
+    }
+
     /// Whether the task's own file says all there is.
     pub(super) fn is_settled(&self) -> bool {
         self.merged.is_empty()

@@ -4,12 +4,13 @@ mod vocabulary;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use tolstoy_edn::{Keyword, Value as Edn};
 use tolstoy_store::{Entid, ErrorKind, Shape, Store, Value};
 
-use super::{Answer, Driver, DriverError, DriverErrorKind, Exchanged, Hashes, Listing, Offer, Trouble};
-use crate::{Document, Refusal, Task, TaskId, resolve};
+use super::{Answer, Driver, DriverError, DriverErrorKind, Exchanged, Hashes, Listing, Offer, Released, Trouble};
+use crate::{Document, Hash, Refusal, Task, TaskId, resolve};
 use vocabulary::{BLOCKED_BY, ID, STATE};
 
 /// How many tasks one query asks for: each is an input, and of these there are 32,766 at most.
@@ -135,6 +136,16 @@ impl Known {
         }
     }
 
+    /// Appends the forms that retract all of it but the id.
+    fn retract_all(&self, out: &mut String) {
+        if let Some(entity) = self.entity {
+            for (attribute, value) in &self.facts {
+                // Writing to a text does not fail.
+                let _ = write!(out, "[:db/retract {entity} {attribute} {value}]");
+            }
+        }
+    }
+
     /// Whether the store says what this document comes to, and nothing else, in one state.
     fn says(&self, document: &Document) -> bool {
         self.states == 1 && self.document.as_ref() == Some(document)
@@ -180,33 +191,41 @@ impl Driver for StoreDriver {
         self.settle(offers)
     }
 
+    fn release(&mut self, tasks: &BTreeMap<TaskId, Hash>) -> Result<Released, DriverError> {
+        self.let_go(tasks)
+    }
+
     fn list(&mut self) -> Result<Listing, DriverError> {
         let mut listing = Listing::default();
         if !self.has_words()? {
             return Ok(listing);
         }
-        let mut tasks: BTreeMap<TaskId, Task> = BTreeMap::new();
-        let mut apart = BTreeSet::new();
-        for row in self.rows("[:find ?t ?state :where [?t :task/state ?state]]", &[])? {
-            let [_, Value::String(state)] = &*row else { continue };
-            match Task::parse(state) {
-                Ok(task) => {
-                    let id = task.id();
-                    if tasks.insert(id, task).is_some() {
-                        apart.insert(id);
-                    }
-                }
-                Err(Refusal(why)) => {
-                    let place = crate::json::shortened(state);
-                    listing.troubles.push(Trouble { place, why: format!("this state is no task: {why}") });
-                }
+        let Listing { tasks, troubles } = &mut listing;
+        let read = |_, state: &str| match Task::parse(state) {
+            Ok(task) => tasks.push(task),
+            Err(Refusal(why)) => {
+                let place = crate::json::shortened(state);
+                troubles.push(Trouble { place, why: format!("this state is no task: {why}") });
             }
+        };
+        self.store.each_text(STATE, read).map_err(failed)?;
+        listing.tasks.sort_by_key(Task::id);
+        let apart: BTreeSet<TaskId> = listing
+            .tasks
+            .windows(2)
+            .filter_map(|pair| match pair {
+                [a, b] if a.id() == b.id() => Some(a.id()),
+                _ => None,
+            })
+            .collect();
+        if !apart.is_empty() {
+            listing.tasks.retain(|task| !apart.contains(&task.id()));
+            for known in self.know(&apart)?.into_values() {
+                listing.troubles.extend(known.troubles);
+                listing.tasks.extend(known.document.map(|document| document.task()));
+            }
+            listing.tasks.sort_by_key(Task::id);
         }
-        for (id, known) in self.know(&apart)? {
-            listing.troubles.extend(known.troubles);
-            tasks.extend(known.document.map(|document| (id, document.task())));
-        }
-        listing.tasks = tasks.into_values().collect();
         Ok(listing)
     }
 }

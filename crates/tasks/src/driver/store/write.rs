@@ -8,8 +8,8 @@ use tolstoy_store::Value;
 
 use super::vocabulary::{self, ATTRIBUTES, BLOCKED_BY, Fact, ID};
 use super::{Known, StoreDriver, failed};
-use crate::driver::{Answer, DriverError, Exchanged, Offer, Trouble};
-use crate::{Document, Refusal, TaskId, resolve};
+use crate::driver::{Answer, DriverError, Exchanged, Offer, Released, Trouble};
+use crate::{Document, Hash, Refusal, TaskId, resolve};
 
 /// How many bytes of new states one transaction takes.
 const MAX_BYTES: usize = 32 << 20;
@@ -45,6 +45,33 @@ impl StoreDriver {
         }
         self.transact(&text)?;
         Ok(Exchanged { answers, troubles })
+    }
+
+    /// Retracts what is said of these tasks, their ids aside: what blocks another task is still named by that.
+    pub(super) fn let_go(&mut self, tasks: &BTreeMap<TaskId, Hash>) -> Result<Released, DriverError> {
+        let known = self.know(&tasks.keys().copied().collect())?;
+        let mut released = Released::default();
+        let mut text = String::new();
+        for (id, hash) in tasks {
+            if let Some(known) = known.get(id).filter(|known| known.states > 0) {
+                if let Some(trouble) = known.troubles.first() {
+                    // A state that cannot be read is somebody's, and nobody saw that it is elsewhere.
+                    released.kept.insert(*id, Refusal(trouble.to_string()));
+                    continue;
+                }
+                if known.document.as_ref().map(Document::hash) != Some(*hash) {
+                    released.keep_edited(*id);
+                    continue;
+                }
+                known.retract_all(&mut text);
+            }
+            released.released.insert(*id);
+            if text.len() > MAX_BYTES {
+                self.transact(&std::mem::take(&mut text))?;
+            }
+        }
+        self.transact(&text)?;
+        Ok(released)
     }
 
     fn transact(&mut self, forms: &str) -> Result<(), DriverError> {

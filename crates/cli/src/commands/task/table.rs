@@ -1,0 +1,137 @@
+//! Lists of tasks as tables: thousands of rows, each in a style of its own, and one column that takes what room is left.
+
+use clap::builder::styling::Style;
+use unicode_width::UnicodeWidthStr;
+
+use crate::error::Failure;
+use crate::ui::{BOLD, Ui};
+
+/// Between two columns.
+const GAP: usize = 3;
+/// The least room that a text is broken into.
+const LEAST: usize = 20;
+
+/// A row: a text for each column.
+pub(super) struct Row {
+    pub(super) cells: Vec<String>,
+    pub(super) style: Option<Style>,
+}
+
+/// Prints a heading, a line and the rows. Where they are wider than the terminal, the column `flexible` is broken into lines.
+pub(super) fn print(heading: &[String], rows: &[Row], flexible: Option<usize>, ui: &mut Ui) -> Result<(), Failure> {
+    let mut widths: Vec<usize> = heading.iter().map(|name| name.width()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(&row.cells) {
+            *width = (*width).max(width_of(cell));
+        }
+    }
+    let all = |widths: &[usize]| widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1) + 2;
+    let room = if ui.out_is_tty() { comfy_table::Table::new().width().map(usize::from) } else { None };
+    if let (Some(room), Some(width)) = (room, flexible.and_then(|at| widths.get(at).copied())) {
+        let over = all(&widths).saturating_sub(room);
+        let least = width.min(LEAST);
+        flexible.and_then(|at| widths.get_mut(at)).into_iter().for_each(|w| *w = width.saturating_sub(over).max(least));
+    }
+    let number = |at: usize| {
+        !rows.is_empty() && rows.iter().all(|row| row.cells.get(at).is_some_and(|c| c.parse::<f64>().is_ok()))
+    };
+    let right: Vec<bool> = (0..widths.len()).map(number).collect();
+
+    let mut line = String::new();
+    let bold = ui.out_is_colourful().then_some(BOLD);
+    write_line(&mut line, heading, &widths, &right, bold);
+    line.push_str(&"─".repeat(all(&widths)));
+    ui.line(&line)?;
+    for row in rows {
+        line.clear();
+        let wide = flexible.filter(|at| row.cells.get(*at).zip(widths.get(*at)).is_some_and(|(c, w)| width_of(c) > *w));
+        match wide {
+            None => write_line(&mut line, &row.cells, &widths, &right, row.style),
+            Some(at) => write_broken(&mut line, row, at, &widths, &right),
+        }
+        line.pop();
+        ui.line(&line)?;
+    }
+    Ok(())
+}
+
+/// A row whose text in one column needs several lines.
+fn write_broken(line: &mut String, row: &Row, at: usize, widths: &[usize], right: &[bool]) {
+    let (Some(text), Some(width)) = (row.cells.get(at), widths.get(at)) else { return };
+    let mut cells = row.cells.clone();
+    for part in broken(text, *width) {
+        cells.get_mut(at).into_iter().for_each(|cell| cell.clone_from(&part));
+        write_line(line, &cells, widths, right, row.style);
+        cells.iter_mut().for_each(String::clear);
+    }
+}
+
+fn write_line(line: &mut String, cells: &[String], widths: &[usize], right: &[bool], style: Option<Style>) {
+    let start = line.len();
+    line.push(' ');
+    for (n, ((cell, width), right)) in cells.iter().zip(widths).zip(right).enumerate() {
+        if n > 0 {
+            pad(line, GAP);
+        }
+        let missing = width.saturating_sub(width_of(cell));
+        if *right {
+            pad(line, missing);
+        }
+        line.push_str(cell);
+        if !*right {
+            pad(line, missing);
+        }
+    }
+    line.truncate(start + line.get(start..).unwrap_or_default().trim_end().len());
+    if let Some(style) = style {
+        let plain = line.split_off(start);
+        line.push_str(&format!("{style}{plain}{style:#}"));
+    }
+    line.push('\n');
+}
+
+fn pad(line: &mut String, spaces: usize) {
+    line.extend(std::iter::repeat_n(' ', spaces));
+}
+
+fn width_of(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.width() }
+}
+
+/// The text in lines of this width, broken between words where that goes.
+fn broken(text: &str, width: usize) -> Vec<String> {
+    let (mut lines, mut line) = (Vec::new(), String::new());
+    for word in text.split_inclusive(' ') {
+        if !line.is_empty() && width_of(&line) + width_of(word.trim_end()) > width {
+            lines.push(std::mem::take(&mut line));
+        }
+        line.push_str(word);
+        while width_of(line.trim_end()) > width {
+            let mut used = 0;
+            let end = line.char_indices().find(|(_, c)| {
+                used += width_of(c.encode_utf8(&mut [0; 4]));
+                used > width
+            });
+            // A character that is wider than the whole column stands alone.
+            let end = end.map_or(line.len(), |(end, c)| if end == 0 { c.len_utf8() } else { end });
+            let rest = line.split_off(end);
+            lines.push(std::mem::replace(&mut line, rest));
+        }
+    }
+    lines.push(line);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_broken_between_words_where_that_goes() {
+        assert_eq!(broken("Buy oat milk and bread", 10), ["Buy oat ", "milk and ", "bread"]);
+        assert_eq!(broken("Donaudampfschiff ahoy", 8), ["Donaudam", "pfschiff ", "ahoy"]);
+        assert_eq!(broken("買牛乳", 4), ["買牛", "乳"]);
+        assert_eq!(broken("買", 1), ["買", ""]);
+        assert_eq!(broken("", 5), [""]);
+    }
+}
