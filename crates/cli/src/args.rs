@@ -62,7 +62,7 @@ pub(crate) enum Command {
     Conflicts(Conflicts),
     Key(Key),
     Task(Box<Task>),
-    Daemon(Daemon),
+    Daemon(Box<Daemon>),
     Backup(Backup),
     Restore(Restore),
     Fsck(Fsck),

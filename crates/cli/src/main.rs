@@ -84,9 +84,9 @@ fn run(command: &Command, matches: &ArgMatches, ui: &mut Ui) -> Result<(), Failu
         Command::Token(args) => commands::token::run(args, &env, ui),
         Command::Key(args) => commands::key::run(args, &env, ui),
         Command::Task(args) => commands::task::run(args, &env, ui),
+        Command::Daemon(args) => commands::daemon::run(args, &env, ui),
         Command::Completions(args) => commands::generate::completions(args, ui),
         Command::Man(args) => commands::generate::man(args, ui),
-        Command::Daemon(args) => commands::daemon::run(args, &env, ui),
     }
 }
 

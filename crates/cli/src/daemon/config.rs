@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::args::Access;
 use crate::commands::sync::Target;
+use crate::commands::task::usual_place;
 use crate::dirs;
 use crate::error::{Failure, Kind};
 use crate::settings::{DAEMON, Entries, Given, tables};
@@ -103,9 +104,12 @@ fn tasks(table: &Entries<'_>, head: std::ops::Range<usize>, base: &Base) -> Resu
         }
         Some(place) => place,
         None => {
-            let data =
-                dirs::data().ok_or_else(|| table.fail(head.clone(), "place: there is no home directory with tasks"))?;
-            Place::Files { path: data.join("tasks.db"), folder: false }
+            let here = place(&usual_place()?.to_string_lossy()).map_err(|why| table.fail(head.clone(), &why))?;
+            if !here.is_local() {
+                let message = "place: `tolstoy task` keeps the tasks on a hub: name a place on this machine";
+                return Err(table.fail(head, message));
+            }
+            here
         }
     };
     let with = table.texts("with", place).map_err(unseen)?.unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The settings of a hub and of a daemon; those of tasks are declared beside their commands. [`Settings`] and [`DaemonSettings`] declare each once: its name, meaning,
-//! type and default. All else follows from the declaration: the flag, the key of the settings file (which is the flag's name), the
+//! The settings of a hub and of a daemon; those of tasks are declared beside their commands. [`Settings`] and [`DaemonSettings`] declare each once: its name, meaning, type and
+//! default. All else follows from the declaration: the flag, the key of the settings file (which is the flag's name), the
 //! document of `--print-config`.
 //!
 //! A setting's value is that of its flag, else of its environment variable, else of the file, else its default. The file's

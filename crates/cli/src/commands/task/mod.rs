@@ -25,6 +25,7 @@ use args::{Task, TaskCommand};
 use place::Place;
 pub(crate) use place::failure as driver_failure;
 use settings::InForce;
+pub(crate) use settings::usual_place;
 
 pub(crate) fn run(args: &Task, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
     let in_force = InForce::read(args)?;
