@@ -45,15 +45,16 @@ impl Config {
         let source = Source::of_file(path)
             .map_err(|failure| failure.hint("`tolstoy daemon --print-config` prints a settings file to begin with"))?;
         let given = Given::parse(&source, &DAEMON)?;
-        let directory = std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_owned));
-        let base = Base { directory: directory.unwrap_or_default(), home: dirs::home() };
+        // Paths begin there, and a status that names it is read from anywhere.
+        let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let base = Base { directory: whole.parent().unwrap_or(&whole).to_owned(), home: dirs::home() };
         let pairs = tables(&source, |entries| pairs(entries, &base))?;
         if pairs.is_empty() {
             let name = path.display();
             return Err(Failure::new(Kind::Input, format!("{name}: it names no pair to keep in step")).hint(HOW));
         }
         let text = source.text.find("[[").and_then(|at| source.text.get(at..)).unwrap_or_default().to_owned();
-        Ok(Self { path: path.to_owned(), given, pairs, text })
+        Ok(Self { path: whole, given, pairs, text })
     }
 }
 

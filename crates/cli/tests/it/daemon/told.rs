@@ -103,6 +103,16 @@ fn settings_that_are_wrong_are_refused() {
 }
 
 #[test]
+fn a_status_names_the_settings_file_from_the_root() {
+    let home = home();
+    fs::write(home.path("mine.toml"), format!("{ALERT}[[tasks]]\nwith = [\"../shared/\"]\n")).unwrap();
+    let daemon = home.start(&["--config", "mine.toml"]);
+    let status = daemon.wait("it answers", |_| true);
+    assert_eq!(status["settings"], home.path("mine.toml").display().to_string());
+    daemon.stop();
+}
+
+#[test]
 fn the_settings_in_force_are_a_settings_file() {
     let home = home();
     let printed = |args: &[&str]| home.ok(&[&["daemon", "--print-config"], args].concat());
