@@ -503,16 +503,16 @@ pub(crate) enum LogFormat {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "A closed hub")]
 pub(crate) struct Access {
-    /// The file that holds the token; a store remembers it, and never the token itself [default: the token in $TOLSTOY_TOKEN]
+    /// The file that holds the token; `tolstoy sync` remembers it in the store, and never the token itself [default: the token in $TOLSTOY_TOKEN]
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    /// Trust the hub whose certificate has this fingerprint, which the hub prints when it starts; a store remembers it
+    /// Trust the hub whose certificate has this fingerprint, which the hub prints when it starts; `tolstoy sync` remembers it
     #[arg(long, value_name = "SHA256", conflicts_with = "ca")]
     pub(crate) trust: Option<Fingerprint>,
-    /// Trust hubs whose certificate leads to one in this file, in PEM; a store remembers it
+    /// Trust hubs whose certificate leads to one in this file, in PEM; `tolstoy sync` remembers it
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
-    /// Send the token over plain http:// too: for a network that encrypts by itself, such as a VPN; a store remembers it
+    /// Send the token over plain http:// too: for a network that encrypts by itself, such as a VPN; `tolstoy sync` remembers it
     #[arg(long)]
     pub(crate) token_in_clear: bool,
 }

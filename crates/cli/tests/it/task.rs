@@ -101,6 +101,7 @@ fn what_is_not_understood_is_said() {
         &["add", "due:soonish", "x"],
         &["add", "recur:often", "due:2099-01-01", "x"],
         &["add", "recur:1w", "x"],
+        &["add", "--json", "x"],
         &["list", "@opne"],
         &["list", "("],
         &["next", "--score", "urgency"],
@@ -222,17 +223,17 @@ fn a_place_on_a_hub_that_cannot_be_reached_is_told_of() {
     insta::assert_snapshot!(tasks.told, @r#"
     $ task --at HUB list
     error: "HUB" names no log on that hub
-    hint: a place on a hub is its address, /1/logs/ and the log's id, as in http://127.0.0.1:7410/1/logs/UUID
+    hint: a place on a hub is its address, /1/logs/ and the log's id, as in http://127.0.0.1:7410/1/logs/UUID; `tolstoy task sync URL/1/logs/new` makes a log
     exit 2
 
     $ task --at HUB/1/logs/milk list
     error: "HUB/1/logs/milk": "milk" is not a UUID of 36 lowercase characters
-    hint: a place on a hub is its address, /1/logs/ and the log's id, as in http://127.0.0.1:7410/1/logs/UUID
+    hint: a place on a hub is its address, /1/logs/ and the log's id, as in http://127.0.0.1:7410/1/logs/UUID; `tolstoy task sync URL/1/logs/new` makes a log
     exit 2
 
     $ task --at http://me:secret@localhost/1/logs/UUID list
     error: the address of a hub holds no name and no password
-    hint: a place on a hub is its address, /1/logs/ and the log's id, as in http://127.0.0.1:7410/1/logs/UUID
+    hint: a place on a hub is its address, /1/logs/ and the log's id, as in http://127.0.0.1:7410/1/logs/UUID; `tolstoy task sync URL/1/logs/new` makes a log
     exit 2
 
     $ task --at http://127.0.0.1:1/1/logs/UUID list

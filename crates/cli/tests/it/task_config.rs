@@ -52,7 +52,37 @@ fn the_place_may_be_set() {
     let id = tasks.ok(&["--config", "tasks.toml", "add", "Buy milk"]);
     assert!(tasks.room.path(&format!("folder/{}.json", id.trim())).is_file());
     assert!(tasks.ok(&["--place", "folder", "list"]).contains("Buy milk"));
-    assert_eq!(tasks.ok(&["--config", "tasks.toml", "--at", "other.db", "list"]), "0 tasks\n");
+    assert_eq!(tasks.ok(&["--config", "tasks.toml", "--at", "folder/", "list", "@done"]), "0 tasks\n");
+    // The home directory is the room.
+    tasks.room.write("tasks.toml", "place = \"~/folder/\"\n");
+    assert!(tasks.ok(&["--config", "tasks.toml", "list"]).contains("Buy milk"));
+    assert!(tasks.ok(&["--at=~/folder", "list"]).contains("Buy milk"));
+}
+
+#[test]
+fn a_mistyped_place_is_told_of_and_not_made() {
+    let tasks = Tasks::new();
+    for command in [
+        &["list"][..],
+        &["next"],
+        &["tags"],
+        &["export"],
+        &["show", "pb6"],
+        &["done", "pb6"],
+        &["modify", "pb6", "x"],
+        &["delete", "pb6"],
+        &["snooze", "pb6", "fri"],
+        &["undo"],
+    ] {
+        for place in ["fodler/", "tsaks.db"] {
+            let ran = tasks.run(&[&["--at", place], command].concat());
+            let told = ran.err.contains(&format!("{place}: there is no such folder or store"));
+            assert!(ran.code == 1 && told && !tasks.room.path(place).exists(), "{command:?}: {ran}");
+        }
+    }
+    // Those that bring tasks make it.
+    assert_eq!(tasks.run(&["--at", "folder/", "add", "Buy milk"]).err, "created folder/\n");
+    assert_eq!(tasks.ok(&["--at", "copy.db", "sync", "folder/"]), "folder/: 1 task came, 0 tasks went\n");
 }
 
 #[test]

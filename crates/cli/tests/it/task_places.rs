@@ -61,7 +61,7 @@ fn a_move_changes_where_the_tasks_live() {
     for args in [
         &["move", "--from", "folder", "--to", "copy/", "--keep"][..],
         &["move", "--from", "folder", "--to", "new.db"],
-        &["move", "--from", "folder", "--to", "new.db"],
+        &["--at", "folder/", "move", "--from", "folder", "--to", "new.db"],
         &["--at", "folder", "list"],
         &["--at", "new.db", "list", "--columns", "description"],
         &["move", "--from", "nothing.db", "--to", "new.db"],
@@ -158,4 +158,27 @@ fn a_hub_is_a_place_to_sync_with_and_to_move_to() {
     drop(hub);
     let ran = tasks.run(&["sync", &log, "late/"]);
     assert_eq!((ran.code, ran.out.as_str()), (5, "late/: 0 tasks came, 2 tasks went\n"), "{ran}");
+}
+
+#[test]
+fn a_sync_begins_a_log_and_tells_its_address() {
+    let tasks = Tasks::new();
+    let hub = tasks.room.hub();
+    tasks.ok(&["add", "Buy milk"]);
+    let new = format!("{}/1/logs/new", hub.url);
+    let ran = tasks.run(&["sync", &new]);
+    let place = ran.err.trim_end().strip_prefix("new log; on another device: tolstoy task sync ").unwrap_or_default();
+    assert_eq!((ran.code, &ran.out), (0, &format!("{place}: 0 tasks came, 1 task went\n")), "{ran}");
+    assert_eq!(tasks.ok(&["--at", "other.db", "sync", place]), format!("{place}: 1 task came, 0 tasks went\n"));
+    let json = tasks.run(&["sync", "--json", &format!("{new}/")]);
+    let told: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    let another = told[0]["place"].as_str().unwrap();
+    assert!(json.err.is_empty() && another != place && another != new, "{json}");
+    assert!(tasks.ok(&["--at", another, "list"]).contains("Buy milk"));
+    // Elsewhere it is not known which log is meant.
+    let ran = tasks.run(&["--at", &new, "list"]);
+    assert!(ran.code == 2 && ran.err.contains("`tolstoy task sync URL/1/logs/new` makes a log"), "{ran}");
+    // Where nothing was begun, nothing is said of it.
+    let ran = tasks.run(&["sync", "http://127.0.0.1:1/1/logs/new"]);
+    assert!(ran.code == 5 && !ran.err.contains("new log"), "{ran}");
 }

@@ -214,6 +214,7 @@ pub(crate) struct Import {
 Examples:
   tolstoy task sync ~/Dropbox/tasks/
   tolstoy task --at tasks.db sync /media/stick/tasks/ other.db
+  tolstoy task --token-file t.token sync https://hub.example/1/logs/new      begins a log there
   tolstoy task --token-file t.token sync https://hub.example/1/logs/0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e")]
 pub(crate) struct SyncWith {
     /// The other places: folders, the files of stores, logs on hubs (URL/1/logs/LOG); files and folders are made where they are missing
@@ -247,6 +248,13 @@ pub(crate) struct Move {
     pub(crate) everywhere: bool,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+impl TaskCommand {
+    /// Whether it makes tasks where there are none, and so a place for them.
+    pub(crate) const fn adds(&self) -> bool {
+        matches!(self, Self::Add(_) | Self::Import(_) | Self::Sync(_) | Self::Move(_))
+    }
 }
 
 impl Task {

@@ -25,12 +25,14 @@ pub(super) fn sync(
 ) -> Result<(), Failure> {
     let opening = Opening { access, create: true, told: true, commit: settings.commit, everywhere: true };
     let (mut paths, mut upstreams, mut failures) = (Vec::new(), Vec::new(), Vec::new());
-    for path in &args.places {
-        if is_same(&place.path, path) {
+    for said in &args.places {
+        let begun = hub::begin(said, &place.env)?;
+        let path = begun.as_ref().unwrap_or(said).clone();
+        if is_same(&place.path, &path) {
             let message = format!("{}: these are the tasks that the others are brought in step with", path.display());
             return Err(Failure::new(Kind::Usage, message));
         }
-        match place::open(path, opening, &place.env, ui) {
+        match place::open(&path, opening, &place.env, ui) {
             Ok(upstream) => {
                 paths.push(path);
                 upstreams.push(upstream);
@@ -50,6 +52,8 @@ pub(super) fn sync(
                 tell_synced(path, report, ui)?;
             }
         }
+        let made = paths.iter().zip(&results).filter(|(path, result)| result.is_ok() && !args.places.contains(*path));
+        made.for_each(|(path, _)| ui.note(format!("new log; on another device: tolstoy task sync {}", path.display())));
     }
     let refused = paths.iter().zip(results).filter_map(|(path, result)| match result {
         Ok(report) => refusals(path, &report),
@@ -172,6 +176,9 @@ pub(super) fn relocate_all(
         ui.line(format!("{to}: has {safe} of {from}, {} new", moved.copied.len()))?;
         if !args.keep {
             ui.line(format!("{from}: let go of {}", facts::count(moved.released.len() as u64, "task")))?;
+            if place::set(settings).is_ok_and(|set| is_same(&set, &args.from)) {
+                ui.note(format!("note: `tolstoy task` still keeps tasks in {from}; the setting `place` names another"));
+            }
         }
     }
     if moved.stays.is_empty() {

@@ -1,8 +1,10 @@
 //! Tasks on a hub.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use tolstoy_env::Env;
+use tolstoy_proto::LogId;
 use tolstoy_sync::{HubDriver, HubError, Remote, normalize_url};
 use tolstoy_tasks::driver::DriverError;
 
@@ -13,13 +15,24 @@ use crate::error::{Failure, Kind};
 /// What stands between a hub's address and the log.
 const LOGS: &str = "/1/logs/";
 
+/// What stands in the place of a log that is to be made.
+const NEW: &str = "new";
+
+/// The place on a hub with a new log in it, where a place asks for one; none where it names something else.
+pub(super) fn begin(place: &Path, env: &Env) -> Result<Option<PathBuf>, Failure> {
+    let asks = place.to_str().and_then(|text| text.trim_end_matches('/').strip_suffix(NEW));
+    let Some(hub) = asks.filter(|text| text.starts_with("http") && text.ends_with(LOGS)) else { return Ok(None) };
+    let log = LogId(env.uuid().map_err(|e| Failure::new(Kind::Storage, e.to_string()))?);
+    Ok(Some(PathBuf::from(format!("{hub}{log}"))))
+}
+
 /// The log on a hub that a place names; none where it names something else.
 pub(crate) fn remote(place: &Path) -> Result<Option<Remote>, Failure> {
     let Some(text) = place.to_str().filter(|text| text.starts_with("http://") || text.starts_with("https://")) else {
         return Ok(None);
     };
     let usage = |why: String| {
-        Failure::new(Kind::Usage, why).hint("a place on a hub is its address, /1/logs/ and the log's id, as in http://127.0.0.1:7410/1/logs/0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e")
+        Failure::new(Kind::Usage, why).hint("a place on a hub is its address, /1/logs/ and the log's id, as in http://127.0.0.1:7410/1/logs/0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e; `tolstoy task sync URL/1/logs/new` makes a log")
     };
     let (url, log) = text.split_once(LOGS).unwrap_or((text, ""));
     // First, for an address may hold a password by mistake, which is not to be repeated.

@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Task, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
         Some(TaskCommand::Move(wanted)) => return between::relocate_all(wanted, settings, &args.access, env, ui),
         Some(what) => what,
     };
-    let place = &mut Place::open(settings, &args.access, env, ui)?;
+    let place = &mut Place::open(settings, &args.access, what.adds(), env, ui)?;
     match what {
         TaskCommand::Move(_) => Ok(()),
         TaskCommand::Add(args) => change::add(place, &args.words, ui),

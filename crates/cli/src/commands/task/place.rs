@@ -54,7 +54,9 @@ pub(super) fn open(path: &Path, opening: Opening<'_>, env: &Env, ui: &Ui) -> Res
     let is_missing = !path.exists();
     if is_missing && !opening.create {
         let message = format!("{}: there is no such folder or store", path.display());
-        return Err(Failure::new(Kind::Missing, message));
+        return Err(
+            Failure::new(Kind::Missing, message).hint("is it mistyped? `tolstoy task add` and `import` make a place")
+        );
     }
     let is_folder = path.is_dir() || path.as_os_str().to_string_lossy().ends_with(['/', std::path::MAIN_SEPARATOR]);
     let driver: Box<dyn Driver> = if is_folder {
@@ -100,19 +102,27 @@ pub(super) fn default_place() -> Result<PathBuf, Failure> {
     Ok(data()?.join("tasks.db"))
 }
 
+/// The place that is set.
+pub(super) fn set(settings: &TaskSettings) -> Result<PathBuf, Failure> {
+    settings.place.clone().map_or_else(default_place, Ok)
+}
+
 impl Place {
-    /// Opens the place that is set, and makes it where it is missing.
-    pub(super) fn open(settings: &TaskSettings, access: &Access, env: &Env, ui: &Ui) -> Result<Self, Failure> {
-        let usual = default_place();
-        let path = match &settings.place {
-            Some(path) => path.clone(),
-            None => usual.as_ref().map_err(Clone::clone)?.clone(),
-        };
-        let is_usual = usual.is_ok_and(|usual| usual == path);
+    /// Opens the place that is set. Where it is missing it is made, if `create` says so or it is the usual one.
+    pub(super) fn open(
+        settings: &TaskSettings,
+        access: &Access,
+        create: bool,
+        env: &Env,
+        ui: &Ui,
+    ) -> Result<Self, Failure> {
+        let path = set(settings)?;
+        let is_usual = default_place().is_ok_and(|usual| usual == path);
         if is_usual {
             make(path.parent())?;
         }
-        let opening = Opening { access, create: true, told: !is_usual, commit: settings.commit, everywhere: true };
+        let opening =
+            Opening { access, create: create || is_usual, told: !is_usual, commit: settings.commit, everywhere: true };
         let driver = open(&path, opening, env, ui)?;
         let author = Author { device: device(env)?, now: env.now() };
         let zones = jiff::tz::db().clone();

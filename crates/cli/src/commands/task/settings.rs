@@ -49,6 +49,17 @@ pub(crate) struct TaskSettings {
     pub(crate) colours: Vec<String>,
 }
 
+impl TaskSettings {
+    /// With `~/` for the home directory in the place: in a file nobody else replaces it.
+    fn in_home(mut self) -> Self {
+        let rest = self.place.as_ref().and_then(|place| place.to_str()?.strip_prefix("~/").map(str::to_owned));
+        if let Some(place) = rest.and_then(|rest| Some(dirs::home()?.join(rest))) {
+            self.place = Some(place);
+        }
+        self
+    }
+}
+
 /// What is late stands out, what is over stands back.
 const COLOURS: [&str; 4] =
     ["@deleted = dim strikethrough", "@done = dim", "@overdue = red", "@blocked or @waiting or @snoozed = dim"];
@@ -75,7 +86,7 @@ pub(crate) fn usual_place() -> Result<PathBuf, Failure> {
     let command = given.stand_in(TaskSettings::augment_args(Command::new("task")));
     let matches = command.try_get_matches_from(["task"]).map_err(settings::misused)?;
     let settings = TaskSettings::from_arg_matches(&matches).map_err(settings::misused)?;
-    settings.place.map_or_else(place::default_place, Ok)
+    settings.in_home().place.map_or_else(place::default_place, Ok)
 }
 
 fn score(text: &str) -> Result<String, String> {
@@ -101,12 +112,12 @@ impl InForce {
     pub(super) fn read(args: &Task) -> Result<Self, Failure> {
         let named = args.config.clone();
         let Some(path) = named.or_else(usual_file) else {
-            return Ok(Self { settings: args.settings.clone(), given: Given::default(), matches: None });
+            return Ok(Self { settings: args.settings.clone().in_home(), given: Given::default(), matches: None });
         };
         let given = Given::read(&path, &TASK)?;
         let matches = matches(&given)?;
         let settings = TaskSettings::from_arg_matches(&matches).map_err(settings::misused)?;
-        Ok(Self { settings, given, matches: Some(matches) })
+        Ok(Self { settings: settings.in_home(), given, matches: Some(matches) })
     }
 
     /// The settings as a file.

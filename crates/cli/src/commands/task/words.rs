@@ -54,6 +54,10 @@ fn begin_recurrence(place: &Place, document: &mut Document) -> Result<(), Failur
 }
 
 fn change(place: &mut Place, word: &str) -> Result<Option<Change>, Failure> {
+    // A flag, and one that would otherwise take off a tag that nobody has.
+    if word.starts_with("--") && word.len() > 2 {
+        return Err(misspelt(format!("{word:?} is no flag of this command, and no tag begins with a hyphen")));
+    }
     for (sign, on) in [('+', true), ('-', false)] {
         if let Some(tag) = word.strip_prefix(sign).filter(|tag| !tag.is_empty() && !tag.contains(char::is_whitespace)) {
             return Ok(Some(Change::Tag(tag.to_owned(), on)));
