@@ -191,6 +191,27 @@ fn the_page_shows_what_happens_without_being_loaded_again() {
 }
 
 #[test]
+fn a_log_of_tasks_alone_has_no_head() {
+    let Some(mut browser) = Browser::start() else { return };
+    let (stage, _) = Stage::new(&[]);
+    let id = "pb67wndxge8293xd";
+    let url = format!("{}{}", stage.hub.url(), paths::task(log(1), id));
+    let offer = serde_json::json!({ "client_state": { "id": id, "description": "Buy milk" } }).to_string();
+    let request = reqwest::Client::new().post(url).header("content-type", media::JSON).body(offer);
+    assert_eq!(stage.runtime.block_on(async { request.send().await.unwrap().status() }), 200);
+    browser.resize(1280, 800, false);
+    browser.open(&stage.hub.url());
+    browser.wait_for("document.querySelectorAll('#logs tr').length === 1");
+    let text = browser.text();
+    assert!(text.contains("1 task") && !text.contains("1 tasks"), "{text}");
+    let cells = "[...document.querySelectorAll('#logs td')].slice(1, 5).map(td => td.innerText).join()";
+    let cells = browser.evaluate(cells);
+    let cells: Vec<&str> = cells.as_str().unwrap().split(',').collect();
+    assert_eq!((cells[0], cells[1], cells[3]), ("0", "1", "–"));
+    stage.runtime.block_on(stage.hub.stop()).unwrap();
+}
+
+#[test]
 fn where_tokens_are_on_the_page_asks_for_one_and_names_are_text() {
     const HOSTILE: &str = "<img src=x onerror=document.title='pwned'><script>document.title='pwned'</script>";
     let Some(mut browser) = Browser::start() else { return };
