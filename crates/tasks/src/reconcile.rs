@@ -30,7 +30,7 @@ pub struct Report {
     pub went: BTreeSet<TaskId>,
     /// The tasks that a side refused, and why: each side keeps what it has.
     pub refused: BTreeMap<TaskId, (Side, Refusal)>,
-    /// What was lost in a conflict, as the journals of the tasks now have it.
+    /// What was lost in a conflict, as the journals of the tasks now have it. What came with a task that was not here is an old story.
     pub lost: Vec<(TaskId, Lost)>,
     /// What a side told of beside.
     pub troubles: BTreeMap<Side, Vec<Trouble>>,
@@ -119,7 +119,7 @@ fn carry_out(
         .went
         .extend(theirs.iter().filter(|(id, now)| now.as_ref().is_some_and(|now| changed(id, now))).map(|(id, _)| id));
     for (id, document) in &theirs {
-        let before = ours.get(id).and_then(Option::as_ref).map(Document::journal).unwrap_or_default();
+        let Some(before) = ours.get(id).and_then(Option::as_ref).map(Document::journal) else { continue };
         let lost = document.as_ref().map(Document::journal).unwrap_or_default();
         let new = lost.into_iter().filter(|lost| !before.contains(lost)).map(|lost| (*id, lost));
         let new: Vec<_> = new.filter(|lost| !report.lost.contains(lost)).collect();

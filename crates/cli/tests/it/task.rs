@@ -102,6 +102,7 @@ fn what_is_not_understood_is_said() {
         &["add", "recur:often", "due:2099-01-01", "x"],
         &["add", "recur:1w", "x"],
         &["add", "--json", "x"],
+        &["add", "  "],
         &["list", "@opne"],
         &["list", "("],
         &["next", "--score", "urgency"],
@@ -124,6 +125,9 @@ fn a_folder_and_a_store_exchange_tasks_by_export_and_import() {
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(text.contains("\"note\": 1.50") && text.contains("\"description\": \"Buy milk\""), "{text}");
     assert_eq!(tasks.ok(&["--at", "folder", "export"]), tasks.ok(&["export"]));
+    let mut piped = tasks.room.command(&["task", "--at", "piped.db", "import", "-"]);
+    let output = piped.stdin(std::fs::File::open(tasks.room.path("export.json")).unwrap()).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "<stdin>: 1 task\n");
     // Edited by hand there, it comes back.
     std::fs::write(&file, text.replace("Buy milk", "Buy oat milk")).unwrap();
     tasks.room.write("back.json", &tasks.ok(&["--at", "folder", "export"]));
@@ -284,4 +288,7 @@ fn tasks_on_a_closed_hub_take_a_token() {
         (ran.code, ran.err)
     };
     assert!(code != 0 && said.contains("is not trusted"), "{said}");
+    // The place is named once.
+    let ran = tasks.run(&["--token-file", "token", "sync", &place]);
+    assert!(ran.err.starts_with(&format!("error: {place}: the hub there is not trusted: ")), "{ran}");
 }

@@ -49,7 +49,11 @@ fn edits_of_one_task_on_both_sides_are_told() {
     tasks.ok(&["--at", "stick", "modify", &id, "Buy rice milk"]);
     let ran = tasks.run(&["sync", "stick"]);
     assert!(ran.code == 0 && ran.err.contains("both sides changed description"), "{ran}");
-    assert!(tasks.ok(&["show", &id]).contains("lost in a conflict: description \"Buy oat milk\""));
+    let lost = "lost in a conflict: description \"Buy oat milk\"";
+    assert!(tasks.ok(&["show", &id]).contains(lost));
+    // A place that had no such task changed nothing of it, and has the whole of it.
+    assert_eq!(tasks.run(&["--at", "other.db", "sync", "stick"]).err, "created other.db\n");
+    assert!(tasks.ok(&["--at", "other.db", "show", &id]).contains(lost));
 }
 
 #[test]

@@ -76,9 +76,9 @@ fn failed(here: &Path, there: &Path, error: &ReconcileError) -> Failure {
     let mut failure = place::failure(&error.error);
     let side = if error.side == Side::Here { here } else { there };
     let name = side.display().to_string();
-    if !failure.message.starts_with(&name) {
-        failure.message = format!("{name}: {}", failure.message);
-    }
+    // What a hub says begins with its address, and so does the place's name.
+    let told = failure.message.split_once(": ").filter(|(begin, _)| name.starts_with(*begin)).map(|(_, rest)| rest);
+    failure.message = format!("{name}: {}", told.unwrap_or(&failure.message));
     failure
 }
 

@@ -15,7 +15,7 @@ pub(super) fn add(place: &mut Place, words: &[String], ui: &mut Ui) -> Result<()
     let now = Json::from(place.author.now.to_string());
     document.set(&place.author, "created_at", Some(now)).map_err(|e| refused(&e))?;
     words::apply(place, &mut document, words)?;
-    if document.task().description().is_empty() {
+    if document.task().description().trim().is_empty() {
         return Err(misspelt("the task has no description: say what is to be done"));
     }
     place.write(vec![document])?;

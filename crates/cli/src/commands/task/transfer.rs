@@ -26,7 +26,7 @@ pub(super) fn import(place: &mut Place, args: &Import, ui: &mut Ui) -> Result<()
     let (name, entries, format) = match (&args.taskchampion, &args.file) {
         (Some(path), _) => (path.display().to_string(), replica::read(path)?, Format::Taskwarrior),
         (None, Some(file)) => {
-            let name = file.display().to_string();
+            let name = if file == Path::new("-") { "<stdin>".to_owned() } else { file.display().to_string() };
             let entries = parse(&name, &text_of(file, &name)?)?;
             let format = args.format.unwrap_or_else(|| recognise(&entries));
             (name, entries, format)
