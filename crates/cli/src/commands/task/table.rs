@@ -6,10 +6,9 @@ use unicode_width::UnicodeWidthStr;
 use crate::error::Failure;
 use crate::ui::{BOLD, Ui};
 
-/// Between two columns.
-const GAP: usize = 3;
-/// The least room that a text is broken into.
-const LEAST: usize = 20;
+/// The room between two columns, and the least that a text is broken into: as it is usual, and on a narrow terminal.
+const USUAL: (usize, usize) = (3, 20);
+const NARROW: (usize, usize) = (1, 10);
 
 /// A row: a text for each column.
 pub(super) struct Row {
@@ -25,13 +24,8 @@ pub(super) fn print(heading: &[String], rows: &[Row], flexible: Option<usize>, u
             *width = (*width).max(width_of(cell));
         }
     }
-    let all = |widths: &[usize]| widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1) + 2;
     let room = if ui.out_is_tty() { comfy_table::Table::new().width().map(usize::from) } else { None };
-    if let (Some(room), Some(width)) = (room, flexible.and_then(|at| widths.get(at).copied())) {
-        let over = all(&widths).saturating_sub(room);
-        let least = width.min(LEAST);
-        flexible.and_then(|at| widths.get_mut(at)).into_iter().for_each(|w| *w = width.saturating_sub(over).max(least));
-    }
+    let gap = fit(&mut widths, flexible, room);
     let number = |at: usize| {
         !rows.is_empty() && rows.iter().all(|row| row.cells.get(at).is_some_and(|c| c.parse::<f64>().is_ok()))
     };
@@ -39,15 +33,16 @@ pub(super) fn print(heading: &[String], rows: &[Row], flexible: Option<usize>, u
 
     let mut line = String::new();
     let bold = ui.out_is_colourful().then_some(BOLD);
-    write_line(&mut line, heading, &widths, &right, bold);
-    line.push_str(&"─".repeat(all(&widths)));
+    let columns = Columns { widths: &widths, right: &right, gap };
+    columns.write_line(&mut line, heading, bold);
+    line.push_str(&"─".repeat(all(&widths, gap)));
     ui.line(&line)?;
     for row in rows {
         line.clear();
         let wide = flexible.filter(|at| row.cells.get(*at).zip(widths.get(*at)).is_some_and(|(c, w)| width_of(c) > *w));
         match wide {
-            None => write_line(&mut line, &row.cells, &widths, &right, row.style),
-            Some(at) => write_broken(&mut line, row, at, &widths, &right),
+            None => columns.write_line(&mut line, &row.cells, row.style),
+            Some(at) => columns.write_broken(&mut line, row, at),
         }
         line.pop();
         ui.line(&line)?;
@@ -55,39 +50,67 @@ pub(super) fn print(heading: &[String], rows: &[Row], flexible: Option<usize>, u
     Ok(())
 }
 
-/// A row whose text in one column needs several lines.
-fn write_broken(line: &mut String, row: &Row, at: usize, widths: &[usize], right: &[bool]) {
-    let (Some(text), Some(width)) = (row.cells.get(at), widths.get(at)) else { return };
-    let mut cells = row.cells.clone();
-    for part in broken(text, *width) {
-        cells.get_mut(at).into_iter().for_each(|cell| cell.clone_from(&part));
-        write_line(line, &cells, widths, right, row.style);
-        cells.iter_mut().for_each(String::clear);
-    }
+/// How wide a table is.
+fn all(widths: &[usize], gap: usize) -> usize {
+    widths.iter().sum::<usize>() + gap * widths.len().saturating_sub(1) + 2
 }
 
-fn write_line(line: &mut String, cells: &[String], widths: &[usize], right: &[bool], style: Option<Style>) {
-    let start = line.len();
-    line.push(' ');
-    for (n, ((cell, width), right)) in cells.iter().zip(widths).zip(right).enumerate() {
-        if n > 0 {
-            pad(line, GAP);
-        }
-        let missing = width.saturating_sub(width_of(cell));
-        if *right {
-            pad(line, missing);
-        }
-        line.push_str(cell);
-        if !*right {
-            pad(line, missing);
+/// Makes the flexible column as narrow as the room asks for, and gives the room between two columns.
+fn fit(widths: &mut [usize], flexible: Option<usize>, room: Option<usize>) -> usize {
+    let Some(room) = room else { return USUAL.0 };
+    let whole = flexible.and_then(|at| widths.get(at).copied()).unwrap_or_default();
+    let narrowed = |(gap, least): (usize, usize)| {
+        let over = all(widths, gap).saturating_sub(room);
+        (gap, over, whole.saturating_sub(over).max(whole.min(least)))
+    };
+    let is_enough = |(_, over, width): &(usize, usize, usize)| whole - width >= *over;
+    let (gap, _, width) = Some(narrowed(USUAL)).filter(is_enough).unwrap_or_else(|| narrowed(NARROW));
+    flexible.and_then(|at| widths.get_mut(at)).into_iter().for_each(|w| *w = width);
+    gap
+}
+
+/// How cells become a line.
+struct Columns<'a> {
+    widths: &'a [usize],
+    right: &'a [bool],
+    gap: usize,
+}
+
+impl Columns<'_> {
+    /// A row whose text in one column needs several lines.
+    fn write_broken(&self, line: &mut String, row: &Row, at: usize) {
+        let (Some(text), Some(width)) = (row.cells.get(at), self.widths.get(at)) else { return };
+        let mut cells = row.cells.clone();
+        for part in broken(text, *width) {
+            cells.get_mut(at).into_iter().for_each(|cell| cell.clone_from(&part));
+            self.write_line(line, &cells, row.style);
+            cells.iter_mut().for_each(String::clear);
         }
     }
-    line.truncate(start + line.get(start..).unwrap_or_default().trim_end().len());
-    if let Some(style) = style {
-        let plain = line.split_off(start);
-        line.push_str(&format!("{style}{plain}{style:#}"));
+
+    fn write_line(&self, line: &mut String, cells: &[String], style: Option<Style>) {
+        let start = line.len();
+        line.push(' ');
+        for (n, ((cell, width), right)) in cells.iter().zip(self.widths).zip(self.right).enumerate() {
+            if n > 0 {
+                pad(line, self.gap);
+            }
+            let missing = width.saturating_sub(width_of(cell));
+            if *right {
+                pad(line, missing);
+            }
+            line.push_str(cell);
+            if !*right {
+                pad(line, missing);
+            }
+        }
+        line.truncate(start + line.get(start..).unwrap_or_default().trim_end().len());
+        if let Some(style) = style {
+            let plain = line.split_off(start);
+            line.push_str(&format!("{style}{plain}{style:#}"));
+        }
+        line.push('\n');
     }
-    line.push('\n');
 }
 
 fn pad(line: &mut String, spaces: usize) {
@@ -125,6 +148,25 @@ fn broken(text: &str, width: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_fits_the_terminal_where_it_can() {
+        // The id, the due date, the description, the tags.
+        let fitted = |room| {
+            let mut widths = [5, 16, 70, 4];
+            let gap = fit(&mut widths, Some(2), room);
+            (gap, widths[2], all(&widths, gap))
+        };
+        assert_eq!(fitted(None), (3, 70, 106));
+        assert_eq!(fitted(Some(200)), (3, 70, 106));
+        assert_eq!(fitted(Some(80)), (3, 44, 80));
+        assert_eq!(fitted(Some(56)), (3, 20, 56));
+        assert_eq!(fitted(Some(55)), (1, 25, 55));
+        assert_eq!(fitted(Some(40)), (1, 10, 40));
+        assert_eq!(fitted(Some(20)), (1, 10, 40));
+        let mut widths = [5, 16];
+        assert_eq!((fit(&mut widths, None, Some(10)), widths), (1, [5, 16]));
+    }
 
     #[test]
     fn texts_are_broken_between_words_where_that_goes() {
