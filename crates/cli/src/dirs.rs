@@ -33,6 +33,11 @@ pub(crate) fn state() -> Option<PathBuf> {
     variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state"))).map(|base| base.join("tolstoy"))
 }
 
+/// A person's own directory.
+pub(crate) fn home() -> Option<PathBuf> {
+    variable(if cfg!(windows) { "USERPROFILE" } else { "HOME" })
+}
+
 /// An absolute path in the environment; another one is as none, as the customs say.
 fn variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
