@@ -177,6 +177,15 @@ async fn two_people_share_tasks_each_with_their_own_program() {
     assert_eq!((call.get_description(), call.get_status()), ("Call Vera", Status::Pending));
     assert_eq!(call.get_value("tolstoy_snooze"), Some("2026-11-30T00:00:00Z"));
 
+    // One that no clock has seen, from another program.
+    let plain = Document::parse(r#"{"id":"pb67wndxge8293xd","description":"Plain","done":true}"#).unwrap();
+    ivan.tasks.exchange(&[Offer::of(plain.clone())]).unwrap();
+    ivan.sync();
+    vera.sync().await;
+    let there = vera.task(uuid_of(plain.id())).await;
+    assert_eq!((there.get_description(), there.get_status()), ("Plain", Status::Completed));
+    assert_eq!(ivan.document(plain.id()), plain);
+
     // Vera gets it done, takes a tag and the project away, and deletes the other.
     vera.edit(MILK, |task, operations| {
         task.done(operations).unwrap();

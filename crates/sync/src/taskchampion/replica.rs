@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tolstoy_proto::TrnId;
 use tolstoy_tasks::driver::{Answer, Hashes, Offer, Trouble};
-use tolstoy_tasks::taskwarrior::{TaskMap, from_replica, is_held, to_replica, uuid_in_replica, written_at};
-use tolstoy_tasks::{Document, Refusal, Task, TaskId, resolve};
+use tolstoy_tasks::taskwarrior::{TaskMap, from_replica, id_of, is_held, to_replica, uuid_in_replica, written_at};
+use tolstoy_tasks::{Document, Hash, Refusal, Task, TaskId, resolve};
 use uuid::Uuid;
 
 use super::history::{Maps, Operation};
@@ -14,7 +14,7 @@ use super::history::{Maps, Operation};
 #[derive(Debug)]
 struct Held {
     uuid: Uuid,
-    document: Result<Document, Refusal>,
+    document: Result<(Hash, Document), Refusal>,
 }
 
 /// The tasks at a version.
@@ -61,25 +61,20 @@ impl Replica {
         self.documents.retain(|_, held| !changed.contains(&held.uuid));
         for uuid in changed {
             if let Some(map) = self.maps.get(uuid) {
-                let document = from_replica(*uuid, map);
-                self.documents.insert(tolstoy_tasks::taskwarrior::id_of(*uuid), Held { uuid: *uuid, document });
+                let document = from_replica(*uuid, map).map(|document| (document.hash(), document));
+                self.documents.insert(id_of(*uuid), Held { uuid: *uuid, document });
             }
         }
     }
 
     pub(super) fn hashes(&self) -> Hashes {
-        let mut hashes = Hashes::default();
-        for (id, Held { document, .. }) in &self.documents {
-            if let Ok(document) = document {
-                hashes.tasks.insert(*id, document.hash());
-            }
-        }
-        hashes.troubles = self.troubles();
-        hashes
+        let hash = |(id, held): (&TaskId, &Held)| held.document.as_ref().ok().map(|(hash, _)| (*id, *hash));
+        Hashes { tasks: self.documents.iter().filter_map(hash).collect(), troubles: self.troubles() }
     }
 
     pub(super) fn tasks(&self) -> Vec<Task> {
-        self.documents.values().filter_map(|held| held.document.as_ref().ok()).map(Document::task).collect()
+        let documents = self.documents.values().filter_map(|held| held.document.as_ref().ok());
+        documents.map(|(_, document)| document.task()).collect()
     }
 
     /// What cannot be read.
@@ -112,7 +107,7 @@ impl Replica {
     }
 
     fn resolved(&self, offer: &Offer, stands: &BTreeMap<TaskId, Document>) -> Result<Option<Document>, Refusal> {
-        let held = self.documents.get(&offer.id()).map(|held| held.document.as_ref());
+        let held = self.documents.get(&offer.id()).map(|held| held.document.as_ref().map(|(_, document)| document));
         let here = match stands.get(&offer.id()) {
             Some(document) => Some(document),
             None => held.transpose().map_err(Refusal::clone)?,

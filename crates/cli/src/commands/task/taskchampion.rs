@@ -32,10 +32,11 @@ pub(super) fn settings(place: &Path) -> Option<PathBuf> {
 /// The tasks that the replicas with these settings share.
 pub(super) fn open(file: &Path, said: &Access, env: &Env) -> Result<TaskChampionDriver, Failure> {
     let name = file.display().to_string();
-    let text = std::fs::read_to_string(file).map(Zeroizing::new).map_err(|e| {
-        Failure::io(&name, &e)
-            .hint("a place `taskchampion:FILE` names Taskwarrior's settings, as in taskchampion:~/.taskrc")
-    })?;
+    let hint = "a place `taskchampion:FILE` names Taskwarrior's settings, as in taskchampion:~/.taskrc";
+    if name.is_empty() {
+        return Err(Failure::new(Kind::Usage, format!("`{SCHEME}` names no file")).hint(hint));
+    }
+    let text = std::fs::read_to_string(file).map(Zeroizing::new).map_err(|e| Failure::io(&name, &e).hint(hint))?;
     let Shared { url, client, secret } = Shared::read(&text).map_err(|why| {
         Failure::new(Kind::Input, format!("{name}: {why}"))
             .hint("Taskwarrior's settings for a sync are `sync.server.url=https://HUB`, `sync.server.client_id=UUID` and `sync.encryption_secret=SECRET`; files that it includes are not read")
