@@ -193,7 +193,7 @@ async fn two_people_share_tasks_each_with_their_own_program() {
         task.set_value("project", None, operations).unwrap();
     })
     .await;
-    vera.edit(MONEY, |task, operations| task.delete(operations).unwrap()).await;
+    vera.edit(MONEY, |task, operations| task.set_status(Status::Deleted, operations).unwrap()).await;
     vera.sync().await;
     ivan.restart();
     ivan.sync();

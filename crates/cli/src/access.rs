@@ -3,6 +3,7 @@
 //! A token is never in the store: stores are copied, backed up and handed on. What is remembered is where the token's
 //! file is, and only for the address that it was given for: no other hub sees it.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -67,11 +68,10 @@ impl Remembered {
         self
     }
 
-    /// What to show the hub and which hub to believe there. A file that is named now goes before the
+    /// What to show the hub and which hub to believe there. A file that is named now goes before the token of the
     /// environment, and that before a file that is remembered.
-    pub(crate) fn access(&self, said: &args::Access) -> Result<Access, Failure> {
+    pub(crate) fn access(&self, said: &args::Access, in_environment: Option<OsString>) -> Result<Access, Failure> {
         let url = &self.url;
-        let in_environment = std::env::var_os(VARIABLE).filter(|token| !token.is_empty());
         let token = match (&self.token_file, in_environment) {
             (Some(path), None) => Some(token_in(path)?),
             (Some(path), Some(_)) if said.token_file.is_some() => Some(token_in(path)?),
@@ -109,6 +109,11 @@ impl Remembered {
             (None, None) => Trust::System,
         })
     }
+}
+
+/// The token that the environment holds.
+pub(crate) fn token_in_environment() -> Option<OsString> {
+    std::env::var_os(VARIABLE).filter(|token| !token.is_empty())
 }
 
 fn token_in(path: &Path) -> Result<BearerToken, Failure> {

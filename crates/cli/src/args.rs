@@ -1,6 +1,7 @@
 //! The command line.
 
 mod conflicts;
+mod daemon;
 mod generate;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::commands::task::args::Task;
 use crate::error::EXIT_CODES;
 use crate::settings::{Period, Settings};
 pub(crate) use conflicts::*;
+pub(crate) use daemon::*;
 pub(crate) use generate::*;
 
 const BEGIN: &str = "\
@@ -60,6 +62,7 @@ pub(crate) enum Command {
     Conflicts(Conflicts),
     Key(Key),
     Task(Box<Task>),
+    Daemon(Box<Daemon>),
     Backup(Backup),
     Restore(Restore),
     Fsck(Fsck),
@@ -497,7 +500,7 @@ pub(crate) enum LogFormat {
 }
 
 /// What it takes to speak to a closed hub.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "A closed hub")]
 pub(crate) struct Access {
     /// The file that holds the token; a store remembers it, and never the token itself [default: the token in $TOLSTOY_TOKEN]
@@ -620,6 +623,7 @@ impl Command {
                 KeyCommand::Show(args) => args.output.json,
             },
             Self::Task(args) => args.json(),
+            Self::Daemon(args) => args.json(),
             Self::Backup(args) => args.output.json,
             Self::Restore(args) => args.output.json,
             Self::Fsck(args) => args.output.json,

@@ -14,15 +14,26 @@ pub(crate) fn data() -> Option<PathBuf> {
     .map(|base| base.join("tolstoy"))
 }
 
-/// Where programs look for what people set.
+/// Where programs keep their settings.
 pub(crate) fn config() -> Option<PathBuf> {
     if cfg!(windows) {
-        variable("APPDATA").map(|base| base.join("tolstoy"))
+        variable("APPDATA")
     } else if cfg!(target_os = "macos") {
-        data()
+        Some(variable("HOME")?.join("Library/Application Support"))
     } else {
-        variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config"))).map(|base| base.join("tolstoy"))
+        variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config")))
     }
+    .map(|base| base.join("tolstoy"))
+}
+
+/// Where programs keep their sockets, for as long as somebody is logged in.
+pub(crate) fn runtime() -> Option<PathBuf> {
+    variable("XDG_RUNTIME_DIR")
+}
+
+/// The directory that belongs to whoever runs this.
+pub(crate) fn home() -> Option<PathBuf> {
+    variable(if cfg!(windows) { "USERPROFILE" } else { "HOME" })
 }
 
 /// Where programs keep what may be lost, such as a history.
@@ -31,11 +42,6 @@ pub(crate) fn state() -> Option<PathBuf> {
         return data();
     }
     variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state"))).map(|base| base.join("tolstoy"))
-}
-
-/// A person's own directory.
-pub(crate) fn home() -> Option<PathBuf> {
-    variable(if cfg!(windows) { "USERPROFILE" } else { "HOME" })
 }
 
 /// An absolute path in the environment; another one is as none, as the customs say.

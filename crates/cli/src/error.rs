@@ -42,6 +42,12 @@ pub(crate) enum Kind {
     InUse,
     /// The demo did not come out as it should.
     Demo,
+    /// No daemon runs.
+    NoDaemon,
+    /// A pair of the daemon's waits for something that may pass.
+    Waiting,
+    /// A pair of the daemon's needs somebody.
+    Stuck,
     /// The hub cannot be reached.
     Offline,
     /// Something answers, and it is no hub.
@@ -73,7 +79,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// All kinds, in the order of their exit codes.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 27] = [
         Self::Missing,
         Self::NotAStore,
         Self::NewerFormat,
@@ -81,6 +87,7 @@ impl Kind {
         Self::Storage,
         Self::InUse,
         Self::Demo,
+        Self::NoDaemon,
         Self::Usage,
         Self::NoRemote,
         Self::Input,
@@ -89,12 +96,14 @@ impl Kind {
         Self::Offline,
         Self::NotAHub,
         Self::Untrusted,
+        Self::Waiting,
         Self::Definitions,
         Self::Generation,
         Self::OtherLog,
         Self::Format,
         Self::Key,
         Self::Unsayable,
+        Self::Stuck,
         Self::Busy,
         Self::Contended,
         Self::Interrupted,
@@ -115,6 +124,9 @@ impl Kind {
             Self::Storage => "storage",
             Self::InUse => "in-use",
             Self::Demo => "demo",
+            Self::NoDaemon => "no-daemon",
+            Self::Waiting => "waiting",
+            Self::Stuck => "stuck",
             Self::Offline => "offline",
             Self::NotAHub => "not-a-hub",
             Self::Untrusted => "untrusted",
@@ -141,12 +153,19 @@ impl Kind {
             | Self::Damaged
             | Self::Storage
             | Self::InUse
-            | Self::Demo => 1,
+            | Self::Demo
+            | Self::NoDaemon => 1,
             Self::Usage | Self::NoRemote => 2,
             Self::Input => 3,
             Self::Refused | Self::HubRefused => 4,
-            Self::Offline | Self::NotAHub | Self::Untrusted => 5,
-            Self::Definitions | Self::Generation | Self::OtherLog | Self::Format | Self::Key | Self::Unsayable => 6,
+            Self::Offline | Self::NotAHub | Self::Untrusted | Self::Waiting => 5,
+            Self::Definitions
+            | Self::Generation
+            | Self::OtherLog
+            | Self::Format
+            | Self::Key
+            | Self::Unsayable
+            | Self::Stuck => 6,
             Self::Busy | Self::Contended => 7,
             Self::Interrupted => 130,
         }

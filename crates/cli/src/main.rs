@@ -3,6 +3,7 @@
 mod access;
 mod args;
 mod commands;
+mod daemon;
 mod dirs;
 mod error;
 mod facts;
@@ -13,6 +14,7 @@ mod progress;
 mod repl;
 mod settings;
 mod signals;
+mod telling;
 mod text;
 mod ui;
 
@@ -82,6 +84,7 @@ fn run(command: &Command, matches: &ArgMatches, ui: &mut Ui) -> Result<(), Failu
         Command::Token(args) => commands::token::run(args, &env, ui),
         Command::Key(args) => commands::key::run(args, &env, ui),
         Command::Task(args) => commands::task::run(args, &env, ui),
+        Command::Daemon(args) => commands::daemon::run(args, &env, ui),
         Command::Completions(args) => commands::generate::completions(args, ui),
         Command::Man(args) => commands::generate::man(args, ui),
     }

@@ -1,10 +1,8 @@
-//! What a service manager that started the hub is told: systemd, by its socket. Without one nobody is told.
+//! What a service manager that started this process is told: systemd, by its socket. Without one nobody is told.
 
 use std::time::Duration;
 
-use tolstoy_hub::service::Service;
-
-/// The hub's state, as systemd calls it.
+/// The process's state, as systemd calls it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum State {
     Ready,
@@ -31,21 +29,21 @@ pub(crate) fn tell(state: State) {
     let _ = state;
 }
 
-/// Tells the manager, again and again, that the hub lives: while its writes get anywhere. For ever, where the manager wants to
-/// know; a hub that falls silent is started anew.
-pub(crate) async fn report_life(service: Service) {
+/// Tells the manager, again and again, that the process lives, while it does; where it does not, because of what. For ever, where
+/// the manager wants to know; who falls silent is started anew.
+pub(crate) async fn report_life(because: &str, lives: impl Fn() -> bool) {
     let Some(patience) = watchdog() else { return };
     let mut ticks = tokio::time::interval(patience / 2);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if !service.is_alive() {
-            tracing::error!("a write does not end, and the service manager is not told that the hub lives");
+        if !lives() {
+            tracing::error!("{because}, and the service manager is not told that this process lives");
             continue;
         }
         #[cfg(unix)]
         if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]) {
-            tracing::warn!(%error, "the service manager could not be told that the hub lives");
+            tracing::warn!(%error, "the service manager could not be told that this process lives");
         }
     }
 }

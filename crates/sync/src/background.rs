@@ -7,21 +7,18 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until};
-use tolstoy_proto::LogState;
 use tolstoy_store::{Entid, Store};
 
 use crate::carry_out::sync;
 use crate::error::{Error, ErrorKind, Result};
+use crate::follow::{Synced, log_changes};
 use crate::options::Options;
-use crate::outgoing::Place;
 use crate::remote::Remote;
 use crate::report::SyncReport;
 use crate::transport::{Access, HttpTransport, TransportError};
 
 /// How often the store is looked at for changes. A look reads one number.
 const LOOK: Duration = Duration::from_millis(250);
-/// How long a hub is let wait for a change of the log.
-const WATCH: Duration = Duration::from_secs(50);
 /// The first pause after a failure that may pass by itself; each further one is twice as long, up to [`LAST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE: Duration = Duration::from_secs(120);
@@ -146,17 +143,13 @@ impl<F: FnMut(Happened)> Task<F> {
         (self.told)(Happened::Synced(report));
         self.failures = 0;
         let mut watching = self.transport.clone();
-        let synced = self.synced()?;
+        let synced = Synced::of(&self.store)?;
         let wake = Arc::clone(&self.wake);
         tokio::select! {
             () = wake.notified() => Ok(()),
             changed = self.store_changes() => changed,
-            changed = log_changes(&mut watching, &synced) => changed,
+            changed = log_changes(&mut watching, &synced, || {}) => changed,
         }
-    }
-
-    fn synced(&self) -> Result<Place> {
-        Place::newest(&self.store)
     }
 
     async fn store_changes(&mut self) -> Result<()> {
@@ -177,20 +170,6 @@ impl<F: FnMut(Happened)> Task<F> {
         tokio::select! {
             () = sleep_until(Instant::now() + again_in) => {}
             () = wake.notified() => {}
-        }
-    }
-}
-
-/// Returns when the log is not what the store knows it to be.
-async fn log_changes(transport: &mut HttpTransport, synced: &Place) -> Result<()> {
-    let same = |state: &LogState| state.head == synced.id && state.chain == synced.chain;
-    let mut known = None;
-    loop {
-        match transport.watch(known.as_deref(), WATCH).await? {
-            Some((state, _)) if !same(&state) => return Ok(()),
-            Some((_, tag)) => known = Some(tag),
-            // A hub that answers at once, whatever it is asked, is not asked at once again.
-            None => sleep(LOOK).await,
         }
     }
 }

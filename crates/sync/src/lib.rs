@@ -33,6 +33,7 @@ mod blocking;
 mod carry_out;
 pub mod engine;
 mod error;
+mod follow;
 mod format;
 mod key;
 mod options;
@@ -51,6 +52,7 @@ pub use blocking::HubError;
 pub use carry_out::{sync, sync_blocking};
 pub use engine::OtherLife;
 pub use error::{Error, ErrorKind, Result};
+pub use follow::{Synced, log_changes};
 pub use format::NewLog;
 pub use key::{BadKeys, KeyId, KeyNumber, Keyring, NoKey, Secret, Secrets};
 pub use options::{IN_MEMORY, MAX_BYTES, Options, Progress, Sleep, Told};
@@ -59,7 +61,7 @@ pub use report::{Offered, Outcome, PassReport, SyncReport};
 pub use snapshot::Blob;
 pub use status::{LocalStatus, LogStatus, Relation, local_status, log_status};
 pub use taskchampion::{EncryptionSecret, TaskChampionDriver, TaskChampionError};
-pub use tasks::HubDriver;
+pub use tasks::{HubDriver, tasks_change};
 pub use transport::{
     Access, Answer, BadToken, BearerToken, Begin, Body, HttpTransport, MemoryTransport, NoCertificates, Transport,
     TransportError, Trust,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tolstoy_proto::paths;
 use tolstoy_tasks::driver::{Answer, Differences, Driver, DriverError, Exchanged, Hashes, Offer, plan};
 use tolstoy_tasks::interchange::{
@@ -14,7 +14,7 @@ use tolstoy_tasks::{Digest, Hash, Node, Prefix, Refusal, TaskId};
 use crate::blocking::{Blocking, failed};
 use crate::error::Result;
 use crate::remote::Remote;
-use crate::transport::{Access, TransportError};
+use crate::transport::{Access, HttpTransport, TransportError};
 
 /// Bytes of an answer.
 const MAX_ANSWER: usize = 256 << 20;
@@ -48,21 +48,8 @@ impl HubDriver {
     pub fn wait(&mut self, known: Digest, patience: Duration) -> Result<bool, DriverError> {
         let mut hub = self.hub.hub();
         self.hub.run(async move {
-            let until = Instant::now() + patience;
-            let changed = async {
-                loop {
-                    // A hub waits for whole seconds; the last of them ends here.
-                    let seconds = until.duration_since(Instant::now()).min(WATCH).as_secs() + 1;
-                    let path = format!("{}&wait={seconds}", paths::hashes_below(hub.remote().log, ""));
-                    let wait = Duration::from_secs(seconds);
-                    if hub.get_unless(&path, Some(&tag(known)), wait, MAX_ANSWER).await?.is_some() {
-                        return Ok(true);
-                    }
-                    sleep(LOOK).await;
-                }
-            };
-            let changed = timeout(patience, changed).await.unwrap_or(Ok(false));
-            (hub, changed)
+            let changed = timeout(patience, tasks_change(&mut hub, known, || {})).await;
+            (hub, changed.map_or(Ok(false), |changed| changed.map(|()| true)))
         })
     }
 
@@ -124,6 +111,20 @@ impl HubDriver {
         }
         Ok(nodes)
     }
+}
+
+/// Returns when the hub's tasks are others than those with this digest. `heard` is called each time that the hub said they still
+/// are the same.
+///
+/// # Errors
+/// Where the hub cannot be reached, or refuses: then a reconciliation is the way to find out.
+pub async fn tasks_change(hub: &mut HttpTransport, known: Digest, mut heard: impl FnMut()) -> Result<()> {
+    let path = format!("{}&wait={}", paths::hashes_below(hub.remote().log, ""), WATCH.as_secs());
+    while hub.get_unless(&path, Some(&tag(known)), WATCH, MAX_ANSWER).await?.is_none() {
+        heard();
+        sleep(LOOK).await;
+    }
+    Ok(())
 }
 
 impl Driver for HubDriver {

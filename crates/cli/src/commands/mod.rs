@@ -2,6 +2,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod conflicts;
+pub(crate) mod daemon;
 pub(crate) mod demo;
 pub(crate) mod fsck;
 pub(crate) mod gc;

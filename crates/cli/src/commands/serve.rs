@@ -8,15 +8,12 @@ use tokio::net::TcpListener;
 use tolstoy_env::Env;
 use tolstoy_hub::auth::TokenFile;
 use tolstoy_hub::{Hub, Reloader, may_listen, serve};
-use tracing_subscriber::EnvFilter;
 
-use crate::args;
-use crate::dirs;
 use crate::error::{Failure, Kind};
-use crate::manager;
-use crate::settings::{self, Given, HUB, LogFormat, Settings};
+use crate::settings::{self, Given, HUB, Settings};
 use crate::signals::{Reloads, Signals};
 use crate::ui::Ui;
+use crate::{args, dirs, manager, telling};
 
 pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failure> {
     let given = args.config.as_deref().map_or(Ok(Given::default()), |path| Given::read(path, &HUB))?;
@@ -51,7 +48,8 @@ pub(crate) fn run(args: &args::Serve, env: Env, ui: &mut Ui) -> Result<(), Failu
         let hub = Hub::open(data, env, options).map_err(|e| Failure::hub_data(&e))?;
         let stopped = Signals::listen()?;
         tokio::spawn(reload(hub.reloader(), Reloads::listen()?));
-        tokio::spawn(manager::report_life(hub.service().clone()));
+        let service = hub.service().clone();
+        tokio::spawn(manager::report_life("a write does not end", move || service.is_alive()));
         let fingerprint = hub.fingerprint();
         let scheme = if fingerprint.is_some() { "https" } else { "http" };
         ui.line(format!("listening on {scheme}://{address}"))?;
@@ -99,17 +97,7 @@ fn tell_on_stderr(settings: &Settings, verbose: u8, matches: &ArgMatches, ui: &U
         2 => "info,tolstoy_hub=debug",
         _ => "debug,tolstoy_hub=trace",
     };
-    let filter = EnvFilter::try_new(filter).map_err(|e| {
-        Failure::new(Kind::Usage, format!("{filter:?} is no filter: {e}"))
-            .hint("write a level, or `info,tolstoy_hub=debug`")
-    })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match settings.log_format {
-        LogFormat::Text => log.with_ansi(ui.err_is_colourful()).init(),
-        // A request's span is told once, as an object beside the event's own fields.
-        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
-    }
-    Ok(())
+    telling::begin(filter, settings.log_format, ui)
 }
 
 /// Reads tokens and certificates again at each SIGHUP. What cannot be read stays as it was.

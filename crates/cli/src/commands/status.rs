@@ -4,7 +4,7 @@ use serde_json::json;
 use tolstoy_env::Env;
 use tolstoy_sync::{HttpTransport, LocalStatus, LogStatus, Relation, Remote, local_status, log_status};
 
-use crate::access::Remembered;
+use crate::access::{Remembered, token_in_environment};
 use crate::commands::{Db, conflicts};
 use crate::error::{Failure, Kind};
 use crate::ui::{BOLD, DIM, Ui};
@@ -38,7 +38,7 @@ enum Hub {
 
 fn ask(db: &Db, remote: &Remote, said: &args::Access) -> Result<Hub, Failure> {
     let remembered = Remembered::of(&db.store, &remote.url).map_err(|e| db.failure(&e))?;
-    let access = remembered.with(said).access(said)?;
+    let access = remembered.with(said).access(said, token_in_environment())?;
     let failure = |error: &tolstoy_sync::Error| Failure::sync(&db.path, remote, error);
     let mut transport = HttpTransport::with_access(remote.clone(), &access).map_err(|e| failure(&e.into()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -1,6 +1,8 @@
 //! `tolstoy sync`
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -15,7 +17,7 @@ use tolstoy_sync::{
 };
 use uuid::Uuid;
 
-use crate::access::Remembered;
+use crate::access::{Remembered, token_in_environment};
 use crate::commands::{Db, conflicts, log};
 use crate::error::{Failure, Kind};
 use crate::progress::Progress;
@@ -45,7 +47,7 @@ pub(crate) fn run(args: &args::Sync, env: &Env, ui: &mut Ui) -> Result<(), Failu
 }
 
 /// What to sync with, as far as it was said.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Target {
     url: Option<String>,
     log: Option<Log>,
@@ -73,6 +75,27 @@ impl Target {
         };
         Ok(Self { url, log })
     }
+
+    /// Whether it says all that a new file needs.
+    pub(crate) const fn names_log(&self) -> bool {
+        matches!((&self.url, self.log), (Some(_), Some(Log::Named(_))))
+    }
+
+    /// Whether a new log is asked for.
+    pub(crate) const fn is_new(&self) -> bool {
+        matches!(self.log, Some(Log::New))
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.log {
+            Some(Log::Named(log)) => write!(f, "the log {log}")?,
+            Some(Log::New) => f.write_str("a new log")?,
+            None => f.write_str("its log")?,
+        }
+        self.url.as_ref().map_or(Ok(()), |url| write!(f, " at {url}"))
+    }
 }
 
 /// What was said of how to sync.
@@ -94,42 +117,21 @@ pub(crate) fn with(
     json: bool,
     ui: &mut Ui,
 ) -> Result<(), Failure> {
-    let known = Remote::of(&db.store).map_err(|e| Failure::new(Kind::Storage, e.to_string()))?;
-    let remote = choose(db, target, known.as_ref(), env)?;
-    let remembered = Remembered::of(&db.store, &remote.url).map_err(|e| db.failure(&e))?;
-    let wanted = remembered.clone().with(said.access);
-    let access = wanted.access(said.access)?;
-    let key_file = keys::file(&db.store, said.key_file).map_err(|e| db.failure(&e))?;
-    let sealing = match &key_file {
-        Some(path) => Some(keys::keyring(remote.log, &keys::read(path)?.1)?),
-        None => None,
-    };
-    // A log is remembered before anything is sent to it: where the answer is lost, the next sync goes on with it. Another
-    // address of the same log counts only once a hub has answered there.
-    let is_known_log = known.as_ref().is_some_and(|known| known.log == remote.log);
-    if !is_known_log {
-        remember(db, &remote)?;
-        keep(db, &remembered, &wanted)?;
-        keep_key_file(db, key_file.as_deref())?;
-    }
-    let report = carry_out(db, &remote, &access, said, sealing, env, ui)?;
-    if is_known_log && known.as_ref() != Some(&remote) {
-        remember(db, &remote)?;
-    }
-    if is_known_log {
-        keep(db, &remembered, &wanted)?;
-        keep_key_file(db, key_file.as_deref())?;
-    }
+    let plan = Plan::of(db, target, &said, token_in_environment(), env)?;
+    plan.begin(db)?;
+    let report = carry_out(db, &plan, &said, env, ui)?;
+    plan.end(db)?;
+    let remote = &plan.remote;
     if target.log == Some(Log::New) && !json {
-        let key = if key_file.is_some() { " --key-file FILE" } else { "" };
+        let key = if plan.key_file.is_some() { " --key-file FILE" } else { "" };
         ui.note(format!("new log; on another device: tolstoy sync DB {} {}{key}", remote.url, remote.log));
     }
     let schema = db.store.schema().clone();
     let waiting = db.store.waiting().map_err(|e| db.failure(&e))?;
     if json {
-        return ui.json(&Report::new(&schema, &remote, &report, waiting));
+        return ui.json(&Report::new(&schema, remote, &report, waiting));
     }
-    show(&schema, &remote, &report, ui)?;
+    show(&schema, remote, &report, ui)?;
     if waiting > 0 && report.passes.iter().filter_map(|p| p.rebased.as_ref()).any(makes_wait) {
         ui.line(conflicts::waiting(waiting, &db.path))?;
     }
@@ -141,19 +143,89 @@ fn makes_wait(rebased: &Rebased) -> bool {
     !rebased.displaced.is_empty() || rebased.overwritten.iter().any(|o| o.stands != Stands::Local)
 }
 
-fn remember(db: &mut Db, remote: &Remote) -> Result<(), Failure> {
-    remote.remember(&mut db.store).map_err(|e| Failure::sync(&db.path, remote, &e))
+/// How a store is to be synced: with which log, let in by what, with which keys.
+pub(crate) struct Plan {
+    pub(crate) remote: Remote,
+    pub(crate) access: Access,
+    /// What the store synced with before.
+    known: Option<Remote>,
+    remembered: Remembered,
+    wanted: Remembered,
+    key_file: Option<PathBuf>,
+    keys: Option<Arc<Keyring>>,
 }
 
-fn keep(db: &mut Db, before: &Remembered, now: &Remembered) -> Result<(), Failure> {
-    if now == before {
-        return Ok(());
+impl Plan {
+    /// Puts together what is said and what the store remembers. `token` is for who says nothing of tokens.
+    pub(crate) fn of(
+        db: &Db,
+        target: &Target,
+        said: &Said<'_>,
+        token: Option<OsString>,
+        env: &Env,
+    ) -> Result<Self, Failure> {
+        let known = Remote::of(&db.store).map_err(|e| Failure::new(Kind::Storage, e.to_string()))?;
+        let remote = choose(db, target, known.as_ref(), env)?;
+        let remembered = Remembered::of(&db.store, &remote.url).map_err(|e| db.failure(&e))?;
+        let wanted = remembered.clone().with(said.access);
+        let access = wanted.access(said.access, token)?;
+        let key_file = keys::file(&db.store, said.key_file).map_err(|e| db.failure(&e))?;
+        let keys = match &key_file {
+            Some(path) => Some(keys::keyring(remote.log, &keys::read(path)?.1)?),
+            None => None,
+        };
+        Ok(Self { remote, access, known, remembered, wanted, key_file, keys })
     }
-    now.remember(&mut db.store).map_err(|e| db.failure(&e))
-}
 
-fn keep_key_file(db: &mut Db, path: Option<&Path>) -> Result<(), Failure> {
-    path.map_or(Ok(()), |path| keys::remember(&mut db.store, path).map_err(|e| db.failure(&e)))
+    /// To be called before the sync. A log is remembered before anything is sent to it: where the answer is lost, the next sync
+    /// goes on with it. Another address of the same log counts only once a hub has answered there.
+    pub(crate) fn begin(&self, db: &mut Db) -> Result<(), Failure> {
+        if self.is_known_log() { Ok(()) } else { self.remember(db) }
+    }
+
+    /// To be called after a sync that succeeded.
+    pub(crate) fn end(&self, db: &mut Db) -> Result<(), Failure> {
+        if self.is_known_log() { self.remember(db) } else { Ok(()) }
+    }
+
+    pub(crate) fn transport(&self, db: &Db) -> Result<HttpTransport, Failure> {
+        HttpTransport::with_access(self.remote.clone(), &self.access).map_err(|e| self.failure(db, &e.into()))
+    }
+
+    pub(crate) fn options(&self, db: &Db, said: &Said<'_>, env: &Env) -> Result<Options, Failure> {
+        let mut options = Options::on_tokio(env.clone());
+        options.other_life = said.other_life;
+        options.theirs = said.theirs.to_vec();
+        options.keys.clone_from(&self.keys);
+        options.new_log = NewLog::of(&db.store).map_err(|e| self.failure(db, &e))?;
+        // Beside the store, where there is as much room as it needs; a store in memory has no beside.
+        options.spool_dir = db.path.exists().then(|| match db.path.parent() {
+            Some(parent) if parent != Path::new("") => parent.to_owned(),
+            _ => Path::new(".").to_owned(),
+        });
+        Ok(options)
+    }
+
+    pub(crate) fn failure(&self, db: &Db, error: &tolstoy_sync::Error) -> Failure {
+        Failure::sync(&db.path, &self.remote, error)
+    }
+
+    fn is_known_log(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| known.log == self.remote.log)
+    }
+
+    fn remember(&self, db: &mut Db) -> Result<(), Failure> {
+        if self.known.as_ref() != Some(&self.remote) {
+            self.remote.remember(&mut db.store).map_err(|e| self.failure(db, &e))?;
+        }
+        if self.wanted != self.remembered {
+            self.wanted.remember(&mut db.store).map_err(|e| db.failure(&e))?;
+        }
+        match &self.key_file {
+            Some(path) => keys::remember(&mut db.store, path).map_err(|e| db.failure(&e)),
+            None => Ok(()),
+        }
+    }
 }
 
 fn choose(db: &Db, target: &Target, known: Option<&Remote>, env: &Env) -> Result<Remote, Failure> {
@@ -191,27 +263,9 @@ fn choose(db: &Db, target: &Target, known: Option<&Remote>, env: &Env) -> Result
     Ok(Remote { url, log })
 }
 
-fn carry_out(
-    db: &mut Db,
-    remote: &Remote,
-    access: &Access,
-    said: Said<'_>,
-    keys: Option<Arc<Keyring>>,
-    env: &Env,
-    ui: &Ui,
-) -> Result<SyncReport, Failure> {
-    let failure = |error: &tolstoy_sync::Error| Failure::sync(&db.path, remote, error);
-    let mut transport = HttpTransport::with_access(remote.clone(), access).map_err(|e| failure(&e.into()))?;
-    let mut options = Options::on_tokio(env.clone());
-    options.other_life = said.other_life;
-    options.theirs = said.theirs.to_vec();
-    options.keys = keys;
-    options.new_log = NewLog::of(&db.store).map_err(|e| failure(&e))?;
-    // Beside the store, where there is as much room as it needs; a store in memory has no beside.
-    options.spool_dir = db.path.exists().then(|| match db.path.parent() {
-        Some(parent) if parent != Path::new("") => parent.to_owned(),
-        _ => Path::new(".").to_owned(),
-    });
+fn carry_out(db: &mut Db, plan: &Plan, said: &Said<'_>, env: &Env, ui: &Ui) -> Result<SyncReport, Failure> {
+    let mut transport = plan.transport(db)?;
+    let mut options = plan.options(db, said, env)?;
     let progress = Progress::begin(ui);
     let bar = progress.clone();
     options.told = Some(Arc::new(move |step| match step {
@@ -223,7 +277,7 @@ fn carry_out(
     }));
     let result = tolstoy_sync::sync_blocking(&mut db.store, &mut transport, &options);
     progress.end();
-    result.map_err(|e| failure(&e))
+    result.map_err(|e| plan.failure(db, &e))
 }
 
 fn show(schema: &Schema, remote: &Remote, report: &SyncReport, ui: &mut Ui) -> Result<(), Failure> {

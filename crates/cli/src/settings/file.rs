@@ -10,6 +10,7 @@ use tolstoy_edn::Span;
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
+use super::tables::Entries;
 use super::{Kind, Surface};
 use crate::error::{self, Failure};
 use crate::text::Source;
@@ -47,18 +48,20 @@ impl Given {
     /// Reads a settings file's text.
     ///
     /// # Errors
-    /// Where it is not TOML, or says what no setting takes.
-    fn parse(source: &Source, surface: &Surface) -> Result<Self, Failure> {
+    /// Where it is not TOML, or says what no setting takes. What its tables say is not looked at.
+    pub(crate) fn parse(source: &Source, surface: &Surface) -> Result<Self, Failure> {
         let (name, value) = surface.example;
         let document = DeTable::parse(&source.text).map_err(|error| {
             let span = error.span().unwrap_or_default();
             Failure::at(error::Kind::Input, source, spanned(&span), error.message())
                 .hint(format!("settings are lines of TOML such as `{name} = \"{value}\"`"))
         })?;
-        let entries = Entries::of(document.get_ref());
+        let entries = Entries::of(source, document.get_ref());
         let mut values = Vec::new();
         for (key, place, value) in entries.iter() {
-            values.push(check(source, surface, key, place, value)?);
+            if !surface.tables.contains(&key) {
+                values.push(check(source, surface, key, place, value)?);
+            }
         }
         Ok(Self { name: source.name.clone(), values })
     }
@@ -90,7 +93,7 @@ fn check(
     let settings = surface.declared();
     let Some(arg) = settings.iter().find(|arg| arg.get_long() == Some(key)) else {
         let failure = at(&place, &format!("there is no setting {key}"));
-        let known = settings.iter().filter_map(Arg::get_long);
+        let known = settings.iter().filter_map(Arg::get_long).chain(surface.tables.iter().copied());
         let command = surface.command;
         return Err(match nearest(known, key) {
             Some(near) => failure.hint(format!("did you mean {near}? `tolstoy {command} --print-config` lists all")),
@@ -153,7 +156,7 @@ fn example(arg: &Arg) -> Option<String> {
     Some(format!("{} = {}", arg.get_long()?, super::document::written(Kind::of(arg), &[default])))
 }
 
-fn called(value: &DeValue<'_>) -> &'static str {
+pub(super) fn called(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a text",
         DeValue::Integer(_) => "a number",
@@ -171,7 +174,7 @@ fn decimal(number: &DeInteger<'_>) -> Option<String> {
 }
 
 /// The name that is most like this one, if one is.
-fn nearest<'s>(known: impl Iterator<Item = &'s str>, key: &str) -> Option<&'s str> {
+pub(super) fn nearest<'s>(known: impl Iterator<Item = &'s str>, key: &str) -> Option<&'s str> {
     let key = key.to_lowercase().replace('_', "-");
     known
         .map(|known| (strsim::jaro_winkler(known, &key), known))
@@ -180,25 +183,7 @@ fn nearest<'s>(known: impl Iterator<Item = &'s str>, key: &str) -> Option<&'s st
         .map(|(_, known)| known)
 }
 
-/// The entries of a table, in the order of the file: so that its first mistake is told, not that of the first key in the
-/// alphabet.
-struct Entries<'t> {
-    entries: Vec<(&'t str, Range<usize>, &'t Spanned<DeValue<'t>>)>,
-}
-
-impl<'t> Entries<'t> {
-    fn of(table: &'t DeTable<'t>) -> Self {
-        let mut entries: Vec<_> = table.iter().map(|(key, value)| (key.as_ref().as_ref(), key.span(), value)).collect();
-        entries.sort_by_key(|(_, place, _)| place.start);
-        Self { entries }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (&'t str, Range<usize>, &'t Spanned<DeValue<'t>>)> {
-        self.entries.iter().cloned()
-    }
-}
-
-fn spanned(range: &Range<usize>) -> Span {
+pub(super) fn spanned(range: &Range<usize>) -> Span {
     let at = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     Span { start: at(range.start), end: at(range.end) }
 }

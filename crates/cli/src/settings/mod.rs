@@ -1,11 +1,14 @@
-//! The settings of a hub; those of tasks are declared beside their commands. [`Settings`] declares each once: its name, meaning, type and default. All else follows from the
-//! declaration: the flag, the key of the settings file (which is the flag's name), the document of `--print-config`.
+//! The settings of a hub and of a daemon; those of tasks are declared beside their commands. [`Settings`] and [`DaemonSettings`] declare each once: its name, meaning, type and
+//! default. All else follows from the declaration: the flag, the key of the settings file (which is the flag's name), the
+//! document of `--print-config`.
 //!
 //! A setting's value is that of its flag, else of its environment variable, else of the file, else its default. The file's
 //! values are checked, and then stand where the defaults stood, so that clap does the rest.
 
+mod daemon;
 mod document;
 mod file;
+mod tables;
 mod units;
 
 use std::any::TypeId;
@@ -19,8 +22,10 @@ use tolstoy_hub::{Options, Rate, SqliteOptions, TlsOptions};
 use crate::args::Cli;
 use crate::error::{self, Failure};
 
+pub(crate) use daemon::{DAEMON, DaemonSettings};
 pub(crate) use document::document;
 pub(crate) use file::Given;
+pub(crate) use tables::{Entries, tables};
 pub(crate) use units::Period;
 use units::Size;
 
@@ -339,13 +344,15 @@ pub(crate) struct Surface {
     /// Its name.
     pub(crate) command: &'static str,
     pub(crate) declare: fn(Command) -> Command,
+    /// The keys of the file that are no settings, which whoever reads the file looks at for himself.
+    pub(crate) tables: &'static [&'static str],
     /// A setting with its value, as an example.
     pub(crate) example: (&'static str, &'static str),
 }
 
 /// `tolstoy serve`.
 pub(crate) const HUB: Surface =
-    Surface { command: "serve", declare: Settings::augment_args, example: ("stall-timeout", "30s") };
+    Surface { command: "serve", declare: Settings::augment_args, tables: &[], example: ("stall-timeout", "30s") };
 
 impl Surface {
     /// The arguments that are settings, in the order of their declaration.
@@ -430,7 +437,7 @@ mod tests {
 
     #[test]
     fn each_setting_is_a_variable_and_says_what_it_means() {
-        for arg in HUB.declared() {
+        for arg in [HUB, DAEMON].iter().flat_map(Surface::declared) {
             let long = arg.get_long().unwrap();
             assert_eq!(arg.get_id().as_str().replace('_', "-"), long);
             let variable = format!("TOLSTOY_{}", arg.get_id().as_str().to_uppercase());

@@ -2,7 +2,7 @@
 
 use crate::room::Room;
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "demo",
     "serve",
     "token",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 20] = [
     "conflicts",
     "key",
     "task",
+    "daemon",
     "backup",
     "restore",
     "fsck",

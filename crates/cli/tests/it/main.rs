@@ -4,6 +4,7 @@
 mod bad_input;
 mod config;
 mod conflicts;
+mod daemon;
 mod demo;
 mod devices;
 mod generated;

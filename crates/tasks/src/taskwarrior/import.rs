@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tolstoy_edn::Instant;
-
 use super::export::{to_taskwarrior, uuid, uuids};
 use super::uuids::{id_of, ours};
 use super::{dates, names};
@@ -103,7 +101,7 @@ impl Foreign {
         held.edit_outside(
             (&told.properties, told.tags.as_ref().unwrap_or(&nothing)),
             (&self.properties, self.tags.as_ref().unwrap_or(&nothing)),
-            self.modified().unwrap_or(FIRST),
+            self.modified.as_ref().and_then(instant_of).unwrap_or(FIRST),
         )?;
         // Names and tags may be such as no document has.
         Document::from_json(held.to_json())
@@ -116,11 +114,6 @@ impl Foreign {
         let tags = self.tags.as_ref().map(|tags| tags.iter().map(|tag| Json::from(tag.as_str())).collect());
         members.extend(tags.map(|tags| ("tags".to_owned(), Json::Array(tags))));
         Document::from_json(Json::Object(members))
-    }
-
-    /// When Taskwarrior changed it.
-    pub fn modified(&self) -> Option<Instant> {
-        self.modified.as_ref().and_then(instant_of)
     }
 }
 

@@ -97,6 +97,6 @@ fn visible(document: &Document, known: &dyn Fn(TaskId) -> Option<Uuid>) -> TaskM
 }
 
 fn depends_on(map: &TaskMap, id: TaskId) -> Option<Uuid> {
-    let uuids = map.keys().filter_map(|key| key.strip_prefix("dep_").and_then(super::export::uuid));
-    uuids.filter(|uuid| id_of(*uuid) == id).last()
+    let mut uuids = map.keys().filter_map(|key| key.strip_prefix("dep_").and_then(super::export::uuid));
+    uuids.find(|uuid| id_of(*uuid) == id)
 }

@@ -5,13 +5,13 @@ mod between;
 mod change;
 mod colours;
 mod columns;
-mod hub;
+pub(crate) mod hub;
 mod place;
 mod replica;
 mod settings;
 mod show;
 mod table;
-mod taskchampion;
+pub(crate) mod taskchampion;
 mod transfer;
 mod undo;
 mod words;
@@ -24,7 +24,9 @@ use crate::error::{Failure, Kind};
 use crate::ui::Ui;
 use args::{Task, TaskCommand};
 use place::Place;
+pub(crate) use place::failure as driver_failure;
 use settings::InForce;
+pub(crate) use settings::usual_place;
 
 pub(crate) fn run(args: &Task, env: &Env, ui: &mut Ui) -> Result<(), Failure> {
     let in_force = InForce::read(args)?;

@@ -13,6 +13,7 @@ use tolstoy_tasks::{Author, Calendar, Device, TaskId};
 
 use super::settings::TaskSettings;
 use super::{hub, taskchampion};
+use crate::access::token_in_environment;
 use crate::args::Access;
 use crate::dirs;
 use crate::error::{Failure, Kind};
@@ -49,7 +50,7 @@ pub(super) struct Opening<'a> {
 /// other is a store.
 pub(super) fn open(path: &Path, opening: Opening<'_>, env: &Env, ui: &Ui) -> Result<Box<dyn Driver>, Failure> {
     if let Some(remote) = hub::remote(path)? {
-        return Ok(Box::new(hub::open(remote, opening.access)?));
+        return Ok(Box::new(hub::open(remote, opening.access, token_in_environment())?));
     }
     if let Some(settings) = taskchampion::settings(path) {
         return Ok(Box::new(taskchampion::open(&settings, opening.access, env)?));
@@ -194,7 +195,7 @@ fn zone(zones: &TimeZoneDatabase) -> TimeZone {
     name.and_then(|name| zones.get(name.trim_start_matches(':')).ok()).unwrap_or(TimeZone::UTC)
 }
 
-pub(super) fn failure(error: &DriverError) -> Failure {
+pub(crate) fn failure(error: &DriverError) -> Failure {
     if let Some(failure) = hub::failure(error).or_else(|| taskchampion::failure(error)) {
         return failure;
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, ArgMatches, Args, FromArgMatches};
+use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use jiff::tz::TimeZone;
 use tolstoy_edn::Instant;
 use tolstoy_tasks::{Calendar, Score};
@@ -54,8 +54,29 @@ const COLOURS: [&str; 4] =
     ["@deleted = dim strikethrough", "@done = dim", "@overdue = red", "@blocked or @waiting or @snoozed = dim"];
 
 /// `tolstoy task`.
-const TASK: Surface =
-    Surface { command: "task", declare: TaskSettings::augment_args, example: ("place", "/home/vera/tasks/") };
+const TASK: Surface = Surface {
+    command: "task",
+    declare: TaskSettings::augment_args,
+    tables: &[],
+    example: ("place", "/home/vera/tasks/"),
+};
+
+/// The settings file, where people keep one.
+fn usual_file() -> Option<PathBuf> {
+    dirs::config().map(|dir| dir.join("tasks.toml")).filter(|path| path.is_file())
+}
+
+/// Where `tolstoy task` keeps tasks where its command line says nothing of that.
+///
+/// # Errors
+/// Where its settings file is wrong, or there is no home directory.
+pub(crate) fn usual_place() -> Result<PathBuf, Failure> {
+    let given = usual_file().map_or(Ok(Given::default()), |path| Given::read(&path, &TASK))?;
+    let command = given.stand_in(TaskSettings::augment_args(Command::new("task")));
+    let matches = command.try_get_matches_from(["task"]).map_err(settings::misused)?;
+    let settings = TaskSettings::from_arg_matches(&matches).map_err(settings::misused)?;
+    settings.place.map_or_else(place::default_place, Ok)
+}
 
 fn score(text: &str) -> Result<String, String> {
     Score::parse(text).map(|_| text.to_owned()).map_err(|e| e.to_string())
@@ -79,8 +100,7 @@ impl InForce {
     /// Reads the settings file, where there is one, and lets it stand where the defaults stood.
     pub(super) fn read(args: &Task) -> Result<Self, Failure> {
         let named = args.config.clone();
-        let usual = || dirs::config().map(|dir| dir.join("tasks.toml")).filter(|path| path.is_file());
-        let Some(path) = named.or_else(usual) else {
+        let Some(path) = named.or_else(usual_file) else {
             return Ok(Self { settings: args.settings.clone(), given: Given::default(), matches: None });
         };
         let given = Given::read(&path, &TASK)?;

@@ -14,7 +14,7 @@ use crate::dirs;
 use crate::error::{Failure, Kind};
 
 /// What such a place begins with. Taskwarrior's settings follow.
-const SCHEME: &str = "taskchampion:";
+pub(crate) const SCHEME: &str = "taskchampion:";
 
 /// Taskwarrior's names for where it syncs. What the hub's address was called before Taskwarrior 3.2 comes last.
 const URL: [&str; 2] = ["sync.server.url", "sync.server.origin"];
@@ -30,7 +30,7 @@ pub(super) fn settings(place: &Path) -> Option<PathBuf> {
 }
 
 /// The tasks that the replicas with these settings share.
-pub(super) fn open(file: &Path, said: &Access, env: &Env) -> Result<TaskChampionDriver, Failure> {
+pub(crate) fn open(file: &Path, said: &Access, env: &Env) -> Result<TaskChampionDriver, Failure> {
     let name = file.display().to_string();
     let hint = "a place `taskchampion:FILE` names Taskwarrior's settings, as in taskchampion:~/.taskrc";
     if name.is_empty() {
@@ -88,7 +88,7 @@ fn value(text: &str, names: &[&str]) -> Result<Zeroizing<String>, String> {
     let said = |wanted: &str| {
         let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
         let pairs = lines.filter_map(|line| line.split_once('='));
-        pairs.filter(|(name, _)| name.trim() == wanted).map(|(_, value)| value.trim()).last()
+        pairs.filter(|(name, _)| name.trim() == wanted).map(|(_, value)| value.trim()).next_back()
     };
     let value = names.iter().find_map(|name| said(name)).filter(|value| !value.is_empty());
     value.map(|value| Zeroizing::new(unescaped(value))).ok_or_else(|| missing(names))
