@@ -90,7 +90,12 @@ impl Remembered {
                 "use the hub's https:// address; or, where the network itself encrypts, such as a VPN, say --token-in-clear",
             ));
         }
-        let trust = match (&self.trust, &self.ca) {
+        Ok(Access { token, trust: self.trust()? })
+    }
+
+    /// Which hub to believe.
+    pub(crate) fn trust(&self) -> Result<Trust, Failure> {
+        Ok(match (&self.trust, &self.ca) {
             (Some(fingerprint), _) => Trust::Fingerprint(
                 fingerprint
                     .parse()
@@ -102,8 +107,7 @@ impl Remembered {
                 Trust::roots(pem).map_err(|e| Failure::new(Kind::Input, format!("{name}: {e}")))?
             }
             (None, None) => Trust::System,
-        };
-        Ok(Access { token, trust })
+        })
     }
 }
 

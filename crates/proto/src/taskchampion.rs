@@ -52,6 +52,11 @@ impl ClientId {
         self.0.hyphenated().to_string()
     }
 
+    /// Its bytes, which its replicas salt their key with.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+
     /// The log that keeps what its replicas share.
     pub fn log(&self) -> LogId {
         let digest = Sha256::new().chain_update(b"tolstoy taskchampion 1\n").chain_update(self.0.as_bytes()).finalize();

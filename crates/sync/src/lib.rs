@@ -29,6 +29,7 @@
 //! ```
 
 mod background;
+mod blocking;
 mod carry_out;
 pub mod engine;
 mod error;
@@ -42,10 +43,12 @@ mod report;
 mod snapshot;
 mod spool;
 mod status;
+mod taskchampion;
 mod tasks;
 pub mod transport;
 
 pub use background::{Happened, Pair, Syncer};
+pub use blocking::HubError;
 pub use carry_out::{sync, sync_blocking};
 pub use engine::OtherLife;
 pub use error::{Error, ErrorKind, Result};
@@ -57,7 +60,8 @@ pub use remote::{BadUrl, Remote, normalize_url};
 pub use report::{Offered, Outcome, PassReport, SyncReport};
 pub use snapshot::Blob;
 pub use status::{LocalStatus, LogStatus, Relation, local_status, log_status};
-pub use tasks::{HubDriver, HubError, tasks_change};
+pub use taskchampion::{EncryptionSecret, TaskChampionDriver, TaskChampionError};
+pub use tasks::{HubDriver, tasks_change};
 pub use transport::{
     Access, Answer, BadToken, BearerToken, Begin, Body, HttpTransport, MemoryTransport, NoCertificates, Transport,
     TransportError, Trust,

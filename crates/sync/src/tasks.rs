@@ -1,21 +1,18 @@
 //! The tasks of a log on a hub, as a driver.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Runtime};
 use tokio::time::{sleep, timeout};
-use tolstoy_proto::{ErrorKind as Refused, paths};
-use tolstoy_tasks::driver::{
-    Answer, Differences, Driver, DriverError, DriverErrorKind, Exchanged, Hashes, Offer, plan,
-};
+use tolstoy_proto::paths;
+use tolstoy_tasks::driver::{Answer, Differences, Driver, DriverError, Exchanged, Hashes, Offer, plan};
 use tolstoy_tasks::interchange::{
     Below, FULL_ANSWER_BYTES, MAX_OFFERS, MAX_PREFIXES, Told, read_answers, read_hashes, read_nodes, write_item,
 };
 use tolstoy_tasks::{Digest, Hash, Node, Prefix, Refusal, TaskId};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::blocking::{Blocking, failed};
+use crate::error::Result;
 use crate::remote::Remote;
 use crate::transport::{Access, HttpTransport, TransportError};
 
@@ -28,24 +25,11 @@ const WATCH: Duration = Duration::from_secs(50);
 /// A hub that answers at once, whatever it is asked, is not asked at once again.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// What failed on the way to the tasks of a log on a hub: the source of a [`DriverError`].
-#[derive(Debug, thiserror::Error)]
-#[error("{error}")]
-pub struct HubError {
-    /// The log.
-    pub remote: Remote,
-    /// How.
-    #[source]
-    pub error: Error,
-}
-
 /// The tasks of a log on a hub. It keeps its connection between requests, on a thread of its own; who calls is blocked as long as
 /// the hub takes.
 #[derive(Debug)]
 pub struct HubDriver {
-    hub: HttpTransport,
-    /// Gone only while it is dropped.
-    runtime: Option<Runtime>,
+    hub: Blocking,
 }
 
 impl HubDriver {
@@ -54,12 +38,7 @@ impl HubDriver {
     /// # Errors
     /// Where the TLS settings, or the system's network, cannot be used.
     pub fn new(remote: Remote, access: &Access) -> Result<Self, DriverError> {
-        let failed = |error: TransportError| failed(&remote, error.into());
-        let hub = HttpTransport::with_access(remote.clone(), access).map_err(failed)?;
-        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("tolstoy-tasks").enable_all().build();
-        let runtime = runtime
-            .map_err(|error| failed(TransportError::Unreachable(format!("the network cannot be used: {error}"))))?;
-        Ok(Self { hub, runtime: Some(runtime) })
+        Ok(Self { hub: Blocking::new(remote, access)? })
     }
 
     /// Returns when the hub's tasks are others than those with this digest, or after so long: whether they are others.
@@ -67,34 +46,17 @@ impl HubDriver {
     /// # Errors
     /// Where the hub cannot be reached, or refuses.
     pub fn wait(&mut self, known: Digest, patience: Duration) -> Result<bool, DriverError> {
-        let mut hub = self.hub.clone();
-        self.run(async move {
+        let mut hub = self.hub.hub();
+        self.hub.run(async move {
             let changed = timeout(patience, tasks_change(&mut hub, known, || {})).await;
             (hub, changed.map_or(Ok(false), |changed| changed.map(|()| true)))
         })
     }
 
-    /// Runs this on the driver's thread, wherever the caller is: a runtime that blocks on itself would panic.
-    fn run<T: Send + 'static>(
-        &mut self,
-        work: impl Future<Output = (HttpTransport, Result<T>)> + Send + 'static,
-    ) -> Result<T, DriverError> {
-        let remote = self.hub.remote().clone();
-        let ended = || failed(&remote, TransportError::Broken("the driver has ended".to_owned()).into());
-        let (done, result) = mpsc::sync_channel(1);
-        self.runtime.as_ref().ok_or_else(ended)?.spawn(async move {
-            // Who waited for it is there until it comes.
-            let _ = done.send(work.await);
-        });
-        let (hub, result) = result.recv().map_err(|_| ended())?;
-        self.hub = hub;
-        result.map_err(|error| failed(&remote, error))
-    }
-
     /// What is at the path, where its tag is another than the one given.
     fn get(&mut self, path: String, known: Option<String>) -> Result<Option<String>, DriverError> {
-        let mut hub = self.hub.clone();
-        let found = self.run(async move {
+        let mut hub = self.hub.hub();
+        let found = self.hub.run(async move {
             let found = hub.get_unless(&path, known.as_deref(), Duration::ZERO, MAX_ANSWER).await;
             (hub, found)
         })?;
@@ -114,8 +76,8 @@ impl HubDriver {
             count += 1;
         }
         body.push(']');
-        let (mut hub, path) = (self.hub.clone(), paths::tasks(self.hub.remote().log));
-        let answer = self.run(async move {
+        let (mut hub, path) = (self.hub.hub(), paths::tasks(self.hub.remote().log));
+        let answer = self.hub.run(async move {
             let answer = hub.post(&path, body, MAX_ANSWER).await;
             (hub, answer)
         })?;
@@ -163,15 +125,6 @@ pub async fn tasks_change(hub: &mut HttpTransport, known: Digest, mut heard: imp
         sleep(LOOK).await;
     }
     Ok(())
-}
-
-impl Drop for HubDriver {
-    fn drop(&mut self) {
-        // Waits for nothing, so that it may be dropped anywhere.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
 }
 
 impl Driver for HubDriver {
@@ -256,19 +209,4 @@ fn is_mostly_other(prefix: Prefix, node: &Node, theirs: &BTreeMap<TaskId, Hash>)
 /// What names the tasks with this digest.
 fn tag(digest: Digest) -> String {
     format!("\"{digest}\"")
-}
-
-fn failed(remote: &Remote, error: Error) -> DriverError {
-    let kind = match error.kind() {
-        ErrorKind::Offline => DriverErrorKind::Unavailable,
-        ErrorKind::Refused | ErrorKind::Untrusted => match &error {
-            Error::Refused(body) if matches!(body.error, Refused::Busy | Refused::RateLimited | Refused::Timeout) => {
-                DriverErrorKind::Unavailable
-            }
-            _ => DriverErrorKind::Refused,
-        },
-        ErrorKind::Damaged => DriverErrorKind::NoPlace,
-        _ => DriverErrorKind::Failed,
-    };
-    DriverError::new(kind, error.to_string()).because(HubError { remote: remote.clone(), error })
 }

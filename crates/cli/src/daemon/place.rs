@@ -13,7 +13,7 @@ use tolstoy_tasks::driver::{Driver, Folder, FolderOptions, StoreDriver};
 
 use super::schedule::PlaceKey;
 use crate::args::Access;
-use crate::commands::task::{driver_failure, hub};
+use crate::commands::task::{driver_failure, hub, taskchampion};
 use crate::dirs;
 use crate::error::{Failure, Kind};
 
@@ -25,6 +25,8 @@ pub(crate) enum Place {
     Files { path: PathBuf, folder: bool },
     /// The tasks of a log on a hub, and what it takes to be let in.
     Hub { remote: Remote, access: Access },
+    /// What Taskwarrior shares, as its settings in this file say, and which hub to trust.
+    Taskwarrior { settings: PathBuf, access: Access },
 }
 
 /// Whether a place is made where it is missing.
@@ -67,6 +69,9 @@ impl Place {
             Ok(None) => {}
             Err(failure) => return Err(failure.message),
         }
+        if let Some(file) = text.strip_prefix(taskchampion::SCHEME) {
+            return Ok(Self::Taskwarrior { settings: base.path(file)?, access: access.clone() });
+        }
         let folder = text.ends_with(['/', std::path::MAIN_SEPARATOR]);
         Ok(Self::Files { path: base.path(text)?, folder })
     }
@@ -76,6 +81,7 @@ impl Place {
         match self {
             Self::Files { path, .. } => path.display().to_string(),
             Self::Hub { remote, .. } => format!("{}/1/logs/{}", remote.url, remote.log),
+            Self::Taskwarrior { settings, .. } => format!("{}{}", taskchampion::SCHEME, settings.display()),
         }
     }
 
@@ -83,7 +89,7 @@ impl Place {
     pub(crate) fn key(&self) -> Option<PlaceKey> {
         match self {
             Self::Files { path, .. } => Some(file_key(path)),
-            Self::Hub { .. } => None,
+            Self::Hub { .. } | Self::Taskwarrior { .. } => None,
         }
     }
 
@@ -91,7 +97,7 @@ impl Place {
     pub(crate) fn watched(&self) -> Option<Watched> {
         match self {
             Self::Files { path, folder } => Some(Watched::Files { path: path.clone(), folder: *folder }),
-            Self::Hub { .. } => None,
+            Self::Hub { .. } | Self::Taskwarrior { .. } => None,
         }
     }
 
@@ -101,7 +107,7 @@ impl Place {
     /// Where what it takes to be let in cannot be read.
     pub(crate) fn follow(&self) -> Result<Option<HttpTransport>, Failure> {
         match self {
-            Self::Files { .. } => Ok(None),
+            Self::Files { .. } | Self::Taskwarrior { .. } => Ok(None),
             Self::Hub { remote, access } => {
                 let access = hub::access(remote, access, None)?;
                 let transport = HttpTransport::with_access(remote.clone(), &access);
@@ -110,11 +116,12 @@ impl Place {
         }
     }
 
-    /// The hub that it is on.
+    /// The hub that it is on, or what names it.
     pub(crate) fn hub(&self) -> Option<&str> {
         match self {
             Self::Files { .. } => None,
             Self::Hub { remote, .. } => Some(&remote.url),
+            Self::Taskwarrior { settings, .. } => settings.to_str(),
         }
     }
 
@@ -122,7 +129,7 @@ impl Place {
     pub(crate) const fn is_local(&self) -> bool {
         match self {
             Self::Files { .. } => true,
-            Self::Hub { .. } => false,
+            Self::Hub { .. } | Self::Taskwarrior { .. } => false,
         }
     }
 
@@ -130,7 +137,7 @@ impl Place {
     pub(crate) fn can_be_made(&self) -> bool {
         match self {
             Self::Files { path, .. } => can_be_made(path),
-            Self::Hub { .. } => false,
+            Self::Hub { .. } | Self::Taskwarrior { .. } => false,
         }
     }
 
@@ -156,6 +163,7 @@ impl Place {
                 Ok(store.map(|store| Box::new(StoreDriver::new(store)) as Box<dyn Driver>))
             }
             Self::Hub { remote, access } => Ok(Some(Box::new(hub::open(remote.clone(), access, None)?))),
+            Self::Taskwarrior { settings, access } => Ok(Some(Box::new(taskchampion::open(settings, access, env)?))),
         }
     }
 }

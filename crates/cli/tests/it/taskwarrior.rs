@@ -134,3 +134,61 @@ fn what_is_no_replica_is_said() {
     }
     insta::assert_snapshot!("taskchampion-refusals", tasks.told);
 }
+
+/// What Taskwarrior's settings say where these tasks are shared.
+fn settings(url: &str, secret: &str) -> String {
+    format!(
+        "data.location=~/.task\nsync.server.url={url}\nsync.server.client_id={CLIENT}\nsync.encryption_secret={secret}\n"
+    )
+}
+
+const CLIENT: &str = "296d835e-8f85-4224-8f36-c612cad1b9f8";
+
+/// With TaskChampion's own replicas: `interop/tests/shared.rs`.
+#[test]
+fn tasks_are_shared_by_taskwarrior_s_settings() {
+    let mut tasks = Tasks::new();
+    let hub = tasks.room.hub();
+    tasks.room.write("vera.rc", &settings(&hub.url, "ours alone"));
+    tasks.add(&["Buy milk"]);
+    let place = "taskchampion:vera.rc";
+    assert_eq!(tasks.ok(&["sync", place]), format!("{place}: 0 tasks came, 1 task went\n"));
+    // Another machine, with the same settings.
+    assert_eq!(tasks.ok(&["--at", "phone.db", "sync", place]), format!("{place}: 1 task came, 0 tasks went\n"));
+    tasks.ok(&["--at", place, "add", "+home", "Paint the fence"]);
+    assert!(tasks.ok(&["--at", place, "list"]).ends_with("2 tasks\n"));
+    for machine in [&["--at", "phone.db", "sync", place][..], &["sync", place]] {
+        assert_eq!(tasks.ok(machine), format!("{place}: 1 task came, 0 tasks went\n"));
+        assert_eq!(tasks.ok(machine), format!("{place}: nothing to do\n"));
+    }
+    let refused = tasks.run(&["move", "--from", place, "--to", "other.db"]);
+    assert!(refused.code == 4 && refused.err.contains("--keep copies the tasks"), "{refused}");
+    tasks.ok(&["move", "--from", place, "--to", "other.db", "--keep"]);
+    assert!(tasks.ok(&["--at", "other.db", "list"]).ends_with("2 tasks\n"));
+    drop(hub);
+    assert_eq!(tasks.run(&["sync", place]).code, 5);
+}
+
+#[test]
+fn settings_that_will_not_do_are_told_and_never_repeated() {
+    let mut tasks = Tasks::new();
+    let hub = tasks.room.hub();
+    tasks.add(&["Buy milk"]);
+    let good = settings(&hub.url, "ours alone");
+    tasks.room.write("good.rc", &good);
+    tasks.ok(&["sync", "taskchampion:good.rc"]);
+    tasks.room.write("guessed.rc", &settings(&hub.url, "guessed"));
+    tasks.room.write("empty.rc", "");
+    tasks.room.write("id.rc", &good.replace(CLIENT, "hunter2"));
+    tasks.room.write("url.rc", &good.replace("http", "gopher"));
+    let mut told = String::new();
+    for file in ["guessed.rc", "empty.rc", "id.rc", "url.rc", "missing.rc", ""] {
+        let ran = tasks.run(&["sync", &format!("taskchampion:{file}")]);
+        for secret in ["guessed ", "ours alone", "hunter2", CLIENT] {
+            assert!(!ran.err.contains(secret) && !ran.out.contains(secret), "{ran}");
+        }
+        told.push_str(&format!("{file}: exit code {}\n{}\n", ran.code, ran.err));
+    }
+    insta::assert_snapshot!("taskchampion-place-refusals", told);
+    assert_eq!(tasks.ok(&["sync", "taskchampion:good.rc"]), "taskchampion:good.rc: nothing to do\n");
+}

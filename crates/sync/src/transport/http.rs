@@ -1,6 +1,9 @@
 //! The transport over HTTP, as `docs/http.md` has it.
 
 mod asking;
+mod taskchampion;
+
+pub(crate) use taskchampion::{Added, Child};
 
 use std::convert::Infallible;
 use std::future::Future;

@@ -1,7 +1,7 @@
 //! The seam to a hub: how requests get there and answers back. `docs/protocol.md` says what they mean.
 
 mod access;
-mod http;
+pub(crate) mod http;
 mod memory;
 
 use std::future::Future;

@@ -10,7 +10,7 @@ use crate::clock::{Clock, FIRST, TagStamp};
 use crate::json::Json;
 
 /// Properties and tags.
-type Said<'s> = (&'s BTreeMap<String, Json>, &'s BTreeSet<String>);
+pub(super) type Said<'s> = (&'s BTreeMap<String, Json>, &'s BTreeSet<String>);
 
 impl Document {
     /// Takes in what such a client says at this time, having been `told` what stands here. What it was told it does not say anew.

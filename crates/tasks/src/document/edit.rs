@@ -72,6 +72,6 @@ fn first_clock(author: &Author) -> Result<Clock, EndOfTime> {
     Clock::foreign(before).next(author.now, &author.device)
 }
 
-fn at_end(name: &str, end: EndOfTime) -> Refusal {
+pub(super) fn at_end(name: &str, end: EndOfTime) -> Refusal {
     Refusal(format!("{:?} cannot be changed: {end}", json::shortened(name)))
 }

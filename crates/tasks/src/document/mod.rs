@@ -3,6 +3,7 @@
 mod adopt;
 mod edit;
 mod history;
+mod outside;
 mod parse;
 mod resolve;
 mod write;

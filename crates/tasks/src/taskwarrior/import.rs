@@ -92,6 +92,21 @@ impl Foreign {
         Ok(document)
     }
 
+    /// What becomes of a document that Taskwarrior has, was told as this, and now has as `self` says.
+    pub(super) fn changed_since(&self, told: &Self, mut held: Document) -> Result<Document, Refusal> {
+        if self == told {
+            return Ok(held);
+        }
+        let nothing = BTreeSet::new();
+        held.edit_outside(
+            (&told.properties, told.tags.as_ref().unwrap_or(&nothing)),
+            (&self.properties, self.tags.as_ref().unwrap_or(&nothing)),
+            self.modified.as_ref().and_then(instant_of).unwrap_or(FIRST),
+        )?;
+        // Names and tags may be such as no document has.
+        Document::from_json(held.to_json())
+    }
+
     fn document(&self) -> Result<Document, Refusal> {
         let mut members = self.properties.clone();
         members.insert("id".to_owned(), Json::from(self.id.as_str()));

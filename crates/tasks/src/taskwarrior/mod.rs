@@ -5,9 +5,11 @@ mod export;
 mod import;
 mod names;
 mod replica;
+mod shared;
 mod uuids;
 
 pub use export::to_taskwarrior;
 pub use import::Foreign;
-pub use replica::from_map;
+pub use replica::{TaskMap, from_map};
+pub use shared::{from_replica, is_held, to_replica, uuid_in_replica, written_at};
 pub use uuids::{id_of, uuid_of};

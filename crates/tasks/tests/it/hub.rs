@@ -43,6 +43,10 @@ impl RunningHub {
         LogId(Uuid::from_u64_pair(7, self.next.fetch_add(1, Ordering::Relaxed)))
     }
 
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     pub(crate) fn driver(&self, log: LogId) -> HubDriver {
         driver_at(self.address, log)
     }
@@ -58,7 +62,13 @@ impl RunningHub {
         self.handle = Some(serve(&self.runtime, &self.directory, self.address));
     }
 
-    fn stop(&mut self) {
+    /// Another is started on what it left.
+    pub(crate) fn restart(&mut self) {
+        self.stop();
+        self.handle = Some(serve(&self.runtime, &self.directory, self.address));
+    }
+
+    pub(crate) fn stop(&mut self) {
         if let Some(handle) = self.handle.take() {
             self.runtime.block_on(handle.stop()).unwrap();
         }

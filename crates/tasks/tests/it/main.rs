@@ -19,6 +19,8 @@ mod moving;
 mod recur;
 mod resolution;
 mod score;
+mod shared;
 mod store;
+mod taskchampion;
 mod taskwarrior;
 mod tree;

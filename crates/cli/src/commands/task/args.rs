@@ -29,6 +29,7 @@ Examples:
   tolstoy task --at ~/Dropbox/tasks/ list
   tolstoy task --at https://hub.example/1/logs/0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e list
   tolstoy task sync ~/Dropbox/tasks/
+  tolstoy task sync taskchampion:~/.taskrc     share tasks with Taskwarrior 3, as its settings say
   tolstoy task import --taskchampion ~/.task
   tolstoy task --print-config > ~/.config/tolstoy/tasks.toml")]
 pub(crate) struct Task {
@@ -213,11 +214,12 @@ pub(crate) struct Import {
 #[command(after_help = "\
 Examples:
   tolstoy task sync ~/Dropbox/tasks/
+  tolstoy task sync taskchampion:~/.taskrc     share tasks with Taskwarrior 3, as its settings say
   tolstoy task --at tasks.db sync /media/stick/tasks/ other.db
   tolstoy task --token-file t.token sync https://hub.example/1/logs/new      begins a log there
   tolstoy task --token-file t.token sync https://hub.example/1/logs/0f3f2c4e-6f0b-4a39-9d0e-1f7b6a1c2d3e")]
 pub(crate) struct SyncWith {
-    /// The other places: folders, the files of stores, logs on hubs (URL/1/logs/LOG); files and folders are made where they are missing
+    /// The other places: folders, the files of stores, logs on hubs (URL/1/logs/LOG), what Taskwarrior syncs (taskchampion:TASKRC); files and folders are made where they are missing
     #[arg(value_name = "PLACE", required = true)]
     pub(crate) places: Vec<PathBuf>,
     #[command(flatten)]

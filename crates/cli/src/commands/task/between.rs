@@ -8,9 +8,9 @@ use tolstoy_tasks::driver::Driver;
 use tolstoy_tasks::{Moved, ReconcileError, Report, Side, Source, reconcile_all, relocate};
 
 use super::args::{Move, SyncWith};
-use super::hub;
 use super::place::{self, Opening, Place};
 use super::settings::TaskSettings;
+use super::{hub, taskchampion};
 use crate::args::Access;
 use crate::error::{Failure, Kind};
 use crate::facts;
@@ -150,7 +150,8 @@ pub(super) fn relocate_all(
         let message = format!("{} and {} are one place", args.from.display(), args.to.display());
         return Err(Failure::new(Kind::Usage, message));
     }
-    if !args.keep && hub::remote(&args.from)?.is_some() {
+    let is_shared = hub::remote(&args.from)?.is_some() || taskchampion::settings(&args.from).is_some();
+    if is_shared && !args.keep {
         let message = format!("{}: a hub lets go of no tasks, which others may have there", args.from.display());
         return Err(Failure::new(Kind::Refused, message).hint("--keep copies the tasks"));
     }

@@ -11,6 +11,7 @@ mod replica;
 mod settings;
 mod show;
 mod table;
+pub(crate) mod taskchampion;
 mod transfer;
 mod undo;
 mod words;

@@ -11,8 +11,8 @@ use tolstoy_tasks::driver::{
 };
 use tolstoy_tasks::{Author, Calendar, Device, TaskId};
 
-use super::hub;
 use super::settings::TaskSettings;
+use super::{hub, taskchampion};
 use crate::access::token_in_environment;
 use crate::args::Access;
 use crate::dirs;
@@ -46,10 +46,14 @@ pub(super) struct Opening<'a> {
 }
 
 /// Opens what lives at a path: the one place that knows which kinds of places there are. A path that ends in a separator, or is a
-/// directory, is a folder; an address is that of a log on a hub; any other is a store.
+/// directory, is a folder; an address is that of a log on a hub; `taskchampion:` and Taskwarrior's settings are what its replicas share; any
+/// other is a store.
 pub(super) fn open(path: &Path, opening: Opening<'_>, env: &Env, ui: &Ui) -> Result<Box<dyn Driver>, Failure> {
     if let Some(remote) = hub::remote(path)? {
         return Ok(Box::new(hub::open(remote, opening.access, token_in_environment())?));
+    }
+    if let Some(settings) = taskchampion::settings(path) {
+        return Ok(Box::new(taskchampion::open(&settings, opening.access, env)?));
     }
     let is_missing = !path.exists();
     if is_missing && !opening.create {
@@ -202,7 +206,7 @@ fn zone(zones: &TimeZoneDatabase) -> TimeZone {
 }
 
 pub(crate) fn failure(error: &DriverError) -> Failure {
-    if let Some(failure) = hub::failure(error) {
+    if let Some(failure) = hub::failure(error).or_else(|| taskchampion::failure(error)) {
         return failure;
     }
     let kind = match error.kind() {

@@ -23,7 +23,7 @@ const HEADING: &str = "Settings";
 /// What people set once.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct TaskSettings {
-    /// Where the tasks are: a folder, where it is one or ends with a slash, the file of a store, or a log on a hub (URL/1/logs/LOG)
+    /// Where the tasks are: a folder, where it is one or ends with a slash, the file of a store, a log on a hub (URL/1/logs/LOG), or what Taskwarrior syncs (taskchampion:TASKRC)
     #[arg(long, visible_alias = "at", value_name = "PLACE", env = "TOLSTOY_TASKS", hide_env = true, help_heading = HEADING)]
     pub(crate) place: Option<PathBuf>,
     /// Commit what is written, where the place is a folder in a git work tree

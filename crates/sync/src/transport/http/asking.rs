@@ -14,8 +14,8 @@ use crate::remote::Remote;
 use crate::transport::{Answer, TransportError};
 
 /// How often the hub is let ask for a pause, and for how long, before it is given up.
-const MAX_PAUSES: u32 = 5;
-const MAX_PAUSE: Duration = Duration::from_secs(60);
+pub(super) const MAX_PAUSES: u32 = 5;
+pub(super) const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 impl HttpTransport {
     /// The log it leads to.
