@@ -51,6 +51,12 @@ pub struct Document {
 #[error("{0}")]
 pub struct Refusal(pub String);
 
+impl From<crate::json::Fault> for Refusal {
+    fn from(fault: crate::json::Fault) -> Self {
+        Self(fault.to_string())
+    }
+}
+
 /// The content hash of a document: SHA-256 of its canonical JSON. Displays in lowercase hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hash(pub [u8; 32]);

@@ -35,7 +35,7 @@ impl Document {
     /// does not.
     pub(crate) fn parse_changed(text: &str, changed: Option<Instant>) -> Result<Self, Refusal> {
         let limits = Limits { bytes: MAX_TEXT, depth: MAX_DEPTH };
-        let json = json::read(text, limits).map_err(|fault| Refusal(fault.to_string()))?;
+        let json = json::read(text, limits)?;
         let document = Self::from_changed(json, changed)?;
         document.check_counts()?;
         // Stamps that are added, or numbers written out, make nothing eight times as long.
