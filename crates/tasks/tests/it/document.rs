@@ -180,6 +180,7 @@ fn what_cannot_be_edited_is_said() {
 
 /// Many things said of one property: thousands of values that were lost, all of them the one that stands, or thousands of stamps.
 #[test]
+#[allow(clippy::disallowed_methods, reason = "how long it takes is what is tested")]
 fn a_long_history_costs_what_its_text_does() {
     let stands = "x".repeat(100_000);
     let mut stamped = doc(r#"{"id":"pb67wndxge8293xd"}"#);
