@@ -7,7 +7,8 @@ use tokio::time::{sleep, timeout};
 use tolstoy_proto::paths;
 use tolstoy_tasks::driver::{Answer, Differences, Driver, DriverError, Exchanged, Hashes, Offer, plan};
 use tolstoy_tasks::interchange::{
-    Below, FULL_ANSWER_BYTES, MAX_OFFERS, MAX_PREFIXES, Told, read_answers, read_hashes, read_nodes, write_item,
+    Below, FULL_ANSWER_BYTES, MAX_BATCH_BYTES, MAX_OFFERS, MAX_PREFIXES, Told, read_answers, read_hashes, read_nodes,
+    write_item,
 };
 use tolstoy_tasks::{Digest, Hash, Node, Prefix, Refusal, TaskId};
 
@@ -16,8 +17,10 @@ use crate::error::Result;
 use crate::remote::Remote;
 use crate::transport::{Access, HttpTransport, TransportError};
 
-/// Bytes of an answer.
-const MAX_ANSWER: usize = 256 << 20;
+/// Bytes of all hashes.
+const MAX_HASHES: usize = 256 << 20;
+/// Bytes of an answer about nodes: 64 of them list 64 tasks each, at most.
+const MAX_NODES: usize = 1 << 20;
 /// Where more nodes than this differ, all hashes are asked for.
 const MANY: usize = 4 * MAX_PREFIXES;
 /// How long the hub is let wait at once.
@@ -54,10 +57,10 @@ impl HubDriver {
     }
 
     /// What is at the path, where its tag is another than the one given.
-    fn get(&mut self, path: String, known: Option<String>) -> Result<Option<String>, DriverError> {
+    fn get(&mut self, path: String, known: Option<String>, limit: usize) -> Result<Option<String>, DriverError> {
         let mut hub = self.hub.hub();
         let found = self.hub.run(async move {
-            let found = hub.get_unless(&path, known.as_deref(), Duration::ZERO, MAX_ANSWER).await;
+            let found = hub.get_unless(&path, known.as_deref(), Duration::ZERO, limit).await;
             (hub, found)
         })?;
         found.map(|bytes| self.text(bytes)).transpose()
@@ -78,7 +81,7 @@ impl HubDriver {
         body.push(']');
         let (mut hub, path) = (self.hub.hub(), paths::tasks(self.hub.remote().log));
         let answer = self.hub.run(async move {
-            let answer = hub.post(&path, body, MAX_ANSWER).await;
+            let answer = hub.post(&path, body, MAX_BATCH_BYTES).await;
             (hub, answer)
         })?;
         let answer = self.text(answer)?;
@@ -98,18 +101,27 @@ impl HubDriver {
     fn nodes(&mut self, mut prefixes: Vec<Prefix>) -> Result<BTreeMap<Prefix, Told>, DriverError> {
         let mut nodes = BTreeMap::new();
         while !prefixes.is_empty() {
-            let asked: Vec<&str> = prefixes.iter().take(MAX_PREFIXES).map(Prefix::as_str).collect();
-            let path = paths::hashes_below(self.hub.remote().log, &asked.join(","));
-            let answer = self.get(path, None)?.unwrap_or_default();
-            let told = read_nodes(&answer).map_err(|why| self.no_answer(why))?;
-            let before = prefixes.len();
+            let asked = prefixes.get(..MAX_PREFIXES).unwrap_or(&prefixes);
+            let names: Vec<&str> = asked.iter().map(Prefix::as_str).collect();
+            let path = paths::hashes_below(self.hub.remote().log, &names.join(","));
+            let answer = self.get(path, None, MAX_NODES)?.unwrap_or_default();
+            let told = told_of(asked, &answer).map_err(|why| self.no_answer(why))?;
             prefixes.retain(|prefix| !told.contains_key(prefix));
-            if prefixes.len() == before {
-                return Err(self.no_answer(Refusal("it tells nothing of the nodes that it is asked about".to_owned())));
-            }
             nodes.extend(told);
         }
         Ok(nodes)
+    }
+}
+
+/// What an answer tells of some of the nodes that were asked for. Of another one it must not tell: the way down might not end.
+fn told_of(asked: &[Prefix], answer: &str) -> Result<BTreeMap<Prefix, Told>, Refusal> {
+    let told = read_nodes(answer)?;
+    if told.is_empty() {
+        return Err(Refusal("it tells nothing of the nodes that it is asked about".to_owned()));
+    }
+    match told.keys().find(|prefix| !asked.contains(prefix)) {
+        Some(other) => Err(Refusal(format!("it tells of the node {other:?}, which it was not asked about"))),
+        None => Ok(told),
     }
 }
 
@@ -120,7 +132,7 @@ impl HubDriver {
 /// Where the hub cannot be reached, or refuses: then a reconciliation is the way to find out.
 pub async fn tasks_change(hub: &mut HttpTransport, known: Digest, mut heard: impl FnMut()) -> Result<()> {
     let path = format!("{}&wait={}", paths::hashes_below(hub.remote().log, ""), WATCH.as_secs());
-    while hub.get_unless(&path, Some(&tag(known)), WATCH, MAX_ANSWER).await?.is_none() {
+    while hub.get_unless(&path, Some(&tag(known)), WATCH, MAX_NODES).await?.is_none() {
         heard();
         sleep(LOOK).await;
     }
@@ -130,7 +142,7 @@ pub async fn tasks_change(hub: &mut HttpTransport, known: Digest, mut heard: imp
 impl Driver for HubDriver {
     fn hashes(&mut self) -> Result<Hashes, DriverError> {
         let path = paths::hashes(self.hub.remote().log);
-        let hashes = self.get(path, None)?.unwrap_or_default();
+        let hashes = self.get(path, None, MAX_HASHES)?.unwrap_or_default();
         let tasks = read_hashes(&hashes).map_err(|why| self.no_answer(why))?;
         Ok(Hashes { tasks, troubles: Vec::new() })
     }
@@ -156,9 +168,11 @@ impl Driver for HubDriver {
     /// Where nothing differs this is one request; where little does, it goes down the tree.
     fn differences(&mut self, theirs: &BTreeMap<TaskId, Hash>) -> Result<Differences, DriverError> {
         let path = paths::hashes_below(self.hub.remote().log, "");
-        let Some(root) = self.get(path, Some(tag(Digest::of(theirs))))? else { return Ok(Differences::default()) };
-        let mut level = read_nodes(&root).map_err(|why| self.no_answer(why))?;
-        let mut found = Differences::default();
+        let digest = Digest::of(theirs);
+        let mut found = Differences { digest, ..Differences::default() };
+        let Some(root) = self.get(path, Some(tag(digest)), MAX_NODES)? else { return Ok(found) };
+        let mut level = told_of(&[Prefix::ROOT], &root).map_err(|why| self.no_answer(why))?;
+        found.digest = level.get(&Prefix::ROOT).map_or(digest, |told| told.node.digest);
         while !level.is_empty() {
             let mut below = Vec::new();
             for (prefix, told) in level {
@@ -167,7 +181,7 @@ impl Driver for HubDriver {
             }
             if below.len() > MANY || below.iter().any(|(prefix, node)| is_mostly_other(*prefix, node, theirs)) {
                 let Hashes { tasks, troubles } = self.hashes()?;
-                return Ok(Differences { tasks: plan(theirs, &tasks), troubles });
+                return Ok(Differences { tasks: plan(theirs, &tasks), troubles, ..found });
             }
             level = self.nodes(below.into_iter().map(|(prefix, _)| prefix).collect())?;
         }
@@ -185,6 +199,9 @@ fn compare(
 ) -> Result<(), Refusal> {
     let nodes = match told.below {
         Below::Hashes(listed) => {
+            if let Some(id) = listed.keys().find(|id| !prefix.covers(**id)) {
+                return Err(Refusal(format!("{id}, listed below {:?}, does not begin with it", prefix.as_str())));
+            }
             tasks.extend(plan(&prefix.within(theirs).map(|(id, hash)| (*id, *hash)).collect(), &listed));
             return Ok(());
         }

@@ -42,7 +42,7 @@ type Members = BTreeMap<String, Json>;
 
 fn read(text: &str, bytes: usize, around: u32) -> Result<Json, Refusal> {
     let limits = Limits { bytes, depth: MAX_DEPTH + around };
-    json::read(text, limits).map_err(|fault| Refusal(fault.to_string()))
+    Ok(json::read(text, limits)?)
 }
 
 fn object(what: &str, value: Json) -> Result<Members, Refusal> {
@@ -176,7 +176,15 @@ pub fn write_hash(out: &mut String, id: TaskId, hash: Hash) {
 /// # Errors
 /// Where the text is none.
 pub fn read_hashes(body: &str) -> Result<BTreeMap<TaskId, Hash>, Refusal> {
-    hashes(read(body, usize::MAX, 0)?)
+    // There may be many: what is none takes no memory.
+    let (mut hashes, limits) = (BTreeMap::new(), Limits { bytes: usize::MAX, depth: 1 });
+    let is_object = json::each_member(body, limits, |id, hash| {
+        match hashes.insert(parsed(id)?, parsed(text("a hash", Some(&hash))?)?) {
+            None => Ok(()),
+            Some(_) => Err(Refusal(format!("the key {id:?} stands twice in one object"))),
+        }
+    })?;
+    if is_object { Ok(hashes) } else { Err(Refusal("what says the hashes is no object".to_owned())) }
 }
 
 fn hashes(value: Json) -> Result<BTreeMap<TaskId, Hash>, Refusal> {

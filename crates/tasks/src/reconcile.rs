@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
 use crate::driver::{Answer, Differences, Driver, DriverError, Exchanged, Hashes, Offer, Trouble};
-use crate::{Document, Hash, Lost, Refusal, TaskId};
+use crate::{Digest, Document, Hash, Lost, Refusal, TaskId};
 
 /// How many tasks go into one exchange.
 pub(crate) const BATCH: usize = 1000;
@@ -34,6 +34,8 @@ pub struct Report {
     pub lost: Vec<(TaskId, Lost)>,
     /// What a side told of beside.
     pub troubles: BTreeMap<Side, Vec<Trouble>>,
+    /// The digest of what was there when both were compared last: from then on a change there is news.
+    pub there: Option<Digest>,
     /// Whether both sides have the same now, the refused tasks aside. They may not where others keep writing.
     pub in_step: bool,
 }
@@ -88,7 +90,9 @@ fn differences(
     report: &mut Report,
 ) -> Result<BTreeMap<TaskId, Option<Hash>>, ReconcileError> {
     let side = Side::There;
-    let Differences { tasks, troubles } = there.differences(ours).map_err(|error| ReconcileError { side, error })?;
+    let found = there.differences(ours).map_err(|error| ReconcileError { side, error })?;
+    let Differences { tasks, digest, troubles } = found;
+    report.there = Some(digest);
     report.tell(side, troubles);
     Ok(tasks)
 }
@@ -118,14 +122,19 @@ fn carry_out(
     report
         .went
         .extend(theirs.iter().filter(|(id, now)| now.as_ref().is_some_and(|now| changed(id, now))).map(|(id, _)| id));
-    for (id, document) in &theirs {
-        let Some(before) = ours.get(id).and_then(Option::as_ref).map(Document::journal) else { continue };
-        let lost = document.as_ref().map(Document::journal).unwrap_or_default();
-        let new = lost.into_iter().filter(|lost| !before.contains(lost)).map(|lost| (*id, lost));
-        let new: Vec<_> = new.filter(|lost| !report.lost.contains(lost)).collect();
-        report.lost.extend(new);
+    for (id, now) in &theirs {
+        if let (Some(Some(before)), Some(now)) = (ours.get(id), now) {
+            report.lost.extend(lost(before, now).map(|lost| (*id, lost)));
+        }
     }
     Ok(())
+}
+
+/// What a document has lost that it had not lost before.
+fn lost(before: &Document, now: &Document) -> impl Iterator<Item = Lost> + use<> {
+    let known: BTreeSet<(String, String)> =
+        before.journal().into_iter().map(|lost| (lost.property, lost.clock)).collect();
+    now.journal().into_iter().filter(move |lost| !known.contains(&(lost.property.clone(), lost.clock.clone())))
 }
 
 /// Exchanges, and gives what stands of the tasks that are not refused.
@@ -156,7 +165,8 @@ impl Report {
         self.came.extend(later.came);
         self.went.extend(later.went);
         self.refused = later.refused;
-        self.lost.extend(later.lost.into_iter().filter(|lost| !self.lost.contains(lost)).collect::<Vec<_>>());
+        self.lost.extend(later.lost);
+        self.there = later.there;
         later.troubles.into_iter().for_each(|(side, troubles)| self.tell(side, troubles));
         self.in_step = later.in_step;
     }

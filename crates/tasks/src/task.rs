@@ -27,9 +27,8 @@ impl Task {
     /// Where it is no task's document.
     pub fn parse(text: &str) -> Result<Self, Refusal> {
         let limits = Limits { bytes: MAX_TEXT, depth: MAX_DEPTH };
-        let fault = |fault: json::Fault| Refusal(fault.to_string());
-        let Some(mut properties) = json::read_members(text, limits, &["_clocks", "_journal"]).map_err(fault)? else {
-            let other = json::read(text, limits).map_err(fault)?;
+        let Some(mut properties) = json::read_members(text, limits, &["_clocks", "_journal"])? else {
+            let other = json::read(text, limits)?;
             return Err(Refusal(format!("a task is a JSON object, not {}", other.describe())));
         };
         match properties.remove("id") {

@@ -198,15 +198,9 @@ fn sync_tasks(here: &Place, there: &Place, commit: bool, env: &Env) -> Result<(O
         return Err(Failure::new(Kind::Contended, message).into());
     }
     let moved = Moved { came: report.came.len() as u64, went: report.went.len() as u64 };
-    let follow = match there.follow()? {
-        None => None,
-        Some(hub) => {
-            // Both sides have the same, unless one refuses a task.
-            let side = if report.refused.is_empty() { &mut ours } else { &mut theirs };
-            let tasks = side.hashes().map_err(|error| unsynced(&error))?.tasks;
-            Some(Follow::Tasks { hub, known: Digest::of(&tasks) })
-        }
-    };
+    // What it was when both were compared: whatever is said to be there, and tasks that a side refuses, are no news.
+    let known = report.there.unwrap_or_default();
+    let follow = there.follow()?.map(|hub| Follow::Tasks { hub, known });
     Ok((Outcome::InStep { moved, remarks: remarks(&report, here, there) }, follow))
 }
 

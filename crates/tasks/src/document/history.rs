@@ -17,6 +17,33 @@ pub(crate) enum Cell {
     Replaced,
 }
 
+/// What a document says of a stamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Replaced,
+    LeftOut,
+    Value,
+}
+
+/// What a document says of the value that was stamped.
+#[derive(Debug)]
+pub(crate) enum Told {
+    Replaced,
+    /// Its value is left out: it is the one that stands, if that has this sum.
+    LeftOut,
+    Value(Option<Json>),
+}
+
+impl Told {
+    const fn kind(&self) -> Kind {
+        match self {
+            Self::Replaced => Kind::Replaced,
+            Self::LeftOut => Kind::LeftOut,
+            Self::Value(_) => Kind::Value,
+        }
+    }
+}
+
 /// The newest stamps of a property, newest first; never empty. The first is that of the value that stands.
 ///
 /// Invariant: the first cell is a value, since whoever replaces a value has a newer stamp.
@@ -33,17 +60,30 @@ impl History {
     /// What a document says of a property: the stamps that it has, in any order, that among them of the value that stood
     /// there, as replaced, and the value that stands there. A client without clocks, at `updated_at`, may have put it there.
     pub(crate) fn read(
-        stamped: Vec<(Stamp, Cell)>,
+        mut told: Vec<(Stamp, Told)>,
         newest: Option<&Stamp>,
         value: Option<Json>,
         updated_at: Clock,
     ) -> Self {
+        let sum = Sum::of(value.as_ref());
+        // The newest first, and what is said again left out: a document may list many thousands, and the value that stands is
+        // copied for those alone that are kept.
+        told.sort_by(|(a, one), (b, other)| b.cmp(a).then(one.kind().cmp(&other.kind())));
+        told.dedup_by(|(a, one), (b, other)| a == b && one.kind() == other.kind() && one.kind() != Kind::Value);
         let mut history = Self(Vec::new());
-        for (stamp, cell) in stamped {
+        for (stamp, told) in told {
+            if history.0.len() == KEPT && history.0.last().is_some_and(|(last, _)| stamp < *last) {
+                break;
+            }
+            let cell = match told {
+                Told::Value(value) => Cell::Value(value),
+                Told::LeftOut if value.is_some() && stamp.sum == sum => Cell::Value(value.clone()),
+                // What was left out was equal to what stood, which someone changed who does not know of journals.
+                Told::LeftOut | Told::Replaced => Cell::Replaced,
+            };
             history.add(stamp, cell);
         }
         let Some((last, _)) = history.0.first().cloned() else { return Self::of(updated_at, value) };
-        let sum = Sum::of(value.as_ref());
         if newest == Some(&last) && last.sum == sum {
             history.0.first_mut().into_iter().for_each(|(_, cell)| *cell = Cell::Value(value.clone()));
         } else {

@@ -52,6 +52,12 @@ pub struct Document {
 #[error("{0}")]
 pub struct Refusal(pub String);
 
+impl From<crate::json::Fault> for Refusal {
+    fn from(fault: crate::json::Fault) -> Self {
+        Self(fault.to_string())
+    }
+}
+
 /// The content hash of a document: SHA-256 of its canonical JSON. Displays in lowercase hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hash(pub [u8; 32]);
@@ -143,19 +149,29 @@ impl Document {
     /// # Errors
     /// Which limit it breaks.
     pub fn check(&self) -> Result<(), Refusal> {
-        let refuse = |what: &str, there: usize, most: usize| {
-            Err(Refusal(format!("the task has {there} {what}; at most {most} can be kept")))
-        };
-        if self.properties.len() > MAX_PROPERTIES {
-            return refuse("properties", self.properties.len(), MAX_PROPERTIES);
-        }
-        if self.tags.len() > MAX_PROPERTIES {
-            return refuse("tags, those that were taken off included", self.tags.len(), MAX_PROPERTIES);
-        }
-        let bytes = self.canonical().len();
-        if bytes > MAX_BYTES {
-            return refuse("bytes", bytes, MAX_BYTES);
-        }
-        Ok(())
+        self.check_counts()?;
+        self.check_bytes()
     }
+
+    fn check_counts(&self) -> Result<(), Refusal> {
+        at_most("properties", self.properties.len(), MAX_PROPERTIES)?;
+        at_most("tags, those that were taken off included", self.tags.len(), MAX_PROPERTIES)
+    }
+
+    /// What is taken can be read again, however it is written.
+    fn check_bytes(&self) -> Result<(), Refusal> {
+        let written = self.pretty().len();
+        // No number's canonical form is eight times as long as what was written.
+        if written > MAX_BYTES / 8 {
+            at_most("bytes", self.canonical().len(), MAX_BYTES)?;
+        }
+        at_most("bytes as it is written", written, MAX_TEXT)
+    }
+}
+
+fn at_most(what: &str, there: usize, most: usize) -> Result<(), Refusal> {
+    if there > most {
+        return Err(Refusal(format!("the task has {there} {what}; at most {most} can be kept")));
+    }
+    Ok(())
 }

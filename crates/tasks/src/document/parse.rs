@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tolstoy_edn::Instant;
 
-use super::history::{Cell, History};
+use super::history::{History, Told};
 use super::{Document, MAX_BYTES, MAX_DEPTH, MAX_NAME, MAX_TEXT, Refusal};
 use crate::TaskId;
 use crate::clock::{Clock, FIRST, LAST, Stamp, Sum, TagStamp};
@@ -19,7 +19,7 @@ type Members = BTreeMap<String, Json>;
 #[derive(Default)]
 struct Stamped {
     newest: Option<Stamp>,
-    cells: Vec<(Stamp, Cell)>,
+    told: Vec<(Stamp, Told)>,
 }
 
 impl Document {
@@ -35,11 +35,12 @@ impl Document {
     /// does not.
     pub(crate) fn parse_changed(text: &str, changed: Option<Instant>) -> Result<Self, Refusal> {
         let limits = Limits { bytes: MAX_TEXT, depth: MAX_DEPTH };
-        let json = json::read(text, limits).map_err(|fault| Refusal(fault.to_string()))?;
+        let json = json::read(text, limits)?;
         let document = Self::from_changed(json, changed)?;
-        // Stamps that are added take less than a quarter of the limit.
-        if text.len() > MAX_BYTES / 2 {
-            document.check()?;
+        document.check_counts()?;
+        // Stamps that are added, or numbers written out, make nothing eight times as long.
+        if text.len() > MAX_BYTES / 8 {
+            document.check_bytes()?;
         }
         Ok(document)
     }
@@ -74,17 +75,17 @@ impl Document {
 
         let (lists_tags, tags) = read_tags(tags, clocks.get("tags"), &foreign, &edited)?;
         let mut stamped = read_clocks(clocks)?;
-        read_journal(journal, &members, &mut stamped)?;
+        read_journal(journal, &mut stamped)?;
         let mut properties = BTreeMap::new();
         for (name, value) in members {
             let history = match stamped.remove(&name) {
-                Some(Stamped { newest, cells }) => History::read(cells, newest.as_ref(), Some(value), edited.clone()),
+                Some(Stamped { newest, told }) => History::read(told, newest.as_ref(), Some(value), edited.clone()),
                 None => History::of(foreign.clone(), Some(value)),
             };
             properties.insert(name, history);
         }
-        for (name, Stamped { newest, cells }) in stamped {
-            properties.insert(name, History::read(cells, newest.as_ref(), None, edited.clone()));
+        for (name, Stamped { newest, told }) in stamped {
+            properties.insert(name, History::read(told, newest.as_ref(), None, edited.clone()));
         }
         Ok(Self { id, updated_at, properties, tags, lists_tags })
     }
@@ -177,9 +178,9 @@ fn read_clocks(clocks: Members) -> Result<BTreeMap<String, Stamped>, Refusal> {
         let read = |text: &Json| text.as_str().and_then(Stamp::parse).ok_or_else(|| no_stamp(&name, text));
         let stamps = texts.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         let newest = stamps.first().cloned();
-        let cells = stamps.into_iter().map(|stamp| (stamp, Cell::Replaced)).collect();
+        let told = stamps.into_iter().map(|stamp| (stamp, Told::Replaced)).collect();
         if newest.is_some() {
-            stamped.insert(name, Stamped { newest, cells });
+            stamped.insert(name, Stamped { newest, told });
         }
     }
     Ok(stamped)
@@ -192,12 +193,8 @@ fn check_name(place: &str, name: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Adds what `_journal` says. `visible`: the properties that stand.
-fn read_journal(
-    journal: Option<Json>,
-    visible: &Members,
-    stamped: &mut BTreeMap<String, Stamped>,
-) -> Result<(), Refusal> {
+/// Adds what `_journal` says.
+fn read_journal(journal: Option<Json>, stamped: &mut BTreeMap<String, Stamped>) -> Result<(), Refusal> {
     let entries = match journal {
         None => return Ok(()),
         Some(Json::Array(entries)) => entries,
@@ -210,22 +207,19 @@ fn read_journal(
         let (Some(Json::String(property)), Some(clock)) = (property, clock) else { return Err(malformed()) };
         check_name("_journal", &property)?;
         let mut stamp = clock.as_str().and_then(Stamp::parse).ok_or_else(|| no_stamp(&property, &clock))?;
-        let stands = visible.get(&property);
-        let cell = match entry.remove("value") {
+        let told = match entry.remove("value") {
             Some(value) => {
                 // Someone may have changed the journal by hand: the value counts.
                 stamp.sum = Sum::of(Some(&value));
-                Cell::Value(Some(value))
+                Told::Value(Some(value))
             }
-            None if stamp.sum == Sum::Removed => Cell::Value(None),
-            None if stands.is_some() && stamp.sum == Sum::of(stands) => Cell::Value(stands.cloned()),
-            // It was equal to what stood, which someone changed who does not know of journals.
-            None => Cell::Replaced,
+            None if stamp.sum == Sum::Removed => Told::Value(None),
+            None => Told::LeftOut,
         };
         if !entry.is_empty() {
             return Err(malformed());
         }
-        stamped.entry(property).or_default().cells.push((stamp, cell));
+        stamped.entry(property).or_default().told.push((stamp, told));
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::{Document, Hash, Refusal, Task, TaskId};
+use crate::{Digest, Document, Hash, Refusal, Task, TaskId};
 
 pub use folder::{Folder, FolderOptions};
 pub use memory::Memory;
@@ -51,7 +51,7 @@ pub trait Driver {
     /// Where the place as a whole cannot be read.
     fn differences(&mut self, theirs: &BTreeMap<TaskId, Hash>) -> Result<Differences, DriverError> {
         let Hashes { tasks, troubles } = self.hashes()?;
-        Ok(Differences { tasks: plan(theirs, &tasks), troubles })
+        Ok(Differences { tasks: plan(theirs, &tasks), digest: Digest::of(&tasks), troubles })
     }
 
     /// All tasks as they stand, in the order of their ids, and what could not be read.
@@ -150,6 +150,8 @@ pub struct Hashes {
 pub struct Differences {
     /// The hashes that tasks have here where they have others there, or are not there; none: it is only there.
     pub tasks: BTreeMap<TaskId, Option<Hash>>,
+    /// The digest of all tasks here, as they were compared or before.
+    pub digest: Digest,
     /// What could not be read.
     pub troubles: Vec<Trouble>,
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 pub use members::Members;
 pub use number::Number;
 pub use reader::{Fault, Limits, read};
-pub(crate) use reader::{read_members, shortened};
+pub(crate) use reader::{each_member, read_members, shortened};
 
 /// A JSON value. Two are equal exactly if their canonical forms are.
 #[derive(Debug, Clone, PartialEq, Eq)]

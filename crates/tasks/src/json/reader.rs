@@ -43,33 +43,31 @@ pub fn read(text: &str, limits: Limits) -> Result<Json, Fault> {
 /// Reads the members of one object, without these, which are checked as little as it takes to find their ends. `None`: it is no
 /// object.
 pub(crate) fn read_members(text: &str, limits: Limits, without: &[&str]) -> Result<Option<Members>, Fault> {
-    let mut reader = Reader::new(text, limits)?;
-    reader.space();
-    if reader.peek() != Some(b'{') {
-        return Ok(None);
-    }
-    reader.at += 1;
-    reader.depth += 1;
     let mut members = Members::default();
-    let mut first = true;
-    while !reader.ends(first, b'}')? {
-        first = false;
-        reader.space();
-        let start = reader.at;
-        let name = reader.key()?;
+    let is_object = Reader::new(text, limits)?.members(|reader, name, start| {
         if without.contains(&&*name) {
-            reader.skip()?;
-            continue;
+            return reader.skip();
         }
         let value = reader.value()?;
-        if let Err(name) = members.insert(name, value) {
+        members.insert(name, value).map_err(|name| {
             reader.at = start;
-            return Err(reader.twice(&name));
-        }
-    }
-    reader.depth -= 1;
-    reader.end()?;
-    Ok(Some(members))
+            reader.twice(&name)
+        })
+    })?;
+    Ok(is_object.then_some(members))
+}
+
+/// Reads one object and hands its members on as they come, so that no more of them is kept than whoever takes them keeps. Whether
+/// it is an object.
+pub(crate) fn each_member<E: From<Fault>>(
+    text: &str,
+    limits: Limits,
+    mut take: impl FnMut(&str, Json) -> Result<(), E>,
+) -> Result<bool, E> {
+    Reader::new(text, limits)?.members(|reader, name, _| {
+        let value = reader.value()?;
+        take(&name, value)
+    })
 }
 
 struct Reader<'t> {
@@ -90,6 +88,30 @@ impl<'t> Reader<'t> {
             reader.at = '\u{feff}'.len_utf8();
         }
         Ok(reader)
+    }
+
+    /// Reads one object and nothing after it. `member` is told each name, and where it stands, and reads the value.
+    fn members<E: From<Fault>>(
+        &mut self,
+        mut member: impl FnMut(&mut Self, Cow<'t, str>, usize) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        self.space();
+        if self.peek() != Some(b'{') {
+            return Ok(false);
+        }
+        self.at += 1;
+        self.depth += 1;
+        let mut first = true;
+        while !self.ends(first, b'}')? {
+            first = false;
+            self.space();
+            let start = self.at;
+            let name = self.key()?;
+            member(self, name, start)?;
+        }
+        self.depth -= 1;
+        self.end()?;
+        Ok(true)
     }
 
     /// Nothing follows.

@@ -337,6 +337,9 @@ fn a_reconciliation_tells_what_it_did() {
     assert_eq!(report.lost[0].1.value, Some(Json::from("soy milk")));
     let again = reconcile(&mut here, &mut there).unwrap();
     assert!(again.in_step && again.came.is_empty() && again.went.is_empty() && again.lost.is_empty(), "{again:?}");
+    // Who had nothing has lost nothing, whatever others lost before.
+    let first = reconcile(&mut Memory::default(), &mut there).unwrap();
+    assert!(first.came.len() == 3 && first.lost.is_empty(), "{first:?}");
 }
 
 #[test]

@@ -177,3 +177,42 @@ fn what_cannot_be_edited_is_said() {
     document.tag(&who, "other", false).unwrap();
     assert_eq!(document.canonical(), EXAMPLE);
 }
+
+/// Many things said of one property: thousands of values that were lost, all of them the one that stands, or thousands of stamps.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "how long it takes is what is tested")]
+fn a_long_history_costs_what_its_text_does() {
+    let stands = "x".repeat(100_000);
+    let mut stamped = doc(r#"{"id":"pb67wndxge8293xd"}"#);
+    set(&mut stamped, &author("a", "2026-11-25T12:00:00Z"), "description", &stands);
+    let (_, sum) = stamped.canonical().split_once("/0/a/").map(|(a, b)| (a.to_owned(), b[..8].to_owned())).unwrap();
+    let times = || (0..8000).map(|n| format!("2020-01-01T00:00:00Z/{n}/b/{sum}"));
+    let lost: Vec<String> = times().map(|clock| format!(r#"{{"property":"description","clock":"{clock}"}}"#)).collect();
+    let replaced: Vec<String> = times().map(|clock| format!("\"{clock}\"")).collect();
+    for (name, said) in [("_journal", lost.join(",")), ("_clocks", replaced.join(","))] {
+        let said = if name == "_journal" { format!("[{said}]") } else { format!(r#"{{"description":[{said}]}}"#) };
+        let text = format!(r#"{{"id":"pb67wndxge8293xd","description":"{stands}","{name}":{said}}}"#);
+        let begun = std::time::Instant::now();
+        let document = Document::parse(&text).unwrap();
+        let took = begun.elapsed();
+        assert!(took < std::time::Duration::from_millis(1500), "{name}: {took:?}");
+        assert!(document.canonical().len() < 102_000, "{name}: what is kept is the newest");
+    }
+}
+
+#[test]
+fn what_is_taken_can_be_read_again() {
+    let long = |property: &str| {
+        let numbers: Vec<String> = (0..1200).map(|_| format!("1.{}", "0".repeat(990))).collect();
+        doc(&format!(r#"{{"id":"pb67wndxge8293xd","{property}":[{}]}}"#, numbers.join(",")))
+    };
+    // Each is less than 2 MiB as it is written, and little as canonical JSON; both together are more.
+    let together = tolstoy_tasks::resolve(&long("a"), &long("b")).unwrap_err().to_string();
+    assert!(together.contains("bytes as it is written; at most 2097152"), "{together}");
+    // Numbers that are longer when they are written out.
+    let short = format!(r#"{{"id":"pb67wndxge8293xd","a":[{}1]}}"#, "1e20,".repeat(90_000));
+    assert!(refusal(&short).contains("at most 1048576"));
+    let many: Vec<String> = (0..1001).map(|n| format!("\"p{n}\":1")).collect();
+    let many = format!(r#"{{"id":"pb67wndxge8293xd",{}}}"#, many.join(","));
+    assert!(refusal(&many).contains("1001 properties; at most 1000"));
+}

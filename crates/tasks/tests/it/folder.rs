@@ -10,7 +10,7 @@ use tolstoy_tasks::driver::{Answer, Driver, Folder, FolderOptions, Hashes, Offer
 use tolstoy_tasks::json::Json;
 use tolstoy_tasks::{Document, TaskId, resolve};
 
-use crate::common::{Standing, author, doc, env_with, set};
+use crate::common::{Standing, author, doc, env_with, instant, set};
 
 const ID: &str = "pb67wndxge8293xd";
 const OTHER: &str = "px6zrs3z46b8e5pg";
@@ -39,6 +39,13 @@ impl Fixture {
 
     fn put(&self, name: &str, text: &str) {
         fs::write(self.root().join(name), text).unwrap();
+    }
+
+    /// The file was changed at this time.
+    fn change(&self, name: &str, at: &str) {
+        let at = u64::try_from(instant(at).as_micros()).unwrap();
+        let at = std::time::UNIX_EPOCH + std::time::Duration::from_micros(at);
+        fs::File::options().write(true).open(self.root().join(name)).unwrap().set_modified(at).unwrap();
     }
 
     fn text(&self, name: &str) -> String {
@@ -225,6 +232,8 @@ fn a_file_that_is_half_written_is_told_of_and_the_others_go_on() {
     for cut in [0, 1, 20, whole.len() - 3] {
         place.clock.set("2020-01-01T00:00:00Z");
         place.put(&format!("{ID}.json"), &whole[..cut]);
+        // The other's clock is a little ahead.
+        place.change(&format!("{ID}.json"), "2020-01-01T00:10:00Z");
         place.put(&format!("{OTHER}.json"), &format!("{{\"id\":\"{OTHER}\"}}"));
         let mut folder = place.folder();
         let (ids, troubles) = hashes(&mut folder);
@@ -236,8 +245,8 @@ fn a_file_that_is_half_written_is_told_of_and_the_others_go_on() {
         // Someone may be writing it: nothing is touched.
         assert!(refused(offer(&mut folder, &milk())).contains("cut off"));
         assert_eq!(place.text(&format!("{ID}.json")), &whole[..cut]);
-        // Nobody is any more.
-        place.clock.set("2100-01-01T00:00:00Z");
+        // Nobody is any more; nor where its time is one that cannot be.
+        place.clock.set(if cut == 1 { "2019-01-01T00:00:00Z" } else { "2020-01-01T00:10:11Z" });
         assert!(refused(read(&mut folder, ID)).contains("cut off"));
         let exchanged = folder.exchange(&[Offer::of(milk())]).unwrap();
         assert_eq!(exchanged.answers, [Answer::Stands(Some(milk()))]);

@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use tolstoy_hub::{Hub, HubHandle, Options};
 use tolstoy_proto::LogId;
 use tolstoy_sync::{Access, HubDriver, Remote};
-use tolstoy_tasks::driver::{Answer, Differences, Driver, DriverErrorKind, Memory, Offer, plan};
+use tolstoy_tasks::driver::{Answer, Driver, DriverErrorKind, Memory, Offer, plan};
 use tolstoy_tasks::{Digest, Document, TaskId, reconcile};
 use uuid::Uuid;
 
@@ -184,7 +184,7 @@ fn a_change_among_a_hundred_thousand_tasks_costs_kilobytes() {
     let (mut local, mut upstream) = (Memory::default(), driver_at(address, log));
     fill(&mut local, 0..100_000);
     fill(&mut upstream, 0..100_000);
-    assert_eq!(upstream.differences(&local.hashes().unwrap().tasks).unwrap(), Differences::default());
+    assert_eq!(upstream.differences(&local.hashes().unwrap().tasks).unwrap().tasks, BTreeMap::new());
     counts.take();
     for (changes, most) in [(1, 16_000), (20, 160_000)] {
         for n in 0..changes {
@@ -298,6 +298,72 @@ fn a_hub_that_is_not_there_or_refuses_is_told_of() {
     let error = SHARED.driver(foreign).exchange(&[Offer::of(spread(1))]).unwrap_err();
     assert_eq!(error.kind(), DriverErrorKind::Refused, "{error}");
     assert!(error.to_string().contains("TaskChampion"), "{error}");
+}
+
+/// What answers each request with what `answer` makes of its path.
+fn liar(answer: impl Fn(&str) -> String + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut link in listener.incoming().map_while(Result::ok) {
+            let mut request = [0; 4096];
+            let length = link.read(&mut request).unwrap_or_default();
+            let head = String::from_utf8_lossy(&request[..length]).into_owned();
+            let body = answer(head.split(' ').nth(1).unwrap_or_default());
+            let length = body.len();
+            let _ = write!(link, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+        }
+    });
+    address
+}
+
+#[test]
+fn a_tree_that_is_none_is_no_answer() {
+    let node = |tasks: usize| format!(r#""digest":"{}","tasks":{tasks}"#, "1".repeat(64));
+    let root = format!(r#"{{"":{{{},"nodes":{{"2":{{{}}}}}}}}}"#, node(3), node(3));
+    let below = format!(r#"{{"2":{{{},"nodes":{{"22":{{{}}}}}}},{}"#, node(3), node(3), &root[1..]);
+    let outside = format!(r#"{{"":{{{},"nodes":{{"33":{{{}}}}}}}}}"#, node(3), node(3));
+    let elsewhere = format!(
+        r#"{{"2":{{{},"hashes":{{"{}":"{}"}}}}}}"#,
+        node(1),
+        spread(1).id().as_str().replace('2', "3"),
+        "1".repeat(64)
+    );
+    let mine: BTreeMap<_, _> = (0..100).map(|n| (spread(n).id(), spread(n).hash())).collect();
+    for (first, then, why) in [
+        // It would be asked for ever.
+        (root.clone(), below, "which it was not asked about"),
+        (root.clone(), "{}".to_owned(), "tells nothing of the nodes"),
+        ("{}".to_owned(), "{}".to_owned(), "tells nothing of the nodes"),
+        (outside, "{}".to_owned(), "are not below it"),
+        (root, elsewhere, "does not begin with"),
+    ] {
+        let (asked, case) = (AtomicUsize::new(0), format!("{first} {then}"));
+        let address = liar(move |_| {
+            let asked = asked.fetch_add(1, Ordering::SeqCst);
+            assert!(asked < 50, "it is asked for ever");
+            if asked == 0 { first.clone() } else { then.clone() }
+        });
+        let found = driver_at(address, SHARED.log()).differences(&mine);
+        let error = found.map(|found| found.tasks.len()).expect_err(&case);
+        assert!(error.to_string().contains(why), "{case}: {error}");
+        assert_eq!(error.kind(), DriverErrorKind::NoPlace, "{error}");
+    }
+}
+
+/// A digest that is not that of the tasks: a mistake of the hub's, or a lie. Who follows it is not told of a change for ever.
+#[test]
+fn what_is_followed_is_what_the_hub_said() {
+    let digest = Digest([0x11; 32]);
+    let address = liar(move |_| format!(r#"{{"":{{"digest":"{digest}","tasks":0,"hashes":{{}}}}}}"#));
+    let mut local = Memory::default();
+    let report = reconcile(&mut local, &mut driver_at(address, SHARED.log())).unwrap();
+    assert!(report.in_step && report.there == Some(digest), "{report:?}");
+    // And of one that is right.
+    fill(&mut local, 0..3);
+    let mut upstream = SHARED.driver(SHARED.log());
+    let report = reconcile(&mut local, &mut upstream).unwrap();
+    assert_eq!(report.there, Some(Digest::of(&local.hashes().unwrap().tasks)));
 }
 
 #[test]

@@ -149,6 +149,11 @@ fn hashes_and_nodes_come_back_as_they_went() {
     assert_eq!(read_hashes("{}"), Ok(BTreeMap::new()));
     assert!(read_hashes(r#"{"../x":"0"}"#).is_err() && read_hashes(r#"{"pb67wndxge8293xd":"0"}"#).is_err());
 
+    let twice = format!(r#"{{"{ID}":"{hash}","{ID}":"{hash}"}}"#);
+    assert!(read_hashes(&twice).unwrap_err().to_string().contains("stands twice"));
+    assert!(read_hashes(&format!(r#"{{"{ID}":[0,0]}}"#)).unwrap_err().to_string().contains("more than 1 levels"));
+    assert!(read_hashes("[]").is_err() && read_hashes("{").is_err() && read_hashes("{}x").is_err());
+
     let node = Node::of(&tasks);
     let prefix: Prefix = "p".parse().unwrap();
     let nodes = [

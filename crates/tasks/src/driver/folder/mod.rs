@@ -24,6 +24,8 @@ use write::Batch;
 
 /// For how long a file under a task's name that is no task is left alone: someone may be writing it.
 const PATIENCE_MICROS: i64 = 10_000_000;
+/// No file that is so far ahead of the time now is being written, unless by someone whose clock is.
+const AHEAD_MICROS: i64 = 3_600_000_000;
 /// After how long a file that was never renamed is removed: its writer is dead.
 const LEFTOVER_MICROS: i64 = 3_600_000_000;
 
@@ -140,7 +142,7 @@ impl Folder {
         let path = self.path(id);
         let Found::File { bytes, changed } = files::read(&path) else { return Ok(false) };
         let age = changed.map_or(0, |changed| self.env.now().as_micros().saturating_sub(changed.as_micros()));
-        if age < PATIENCE_MICROS {
+        if (-AHEAD_MICROS..PATIENCE_MICROS).contains(&age) {
             return Ok(false);
         }
         let sum = Hash(Sha256::digest(&bytes).into()).to_string();
