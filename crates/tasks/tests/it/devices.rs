@@ -6,9 +6,12 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tempfile::TempDir;
 use tolstoy_store::{Entid, Error, Position, Store, Timeline, Transaction};
-use tolstoy_tasks::driver::{Answer, Driver, Folder, FolderOptions, Memory, Offer, StoreDriver};
+use tolstoy_tasks::driver::{
+    Answer, Differences, Driver, DriverError, DriverErrorKind, Exchanged, Folder, FolderOptions, Hashes, Memory, Offer,
+    StoreDriver,
+};
 use tolstoy_tasks::json::Json;
-use tolstoy_tasks::{Document, Side, TaskId, reconcile};
+use tolstoy_tasks::{Document, Hash, Side, TaskId, reconcile};
 
 use uuid::Uuid;
 
@@ -54,6 +57,18 @@ enum Step {
         one: usize,
         other: usize,
     },
+    /// A sync whose other side fails at one of its calls, before or after it did what it was asked for, and from then on.
+    Cut {
+        one: usize,
+        other: usize,
+        calls: usize,
+        done: bool,
+    },
+    /// A device's clock jumps by so many hours.
+    Jump {
+        device: usize,
+        hours: i64,
+    },
     /// A device that has a store syncs it with the log that all stores share.
     Log {
         device: usize,
@@ -77,6 +92,40 @@ impl Log {
             assert!(rebased.displaced.is_empty(), "{rebased:?}");
         }
         self.0 = main(store);
+    }
+}
+
+/// A place that can be reached for so many calls only. Of the one that fails, nobody hears whether it was done.
+struct Failing<'d> {
+    driver: &'d mut dyn Driver,
+    calls: usize,
+    done: bool,
+}
+
+impl Failing<'_> {
+    fn call<T>(&mut self, call: impl FnOnce(&mut dyn Driver) -> Result<T, DriverError>) -> Result<T, DriverError> {
+        if let Some(left) = self.calls.checked_sub(1) {
+            self.calls = left;
+            return call(self.driver);
+        }
+        if std::mem::take(&mut self.done) {
+            call(self.driver)?;
+        }
+        Err(DriverError::new(DriverErrorKind::Unavailable, "the connection broke"))
+    }
+}
+
+impl Driver for Failing<'_> {
+    fn hashes(&mut self) -> Result<Hashes, DriverError> {
+        self.call(|driver| driver.hashes())
+    }
+
+    fn exchange(&mut self, offers: &[Offer]) -> Result<Exchanged, DriverError> {
+        self.call(|driver| driver.exchange(offers))
+    }
+
+    fn differences(&mut self, theirs: &BTreeMap<TaskId, Hash>) -> Result<Differences, DriverError> {
+        self.call(|driver| driver.differences(theirs))
     }
 }
 
@@ -114,6 +163,9 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => (device.clone(), task.clone(), name, any::<bool>()).prop_map(|(device, task, tag, on)| Step::Tag { device, task, tag, on }),
         1 => (device.clone(), task).prop_map(|(device, task)| Step::Foreign { device, task }),
         3 => (device.clone(), device.clone()).prop_map(|(one, other)| Step::Sync { one, other }),
+        2 => (device.clone(), device.clone(), 0..5_usize, any::<bool>())
+            .prop_map(|(one, other, calls, done)| Step::Cut { one, other, calls, done }),
+        1 => (device.clone(), -72..72_i64).prop_map(|(device, hours)| Step::Jump { device, hours }),
         3 => device.prop_map(|device| Step::Log { device }),
     ]
 }
@@ -198,6 +250,16 @@ impl World {
                 assert!(report.troubles.values().all(Vec::is_empty), "{report:?}");
                 assert_eq!(a.hashes().unwrap(), b.hashes().unwrap());
             }
+            Step::Cut { one, other, .. } if one == other => {}
+            Step::Cut { one, other, calls, done } => {
+                let [a, b] = self.places.get_disjoint_mut([one, other]).unwrap();
+                let mut failing = Failing { driver: b.driver(), calls, done };
+                match reconcile(a.driver(), &mut failing) {
+                    Ok(report) => assert!(report.in_step, "{report:?}"),
+                    Err(error) => assert_eq!(error.side, Side::There),
+                }
+            }
+            Step::Jump { device, hours } => self.clocks[device] += hours * 3600,
             Step::Log { device } => {
                 if let Some(store) = self.places[device].store() {
                     self.log.sync(store);
@@ -290,7 +352,7 @@ proptest! {
     #[test]
     fn three_stores_come_to_the_same_through_a_log_and_nothing_is_lost(steps in vec(any_step(), 1..40)) {
         let mut world = World::new([Kind::Store; 3], &SHARED);
-        let steps = steps.iter().filter(|step| !matches!(step, Step::Sync { .. }));
+        let steps = steps.iter().filter(|step| !matches!(step, Step::Sync { .. } | Step::Cut { .. }));
         steps.for_each(|step| world.step(step));
         world.come_together_through_the_log();
         world.check();

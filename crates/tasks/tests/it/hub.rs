@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -280,7 +280,7 @@ fn a_hub_that_is_not_there_or_refuses_is_told_of() {
     thread::spawn(move || {
         for mut link in listener.incoming().map_while(Result::ok) {
             let _ = link.read(&mut [0; 4096]);
-            let _ = link.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
+            say(link, "hi");
         }
     });
     let mut driver = driver_at(address, SHARED.log());
@@ -300,6 +300,16 @@ fn a_hub_that_is_not_there_or_refuses_is_told_of() {
     assert!(error.to_string().contains("TaskChampion"), "{error}");
 }
 
+/// Answers a request with this body. What is left of the request is read, since closing a connection before that may take the answer
+/// back.
+fn say(mut link: TcpStream, body: &str) {
+    let length = body.len();
+    let _ = write!(link, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+    let _ = link.shutdown(Shutdown::Write);
+    let _ = link.set_read_timeout(Some(Duration::from_secs(5)));
+    let _ = io::copy(&mut link, &mut io::sink());
+}
+
 /// What answers each request with what `answer` makes of its path.
 fn liar(answer: impl Fn(&str) -> String + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -309,9 +319,7 @@ fn liar(answer: impl Fn(&str) -> String + Send + 'static) -> SocketAddr {
             let mut request = [0; 4096];
             let length = link.read(&mut request).unwrap_or_default();
             let head = String::from_utf8_lossy(&request[..length]).into_owned();
-            let body = answer(head.split(' ').nth(1).unwrap_or_default());
-            let length = body.len();
-            let _ = write!(link, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+            say(link, &answer(head.split(' ').nth(1).unwrap_or_default()));
         }
     });
     address
