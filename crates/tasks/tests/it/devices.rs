@@ -371,6 +371,20 @@ proptest! {
     }
 }
 
+/// Plays the steps on a hub and two other places; the hub is killed after some of them.
+fn with_a_hub(kinds: [Kind; 2], steps: &[(Step, bool)]) {
+    let mut hub = RunningHub::start();
+    let mut world = World::new([Kind::Hub, kinds[0], kinds[1]], &hub);
+    for (step, is_killed) in steps {
+        world.step(step);
+        if *is_killed {
+            hub.kill();
+        }
+    }
+    world.come_together();
+    world.check();
+}
+
 /// Long runs, each all of a seed: what places the devices have, what they do, which syncs are cut and when the hub is killed. One that fails
 /// says its seed.
 #[test]
@@ -380,21 +394,9 @@ fn of_no_seed_anything_is_lost() {
         let mut runner = TestRunner::new_with_rng(ProptestConfig::default(), rng);
         let run = ([any_kind(), any_kind()], vec((any_step(IDS.len()), prop::bool::weighted(0.03)), 60..100));
         let (kinds, steps) = run.new_tree(&mut runner).unwrap().current();
-        let play = || {
-            let mut hub = RunningHub::start();
-            let mut world = World::new([Kind::Hub, kinds[0], kinds[1]], &hub);
-            for (step, is_killed) in &steps {
-                world.step(step);
-                if *is_killed {
-                    hub.kill();
-                }
-            }
-            world.come_together();
-            world.check();
-        };
         // What panics tells its thread's name.
         let named = thread::Builder::new().name(format!("seed {seed}"));
-        thread::scope(|scope| named.spawn_scoped(scope, play).unwrap().join().unwrap());
+        thread::scope(|scope| named.spawn_scoped(scope, || with_a_hub(kinds, &steps)).unwrap().join().unwrap());
     }
 }
 
@@ -406,16 +408,7 @@ proptest! {
         kinds in [any_kind(), any_kind()],
         steps in vec((any_step(FEW), prop::bool::weighted(0.1)), 1..30),
     ) {
-        let mut hub = RunningHub::start();
-        let mut world = World::new([Kind::Hub, kinds[0], kinds[1]], &hub);
-        for (step, is_killed) in &steps {
-            world.step(step);
-            if *is_killed {
-                hub.kill();
-            }
-        }
-        world.come_together();
-        world.check();
+        with_a_hub(kinds, &steps);
     }
 }
 
