@@ -1,16 +1,21 @@
 //! Keeps the write-ahead log short.
 //!
-//! SQLite moves what is committed into the file as it goes, and begins the log anew once all of it is moved and nobody
-//! reads from it. Where somebody always does, that never comes, and the log grows for as long as the hub is busy. So where
-//! it has grown too long, reads wait for a moment, and it is begun anew then.
+//! When it has grown to some length, what is committed is moved into the file, after those who wrote it were answered; then the
+//! log is begun anew by the next who writes, once all of it is moved and nobody reads from it. Where somebody always does, that
+//! never comes, and the log grows for as long as the hub is busy. So where it has grown too long, reads wait for a moment, and
+//! it is begun anew then.
+//!
+//! SQLite says how long the log is, and the file system is not asked: on Linux, asking for a file's times has its next write note
+//! them anew, which a commit to some file systems pays for with one more write to the disk.
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::wal::CheckpointMode;
 
+use super::SqliteOptions;
 use super::readers::Readers;
 
 /// How long reads under way are waited for, and reads that come later wait for them: at first, and at most. It is doubled
@@ -21,29 +26,62 @@ const MOST_PATIENCE: Duration = Duration::from_secs(2);
 /// How long SQLite waits for a lock, unless it is told otherwise.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What begins the write-ahead log anew where SQLite cannot.
+/// Bytes of the log before its first frame, and of a frame before its page.
+const HEAD: u64 = 32;
+const FRAME_HEAD: u64 = 24;
+
+/// What moves the write-ahead log into the file, and begins it anew where SQLite cannot.
 #[derive(Debug)]
 pub(super) struct Checkpoints {
-    wal: PathBuf,
     readers: Arc<Readers>,
+    /// Pages in the log since it was last begun.
+    pages: Arc<AtomicU64>,
+    page_size: u64,
+    /// Pages from which on they are moved.
+    due: u64,
     /// Bytes that are too many.
     limit: u64,
-    /// Bytes from which on it is tried, after it failed.
+    /// Bytes from which on it is tried to begin it anew, after it failed.
     next: u64,
     patience: Duration,
 }
 
 impl Checkpoints {
-    pub(super) fn new(database: &Path, readers: Arc<Readers>, limit: u64) -> Self {
-        let wal = database.with_extension("db-wal");
-        Self { wal, readers, limit, next: limit, patience: PATIENCE }
+    /// Takes over what SQLite would do on its own within a commit.
+    pub(super) fn of(
+        writer: &mut Connection,
+        readers: Arc<Readers>,
+        options: &SqliteOptions,
+    ) -> rusqlite::Result<Self> {
+        let page_size = writer.pragma_query_value(None, "page_size", |row| row.get::<_, u32>(0))?.into();
+        let pages = Arc::new(AtomicU64::new(0));
+        let told = pages.clone();
+        writer.wal_hook(Some(move |_: &mut _, pages: i32| {
+            told.store(u64::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+            Ok(())
+        }))?;
+        let (due, limit) = (options.checkpoint_pages.into(), options.wal_limit);
+        Ok(Self { readers, pages, page_size, due, limit, next: limit, patience: PATIENCE })
     }
 
-    /// Begins the log anew where it is too long and nobody but this hub reads it. To be called between two transactions
-    /// of the one connection that writes.
+    fn pages(&self) -> u64 {
+        self.pages.load(Ordering::Relaxed)
+    }
+
+    fn length(&self) -> u64 {
+        HEAD + self.pages() * (FRAME_HEAD + self.page_size)
+    }
+
+    /// Moves what can be moved where that is due, and begins the log anew where it is too long and nobody but this hub reads it.
+    /// To be called between two transactions of the one connection that writes.
     pub(super) fn keep_short(&mut self, writer: &Connection) {
-        // A file that is not there, as on a disk of a test's own, is not too long.
-        let length = fs::metadata(&self.wal).map_or(0, |wal| wal.len());
+        if self.pages() >= self.due
+            && let Err(error) = writer.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE)
+        {
+            // Tried again after the next commit; where it never works, the log grows, and it is told below.
+            tracing::debug!(%error, "the write-ahead log is not moved into the database yet");
+        }
+        let length = self.length();
         if length <= self.limit {
             (self.next, self.patience) = (self.limit, PATIENCE);
             return;
@@ -59,7 +97,7 @@ impl Checkpoints {
         let begun = begin_anew(writer);
         drop(paused);
         match begun {
-            Ok(true) => {}
+            Ok(true) => self.pages.store(0, Ordering::Relaxed),
             // Another process reads: a backup, or a check. It ends some time.
             Ok(false) => self.next = length + self.limit,
             Err(error) => {

@@ -156,13 +156,14 @@ impl SqliteStorage {
         make_private_directory(directory).map_err(OpenError::io(directory))?;
         let lock = lock(directory)?;
         let path = directory.join(DATABASE);
-        let connection = open_for_writing(&path, options)?;
+        let mut connection = open_for_writing(&path, options)?;
         // The new file's name must survive a power loss as well as its content.
         File::open(directory).and_then(|dir| dir.sync_all()).map_err(OpenError::io(directory))?;
         let readers =
             (0..options.readers.max(1)).map(|_| open_for_reading(&path, options)).collect::<Result<_, _>>()?;
         let readers = Arc::new(Readers::new(readers));
-        let checkpoints = Checkpoints::new(&path, readers.clone(), options.wal_limit);
+        let checkpoints = Checkpoints::of(&mut connection, readers.clone(), options)
+            .map_err(|error| OpenError::of(&path, error))?;
         let metrics = StorageMetrics::default();
         let writer = Writer::start(connection, options, metrics.clone(), checkpoints).map_err(OpenError::io(&path))?;
         Ok(Self { writer, readers, metrics, path, lock })
@@ -291,11 +292,10 @@ fn open_for_writing(path: &Path, options: &SqliteOptions) -> Result<Connection, 
     connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
     // Each commit reaches the disk before it is acknowledged.
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
-    connection.pragma_update(None, "wal_autocheckpoint", options.checkpoint_pages).map_err(failed)?;
     // What a long reader let it grow to is given back.
     let wal_limit = i64::try_from(options.wal_limit).unwrap_or(i64::MAX);
     connection.pragma_update(None, "journal_size_limit", wal_limit).map_err(failed)?;
-    connection.pragma_update(None, "cache_size", -24 * 1024).map_err(failed)?;
+    connection.pragma_update(None, "cache_size", -8 * 1024).map_err(failed)?;
     connection.execute(snapshots::DROP_HALVES, []).map_err(failed)?;
     Ok(connection)
 }

@@ -21,8 +21,13 @@ use crate::storage::{StorageError, WriteJob};
 /// How long the writer waits for the next job of a batch that it expects to grow.
 const GAP: Duration = Duration::from_micros(40);
 
-/// How long it waits for all of them.
+/// For how long it does so.
 const LONGEST_GATHERING: Duration = Duration::from_millis(1);
+
+/// For how long a batch takes what has come meanwhile, so that the first is not kept waiting by those behind it.
+const LONGEST_BATCH: Duration = Duration::from_millis(4);
+
+type Job = Box<dyn WriteJob>;
 
 /// The writer as others see it: a queue, and a thread behind it.
 #[derive(Debug)]
@@ -33,7 +38,7 @@ pub(super) struct Writer {
 
 #[derive(Debug)]
 struct Running {
-    queue: SyncSender<Box<dyn WriteJob>>,
+    queue: SyncSender<Job>,
     thread: JoinHandle<()>,
 }
 
@@ -53,7 +58,7 @@ impl Writer {
         Ok(Self { running: Mutex::new(Some(Running { queue, thread })), metrics })
     }
 
-    pub(super) fn submit(&self, job: Box<dyn WriteJob>) {
+    pub(super) fn submit(&self, job: Job) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         // Before the writer can take it, so that the number is never negative.
         self.metrics.queue.inc();
@@ -122,16 +127,14 @@ impl Hand {
     }
 
     /// Runs jobs until nobody can send any more.
-    fn write(&self, jobs: &Receiver<Box<dyn WriteJob>>, max: usize) {
+    fn write(&self, jobs: &Receiver<Job>, max: usize) {
         let mut batch = Vec::with_capacity(max.min(1024));
         let mut last = 1;
         while let Ok(job) = jobs.recv() {
+            self.metrics.queue.dec();
             batch.push(job);
-            batch.extend(jobs.try_iter().take(max - 1));
-            gather(jobs, &mut batch, last.min(max));
-            last = batch.len();
-            self.metrics.queue.dec_by(i64::try_from(batch.len()).unwrap_or(i64::MAX));
-            self.run(&mut batch);
+            let intake = Intake { jobs, max, expected: last, began: Instant::now() };
+            last = self.run(&mut batch, &intake);
             self.checkpoints.borrow_mut().keep_short(&self.connection);
             self.metrics.pulse.rests();
         }
@@ -141,30 +144,37 @@ impl Hand {
         }
     }
 
-    /// Runs the jobs in one transaction, and tells them. Where that fails, each is run in its own, so that one that cannot
-    /// succeed fails alone.
-    fn run(&self, batch: &mut Vec<Box<dyn WriteJob>>) {
-        let result = self.commit(batch);
+    /// Runs the jobs in one transaction, with those that come meanwhile, and tells them. Where that fails, each is run in its own,
+    /// so that one that cannot succeed fails alone. Gives how many there were, and leaves none.
+    fn run(&self, batch: &mut Vec<Job>, intake: &Intake<'_>) -> usize {
+        let result = self.commit(batch, |taken| {
+            let job = intake.next(taken)?;
+            self.metrics.queue.dec();
+            Some(job)
+        });
+        let count = batch.len();
         match &result {
-            Err(error) if batch.len() > 1 => {
-                tracing::warn!(%error, jobs = batch.len(), "a batch failed: its jobs are run one by one");
+            Err(error) if count > 1 => {
+                tracing::warn!(%error, jobs = count, "a batch failed: its jobs are run one by one");
                 self.metrics.failed_batches.inc();
-                for mut job in batch.drain(..) {
-                    let result = self.commit(std::slice::from_mut(&mut job));
-                    job.done(result);
+                for job in batch.drain(..) {
+                    let mut alone = vec![job];
+                    let result = self.commit(&mut alone, |_| None);
+                    alone.into_iter().for_each(|job| job.done(result.clone()));
                 }
             }
             _ => batch.drain(..).for_each(|job| job.done(result.clone())),
         }
+        count
     }
 
-    /// Runs the jobs in one transaction. An error leaves nothing of any of them.
-    fn commit(&self, jobs: &mut [Box<dyn WriteJob>]) -> Result<(), StorageError> {
+    /// Runs the jobs in one transaction, and those that `more` adds to them. An error leaves nothing of any of them.
+    fn commit(&self, jobs: &mut Vec<Job>, more: impl FnMut(usize) -> Option<Job>) -> Result<(), StorageError> {
         self.metrics.pulse.works();
         let begun = Instant::now();
         let execute = |sql| self.connection.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(failed);
         execute("BEGIN IMMEDIATE")?;
-        let result = jobs.iter_mut().try_for_each(|job| self.run_one(job.as_mut())).and_then(|()| {
+        let result = self.run_all(jobs, more).and_then(|()| {
             let ran = Instant::now();
             execute("COMMIT")?;
             self.metrics.commit_seconds.observe_duration(ran.elapsed());
@@ -183,6 +193,19 @@ impl Hand {
         result
     }
 
+    /// Runs one job after the other, and asks for more of them when it has run all that there are.
+    fn run_all(&self, jobs: &mut Vec<Job>, mut more: impl FnMut(usize) -> Option<Job>) -> Result<(), StorageError> {
+        let mut ran = 0;
+        while let Some(job) = jobs.get_mut(ran) {
+            self.run_one(job.as_mut())?;
+            ran += 1;
+            if ran == jobs.len() {
+                jobs.extend(more(ran));
+            }
+        }
+        Ok(())
+    }
+
     fn run_one(&self, job: &mut dyn WriteJob) -> Result<(), StorageError> {
         let run = || {
             let mut txn = Txn::writing(&self.connection, &self.recent);
@@ -194,16 +217,25 @@ impl Hand {
     }
 }
 
-/// Waits for as many jobs as the last batch had: those who were answered just now are likely to ask again, and one commit
-/// for all of them costs little more than one for the first. A writer alone never waits, and no job for long.
-fn gather(jobs: &Receiver<Box<dyn WriteJob>>, batch: &mut Vec<Box<dyn WriteJob>>, expected: usize) {
-    let begun = Instant::now();
-    while batch.len() < expected && begun.elapsed() < LONGEST_GATHERING {
-        match jobs.recv_timeout(GAP) {
-            Ok(job) => batch.push(job),
-            Err(_) => return,
+/// What comes while a batch runs, and is still taken into it.
+struct Intake<'a> {
+    jobs: &'a Receiver<Job>,
+    /// Jobs of a batch, at most.
+    max: usize,
+    /// Jobs of the last batch. As many are waited for: those who were answered just now are likely to ask again, and one commit
+    /// for all of them costs little more than one for the first. A writer alone never waits, and no job for long.
+    expected: usize,
+    began: Instant,
+}
+
+impl Intake<'_> {
+    /// The next job of a batch that has so many.
+    fn next(&self, taken: usize) -> Option<Job> {
+        let passed = self.began.elapsed();
+        if taken >= self.max || passed >= LONGEST_BATCH {
+            return None;
         }
-        // What else has come costs no waking.
-        batch.extend(jobs.try_iter().take(expected.saturating_sub(batch.len())));
+        let is_waited_for = taken < self.expected && passed < LONGEST_GATHERING;
+        self.jobs.try_recv().ok().or_else(|| if is_waited_for { self.jobs.recv_timeout(GAP).ok() } else { None })
     }
 }
