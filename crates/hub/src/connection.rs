@@ -27,7 +27,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::pace::{Holds, LeastRate, Pace};
 use crate::server::Options;
-use crate::stalled::Stalled;
+use crate::stalled::{Head, Stalled};
 
 /// Bytes of an answer that HTTP/2 takes at once. A client must take so many within the patience, again and again.
 const PIECE: usize = 16 << 10;
@@ -70,15 +70,16 @@ pub(crate) struct Host {
     pub(crate) stopping: watch::Receiver<()>,
 }
 
-/// Answers the requests of one connection.
-pub(crate) async fn converse(stream: TcpStream, peer: SocketAddr, host: Host) {
+/// Answers the requests of one connection, and holds `held` so long.
+pub(crate) async fn converse(stream: TcpStream, peer: SocketAddr, host: Host, held: impl Send) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "the connection keeps its delay");
     }
     let ended = match &host.tls {
         None => attend(stream, peer, &host).await,
         Some(tls) => match timeout(host.options.handshake_timeout, greet(stream, tls)).await {
-            Ok(Ok(Some(stream))) => attend(stream, peer, &host).await,
+            // Elsewhere, so that a connection without TLS does not carry its room along.
+            Ok(Ok(Some(stream))) => Box::pin(attend(stream, peer, &host)).await,
             Ok(Ok(None)) => Ok(()),
             Ok(Err(error)) => Err(error.into()),
             Err(_) => Err("the TLS handshake took too long".into()),
@@ -87,6 +88,7 @@ pub(crate) async fn converse(stream: TcpStream, peer: SocketAddr, host: Host) {
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "a connection ended");
     }
+    drop(held);
 }
 
 /// Shakes hands. None where the client speaks no TLS, and was told.
@@ -111,7 +113,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Host { router, options, .. } = host;
-    let watched = Arc::new(Watched::default());
+    let watched = Arc::new(Watched::new());
     let answer = TowerToHyperService::new(router.clone());
     let least_rate = options.least_rate();
     let service = service_fn(|mut request: Request<Incoming>| {
@@ -126,11 +128,13 @@ where
         }
     });
     let builder = builder(options);
-    let io = TokioIo::new(Stalled::new(stream, options.stall_timeout).opening_within(options.header_timeout));
+    let stalled = Stalled::new(stream, options.stall_timeout, watched.head.clone());
+    let io = TokioIo::new(stalled.opening_within(options.header_timeout));
     let mut connection = std::pin::pin!(builder.serve_connection(io, service));
     let mut stopping = host.stopping.clone();
     let mut ending = false;
-    let period = (options.stall_timeout.min(options.idle_timeout) / 4).max(Duration::from_millis(1));
+    let shortest = options.stall_timeout.min(options.idle_timeout).min(options.header_timeout);
+    let period = (shortest / 4).max(Duration::from_millis(1));
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut idle = Idle { begun: 0, since: Instant::now() };
@@ -142,6 +146,9 @@ where
                 connection.as_mut().graceful_shutdown();
             }
             _ = ticks.tick() => {
+                if watched.head.takes(options.header_timeout) {
+                    return Err("the head of a request took too long".into());
+                }
                 if let Some(why) = watched.lingers(options.stall_timeout) {
                     return Err(why.into());
                 }
@@ -160,7 +167,7 @@ where
 fn builder(options: &Options) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     let http1 = &mut builder.http1();
-    http1.max_buf_size(HTTP1_BUFFER).timer(TokioTimer::new()).header_read_timeout(options.header_timeout);
+    http1.max_buf_size(HTTP1_BUFFER).header_read_timeout(None);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -197,8 +204,9 @@ impl Idle {
 }
 
 /// What is under way on a connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Watched {
+    head: Arc<Head>,
     /// Requests that have begun.
     begun: AtomicU64,
     /// Requests that have not ended: their answers are still being sent.
@@ -208,6 +216,11 @@ struct Watched {
 }
 
 impl Watched {
+    fn new() -> Self {
+        let (begun, under_way, answers) = Default::default();
+        Self { head: Arc::new(Head::new()), begun, under_way, answers }
+    }
+
     /// Why the connection is to be cut: the client has not taken a piece of some answer for so long, or is too slow while
     /// others wait for what an answer holds. HTTP/2 has no other sign of the former: the connection moves on while one
     /// answer on it stands still.
@@ -276,6 +289,7 @@ impl UnderWay {
     fn new(watched: &Arc<Watched>, version: Version) -> Self {
         let nr = watched.begun.fetch_add(1, Ordering::Relaxed);
         watched.under_way.fetch_add(1, Ordering::Relaxed);
+        watched.head.is_whole();
         Self { watched: watched.clone(), nr, is_http2: version == Version::HTTP_2, is_watched: false }
     }
 
@@ -303,6 +317,9 @@ impl Drop for UnderWay {
             self.watched.answers.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.nr);
         }
         self.watched.under_way.fetch_sub(1, Ordering::Relaxed);
+        if !self.is_http2 {
+            self.watched.head.is_next();
+        }
     }
 }
 

@@ -389,11 +389,7 @@ async fn accept(listener: &TcpListener, host: &Host, hub: &Hub, places: &Arc<Sem
                     continue;
                 }
                 let open = hub.app.metrics.door.connected();
-                let connection = converse(stream, peer, host.clone());
-                tokio::spawn(async move {
-                    connection.await;
-                    drop((place, counted, open));
-                });
+                tokio::spawn(converse(stream, peer, host.clone(), (place, counted, open)));
             }
             Err(error) => {
                 // The client has gone, or the process is out of file descriptors: others may end meanwhile.

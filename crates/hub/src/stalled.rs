@@ -1,15 +1,63 @@
-//! A connection that ends when the other side does not read.
+//! A connection that ends when the other side does not read, and since when the head of a request has been arriving on it.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 /// What a connection in HTTP/2 begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Since when the head of a request has been arriving over HTTP/1.1. It is looked at now and then, which costs a request less than
+/// a timer of its own; and it begins with the head, where that of the HTTP library begins with the end of the last answer.
+#[derive(Debug)]
+pub(crate) struct Head {
+    opened: Instant,
+    /// [`BETWEEN`], [`WHOLE`], or the milliseconds from `opened` to the head's first bytes, and one.
+    since: AtomicU64,
+}
+
+/// No head has begun.
+const BETWEEN: u64 = 0;
+
+/// The head has arrived, and its request is being answered; or heads are not measured here.
+const WHOLE: u64 = u64::MAX;
+
+impl Head {
+    pub(crate) fn new() -> Self {
+        Self { opened: Instant::now(), since: AtomicU64::new(BETWEEN) }
+    }
+
+    /// A request's head is whole.
+    pub(crate) fn is_whole(&self) {
+        self.since.store(WHOLE, Ordering::Relaxed);
+    }
+
+    /// The request was answered: what comes next is a head.
+    pub(crate) fn is_next(&self) {
+        self.since.store(BETWEEN, Ordering::Relaxed);
+    }
+
+    /// Whether a head has been arriving for so long.
+    pub(crate) fn takes(&self, patience: Duration) -> bool {
+        match self.since.load(Ordering::Relaxed) {
+            BETWEEN | WHOLE => false,
+            since => self.opened.elapsed().saturating_sub(Duration::from_millis(since - 1)) >= patience,
+        }
+    }
+
+    fn comes(&self) {
+        if self.since.load(Ordering::Relaxed) == BETWEEN {
+            let passed = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(WHOLE - 2);
+            self.since.store(passed.saturating_add(1), Ordering::Relaxed);
+        }
+    }
+}
 
 /// A stream whose writes fail when the other side takes nothing for so long. So an answer that nobody reads does not
 /// hold its memory for ever.
@@ -20,10 +68,11 @@ pub(crate) struct Stalled<S> {
     /// Runs while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
     opening: Option<Opening>,
+    head: Arc<Head>,
 }
 
 /// The beginning of a connection, as long as what came could become either version of HTTP. Nothing else measures this
-/// time: each version measures its own from here on.
+/// time: each version has its own from here on.
 #[derive(Debug)]
 struct Opening {
     /// Bytes of the preface that have come.
@@ -32,8 +81,9 @@ struct Opening {
 }
 
 impl<S> Stalled<S> {
-    pub(crate) fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, waiting: None, opening: None }
+    /// What it reads is told to `head`, unless the other side speaks HTTP/2.
+    pub(crate) fn new(stream: S, patience: Duration, head: Arc<Head>) -> Self {
+        Self { stream, patience, waiting: None, opening: None, head }
     }
 
     /// The same, whose reads fail too where it takes longer than this to tell which version of HTTP the other side speaks.
@@ -59,7 +109,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stalled<S> {
         let filled = buf.filled().len();
         let this = &mut *self;
         let result = Pin::new(&mut this.stream).poll_read(cx, buf);
-        let Some(opening) = &mut this.opening else { return result };
+        let Some(opening) = &mut this.opening else {
+            if buf.filled().len() > filled {
+                this.head.comes();
+            }
+            return result;
+        };
         if result.is_pending() {
             ready!(opening.until.as_mut().poll(cx));
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "no request began")));
@@ -67,8 +122,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stalled<S> {
         let new = buf.filled().get(filled..).unwrap_or_default();
         let expected = PREFACE.get(opening.seen..).unwrap_or_default();
         opening.seen += new.len();
-        if new.len() >= expected.len() || !expected.starts_with(new) {
+        if !expected.starts_with(new.get(..expected.len()).unwrap_or(new)) {
             this.opening = None;
+            this.head.comes();
+        } else if new.len() >= expected.len() {
+            this.opening = None;
+            this.head.is_whole();
         }
         result
     }
@@ -114,7 +173,7 @@ mod tests {
     async fn a_beginning_that_tells_no_version_fails() {
         for begun in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM"] {
             let (near, mut far) = tokio::io::duplex(64);
-            let mut near = Stalled::new(near, Duration::MAX).opening_within(Duration::from_millis(1));
+            let mut near = Stalled::new(near, Duration::MAX, Arc::new(Head::new())).opening_within(Duration::from_millis(1));
             far.write_all(begun.as_bytes()).await.unwrap();
             let error = near.read_to_end(&mut Vec::new()).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{begun}");
@@ -125,7 +184,7 @@ mod tests {
     async fn once_the_version_is_told_others_measure_the_time() {
         for begun in ["G", "PUT", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n and more"] {
             let (near, mut far) = tokio::io::duplex(64);
-            let mut near = Stalled::new(near, Duration::MAX).opening_within(Duration::from_secs(1));
+            let mut near = Stalled::new(near, Duration::MAX, Arc::new(Head::new())).opening_within(Duration::from_secs(1));
             let read = tokio::spawn(async move {
                 let mut all = String::new();
                 near.read_to_string(&mut all).await.map(|_| all)
@@ -140,10 +199,49 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_head_is_measured_from_its_first_byte_to_its_end() {
+        let (near, mut far) = tokio::io::duplex(64);
+        let head = Arc::new(Head::new());
+        let second = Duration::from_secs(1);
+        let mut near = Stalled::new(near, Duration::MAX, head.clone()).opening_within(second);
+        let mut read = async |bytes: &[u8]| {
+            far.write_all(bytes).await.unwrap();
+            near.read_exact(&mut vec![0; bytes.len()]).await.unwrap();
+        };
+        read(b"GET").await;
+        sleep(second / 2).await;
+        read(b" / ").await;
+        assert!(!head.takes(second));
+        sleep(second / 2).await;
+        assert!(head.takes(second));
+        head.is_whole();
+        read(b"body").await;
+        assert!(!head.takes(Duration::ZERO));
+        head.is_next();
+        sleep(second).await;
+        assert!(!head.takes(Duration::ZERO), "nothing has begun");
+        read(b"P").await;
+        sleep(second).await;
+        assert!(head.takes(second));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_in_http2_has_no_head() {
+        let (near, mut far) = tokio::io::duplex(64);
+        let head = Arc::new(Head::new());
+        let mut near = Stalled::new(near, Duration::MAX, head.clone()).opening_within(Duration::from_secs(1));
+        for bytes in [&PREFACE[..5], &PREFACE[5..], b"frames"] {
+            far.write_all(bytes).await.unwrap();
+            near.read_exact(&mut vec![0; bytes.len()]).await.unwrap();
+            assert!(!head.takes(Duration::ZERO));
+        }
+    }
+
     #[tokio::test]
     async fn a_write_that_nobody_reads_fails() {
         let (near, far) = tokio::io::duplex(8);
-        let mut near = Stalled::new(near, Duration::from_millis(1));
+        let mut near = Stalled::new(near, Duration::from_millis(1), Arc::new(Head::new()));
         near.write_all(b"12345678").await.unwrap();
         assert_eq!(near.write_all(b"9").await.unwrap_err().kind(), io::ErrorKind::TimedOut);
         drop(far);

@@ -91,6 +91,26 @@ async fn a_client_that_stalls_is_told_and_others_are_served() {
 }
 
 #[tokio::test]
+async fn a_kept_connection_may_rest_for_longer_than_a_head_may_take() {
+    let options = Options { header_timeout: Duration::from_millis(100), ..Options::default() };
+    let hub = HubHandle::start(Hub::in_memory(env(), options), "127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let mut link = tokio::net::TcpStream::connect(hub.address()).await.unwrap();
+    for _ in 0..2 {
+        link.write_all(b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            answer.push(link.read_u8().await.unwrap());
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK"));
+        tokio::time::sleep(Duration::from_millis(400)).await;
+    }
+    // A head that begins and does not end: cut, long before an idle connection would be.
+    link.write_all(b"GET / HTTP/1.1\r\nHost: loc").await.unwrap();
+    let _ = link.read_to_end(&mut Vec::new()).await;
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_client_that_sends_a_byte_now_and_then_stalls_too() {
     let options = Options { stall_timeout: Duration::from_millis(200), ..Options::default() };
     let hub = HubHandle::start(Hub::in_memory(env(), options), "127.0.0.1:0".parse().unwrap()).await.unwrap();
