@@ -295,7 +295,7 @@ pub(crate) fn cold_start(table: &mut Table) {
         units: (COUNT + 2) as f64,
         goal: 1.0,
         against: "all of the log, transaction by transaction, from the same hub",
-        rounds: 3,
+        rounds: 5,
         ours: Box::new(|| {
             let got = source.get(source.address, &options());
             assert_eq!(got.1.passes[0].from_snapshot, transactions);
@@ -324,7 +324,7 @@ pub(crate) fn slow_link(table: &mut Table) {
             units: 1.0,
             goal: 1.0,
             against: "two seconds",
-            rounds: 3,
+            rounds: 5,
             ours: Box::new(|| source.get(proxy, &options()).0),
             floor: Box::new(|| Duration::from_secs(2)),
         });
@@ -338,7 +338,7 @@ pub(crate) fn slow_link(table: &mut Table) {
             units: 1.0,
             goal: 1.0,
             against: "half a second",
-            rounds: 3,
+            rounds: 5,
             ours: Box::new(|| {
                 let runtime = Runtime::new().unwrap();
                 let dir = tempfile::tempdir().unwrap();

@@ -134,7 +134,7 @@ pub(crate) fn push(table: &mut Table) {
         units: (WRITERS * PUSHES) as f64,
         goal: 1.0,
         against: "the same into an empty hub; here 100,000 logs, and 20,000 pending transactions in the logs pushed to",
-        rounds: 3,
+        rounds: 5,
         ours: Box::new(|| {
             round(&|service| {
                 fill_logs(service);

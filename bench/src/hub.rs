@@ -257,7 +257,7 @@ fn compare_pushes(table: &mut Table, name: &'static str, goal: f64, against: &'s
         units: (WRITERS * PUSHES) as f64,
         goal,
         against,
-        rounds: 7,
+        rounds: 15,
         ours: Box::new(|| {
             let runtime = Runtime::new().unwrap();
             let dir = tempfile::tempdir().unwrap();
@@ -331,7 +331,7 @@ pub(crate) fn push_alone(table: &mut Table) {
         units: ALONE as f64,
         goal: 0.5,
         against: "a request to a handler that does nothing, then 8 KiB appended to a file and fdatasync",
-        rounds: 7,
+        rounds: 15,
         ours: Box::new(|| {
             let runtime = Runtime::new().unwrap();
             let dir = tempfile::tempdir().unwrap();

@@ -77,7 +77,7 @@ pub(crate) fn rebase_is_linear(table: &mut Table) {
         units: (LOCAL + INCOMING) as f64,
         goal: 0.7,
         against: "two merges of half as much on each side",
-        rounds: 3,
+        rounds: 5,
         ours: Box::new(|| Fork::new(LOCAL, INCOMING).merge()),
         floor: Box::new(|| (0..2).map(|_| Fork::new(LOCAL / 2, INCOMING / 2).merge()).sum()),
     });

@@ -114,7 +114,7 @@ pub(crate) fn small(table: &mut Table) {
         units: SMALL as f64,
         goal: 0.6,
         against: "as many durable SQLite commits of one row",
-        rounds: 4,
+        rounds: 5,
         ours: Box::new(|| {
             let (_dir, mut store) = with_schema();
             time(|| texts.iter().for_each(|text| drop(store.transact_str(text).unwrap())))

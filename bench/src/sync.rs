@@ -98,7 +98,7 @@ fn compare(table: &mut Table, name: &'static str, mut work: impl FnMut(&mut Pair
         units: SYNCS as f64,
         goal: 1.0,
         against: "the same with 1,000 transactions in the log; here 100,000",
-        rounds: 4,
+        rounds: 5,
         ours: Box::new(|| work.borrow_mut()(&mut long)),
         floor: Box::new(|| work.borrow_mut()(&mut short)),
     });

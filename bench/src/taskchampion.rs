@@ -79,7 +79,7 @@ pub(crate) fn versions(table: &mut Table) {
         units: (WRITERS * PUSHES) as f64,
         goal: 0.8,
         against: "a bare HTTP handler that group-commits the same rows, and checks nothing",
-        rounds: 7,
+        rounds: 15,
         ours: Box::new(|| {
             let runtime = Runtime::new().unwrap();
             let dir = tempfile::tempdir().unwrap();

@@ -173,7 +173,8 @@ mod tests {
     async fn a_beginning_that_tells_no_version_fails() {
         for begun in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM"] {
             let (near, mut far) = tokio::io::duplex(64);
-            let mut near = Stalled::new(near, Duration::MAX, Arc::new(Head::new())).opening_within(Duration::from_millis(1));
+            let mut near =
+                Stalled::new(near, Duration::MAX, Arc::new(Head::new())).opening_within(Duration::from_millis(1));
             far.write_all(begun.as_bytes()).await.unwrap();
             let error = near.read_to_end(&mut Vec::new()).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{begun}");
@@ -184,7 +185,8 @@ mod tests {
     async fn once_the_version_is_told_others_measure_the_time() {
         for begun in ["G", "PUT", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n and more"] {
             let (near, mut far) = tokio::io::duplex(64);
-            let mut near = Stalled::new(near, Duration::MAX, Arc::new(Head::new())).opening_within(Duration::from_secs(1));
+            let mut near =
+                Stalled::new(near, Duration::MAX, Arc::new(Head::new())).opening_within(Duration::from_secs(1));
             let read = tokio::spawn(async move {
                 let mut all = String::new();
                 near.read_to_string(&mut all).await.map(|_| all)

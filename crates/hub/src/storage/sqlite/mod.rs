@@ -162,8 +162,8 @@ impl SqliteStorage {
         let readers =
             (0..options.readers.max(1)).map(|_| open_for_reading(&path, options)).collect::<Result<_, _>>()?;
         let readers = Arc::new(Readers::new(readers));
-        let checkpoints = Checkpoints::of(&mut connection, readers.clone(), options)
-            .map_err(|error| OpenError::of(&path, error))?;
+        let checkpoints =
+            Checkpoints::of(&mut connection, readers.clone(), options).map_err(|error| OpenError::of(&path, error))?;
         let metrics = StorageMetrics::default();
         let writer = Writer::start(connection, options, metrics.clone(), checkpoints).map_err(OpenError::io(&path))?;
         Ok(Self { writer, readers, metrics, path, lock })
