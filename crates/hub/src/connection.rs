@@ -191,7 +191,8 @@ impl Idle {
     /// Whether nothing was under way for so long. Where it was, the time begins again.
     fn for_so_long(&mut self, watched: &Watched, patience: Duration) -> bool {
         let begun = watched.begun.load(Ordering::Relaxed);
-        if watched.under_way.load(Ordering::Relaxed) > 0 || begun != self.begun {
+        let is_busy = watched.under_way.load(Ordering::Relaxed) > 0 || watched.head.is_coming();
+        if is_busy || begun != self.begun {
             *self = Self { begun, since: Instant::now() };
             return false;
         }
@@ -317,7 +318,8 @@ impl Drop for UnderWay {
             self.watched.answers.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.nr);
         }
         self.watched.under_way.fetch_sub(1, Ordering::Relaxed);
-        if !self.is_http2 {
+        // Where another has begun, its head is whole already.
+        if !self.is_http2 && self.watched.begun.load(Ordering::Relaxed) == self.nr + 1 {
             self.watched.head.is_next();
         }
     }

@@ -51,11 +51,28 @@ impl Head {
         }
     }
 
+    /// Whether a head has begun and is not whole.
+    pub(crate) fn is_coming(&self) -> bool {
+        !matches!(self.since.load(Ordering::Relaxed), BETWEEN | WHOLE)
+    }
+
+    /// Its first bytes came.
     fn comes(&self) {
         if self.since.load(Ordering::Relaxed) == BETWEEN {
-            let passed = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(WHOLE - 2);
-            self.since.store(passed.saturating_add(1), Ordering::Relaxed);
+            self.begin();
         }
+    }
+
+    /// The last answer is still being taken: nobody reads the head that came behind its request.
+    fn waits(&self) {
+        if self.is_coming() {
+            self.begin();
+        }
+    }
+
+    fn begin(&self) {
+        let passed = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(WHOLE - 2);
+        self.since.store(passed.saturating_add(1), Ordering::Relaxed);
     }
 }
 
@@ -89,6 +106,14 @@ impl<S> Stalled<S> {
     /// The same, whose reads fail too where it takes longer than this to tell which version of HTTP the other side speaks.
     pub(crate) fn opening_within(self, patience: Duration) -> Self {
         Self { opening: Some(Opening { seen: 0, until: Box::pin(sleep(patience)) }), ..self }
+    }
+
+    /// The same as [`Stalled::judge`], for a write of bytes.
+    fn writes(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(1..)) = result {
+            self.head.waits();
+        }
+        self.judge(cx, result)
     }
 
     /// What a write that gave `result` gives; an error where it has waited too long.
@@ -136,7 +161,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stalled<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Stalled<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.judge(cx, result)
+        self.writes(cx, result)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -155,7 +180,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stalled<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.judge(cx, result)
+        self.writes(cx, result)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -226,6 +251,21 @@ mod tests {
         read(b"P").await;
         sleep(second).await;
         assert!(head.takes(second));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_behind_an_answer_that_is_taken_slowly_waits_for_it() {
+        let (near, mut far) = tokio::io::duplex(8);
+        let head = Arc::new(Head::new());
+        let mut near = Stalled::new(near, Duration::MAX, head.clone());
+        far.write_all(b"GET").await.unwrap();
+        near.read_exact(&mut [0; 3]).await.unwrap();
+        for _ in 0..3 {
+            sleep(Duration::from_secs(1)).await;
+            near.write_all(b"12345678").await.unwrap();
+            far.read_exact(&mut [0; 8]).await.unwrap();
+            assert!(head.is_coming() && !head.takes(Duration::from_secs(1)));
+        }
     }
 
     #[tokio::test(start_paused = true)]

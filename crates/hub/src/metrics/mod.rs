@@ -64,7 +64,7 @@ impl StorageMetrics {
     fn register(&self, registry: &mut Registry) {
         registry.register("commits", "Commits that reached the disk", self.commits.clone());
         registry.register("commit_jobs", "Writes that share a commit, and so an fsync", self.commit_jobs.clone());
-        let help = "A batch of writes: running them, and their commit";
+        let help = "A batch of writes: running them, waiting for more, and their commit";
         registry.register_with_unit("batch", help, Unit::Seconds, self.batch_seconds.clone());
         let help = "The commit of a batch alone: the fsync";
         registry.register_with_unit("commit", help, Unit::Seconds, self.commit_seconds.clone());

@@ -8,6 +8,8 @@
 //! SQLite says how long the log is, and the file system is not asked: on Linux, asking for a file's times has its next write note
 //! them anew, which a commit to some file systems pays for with one more write to the disk.
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -50,11 +52,14 @@ impl Checkpoints {
     /// Takes over what SQLite would do on its own within a commit.
     pub(super) fn of(
         writer: &mut Connection,
+        database: &Path,
         readers: Arc<Readers>,
         options: &SqliteOptions,
     ) -> rusqlite::Result<Self> {
         let page_size = writer.pragma_query_value(None, "page_size", |row| row.get::<_, u32>(0))?.into();
-        let pages = Arc::new(AtomicU64::new(0));
+        // What lies there from before counts until the first commit tells: on a full disk there may be none before it is moved.
+        let length = fs::metadata(database.with_extension("db-wal")).map_or(0, |wal| wal.len());
+        let pages = Arc::new(AtomicU64::new(length / (FRAME_HEAD + page_size)));
         let told = pages.clone();
         writer.wal_hook(Some(move |_: &mut _, pages: i32| {
             told.store(u64::try_from(pages).unwrap_or(0), Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! Logs in one SQLite file, `hub.db` in the data directory.
 //!
-//! One thread writes: it runs as many jobs as are waiting within one SQLite transaction, commits it once (one fsync), then
+//! One thread writes: it runs as many jobs as wait, or come meanwhile, within one SQLite transaction, commits it once (one fsync), then
 //! tells them all. Readers have connections of their own and never wait for it.
 
 mod backup;
@@ -162,8 +162,8 @@ impl SqliteStorage {
         let readers =
             (0..options.readers.max(1)).map(|_| open_for_reading(&path, options)).collect::<Result<_, _>>()?;
         let readers = Arc::new(Readers::new(readers));
-        let checkpoints =
-            Checkpoints::of(&mut connection, readers.clone(), options).map_err(|error| OpenError::of(&path, error))?;
+        let checkpoints = Checkpoints::of(&mut connection, &path, readers.clone(), options)
+            .map_err(|error| OpenError::of(&path, error))?;
         let metrics = StorageMetrics::default();
         let writer = Writer::start(connection, options, metrics.clone(), checkpoints).map_err(OpenError::io(&path))?;
         Ok(Self { writer, readers, metrics, path, lock })
@@ -295,7 +295,7 @@ fn open_for_writing(path: &Path, options: &SqliteOptions) -> Result<Connection, 
     // What a long reader let it grow to is given back.
     let wal_limit = i64::try_from(options.wal_limit).unwrap_or(i64::MAX);
     connection.pragma_update(None, "journal_size_limit", wal_limit).map_err(failed)?;
-    connection.pragma_update(None, "cache_size", -8 * 1024).map_err(failed)?;
+    connection.pragma_update(None, "cache_size", -24 * 1024).map_err(failed)?;
     connection.execute(snapshots::DROP_HALVES, []).map_err(failed)?;
     Ok(connection)
 }

@@ -24,9 +24,6 @@ const GAP: Duration = Duration::from_micros(40);
 /// For how long it does so.
 const LONGEST_GATHERING: Duration = Duration::from_millis(1);
 
-/// For how long a batch takes what has come meanwhile, so that the first is not kept waiting by those behind it.
-const LONGEST_BATCH: Duration = Duration::from_millis(4);
-
 type Job = Box<dyn WriteJob>;
 
 /// The writer as others see it: a queue, and a thread behind it.
@@ -133,7 +130,8 @@ impl Hand {
         while let Ok(job) = jobs.recv() {
             self.metrics.queue.dec();
             batch.push(job);
-            let intake = Intake { jobs, max, expected: last, began: Instant::now() };
+            let intake = Intake { jobs, max, expected: last, began: Instant::now(), metrics: &self.metrics };
+            intake.take_waiting(&mut batch);
             last = self.run(&mut batch, &intake);
             self.checkpoints.borrow_mut().keep_short(&self.connection);
             self.metrics.pulse.rests();
@@ -147,11 +145,7 @@ impl Hand {
     /// Runs the jobs in one transaction, with those that come meanwhile, and tells them. Where that fails, each is run in its own,
     /// so that one that cannot succeed fails alone. Gives how many there were, and leaves none.
     fn run(&self, batch: &mut Vec<Job>, intake: &Intake<'_>) -> usize {
-        let result = self.commit(batch, |taken| {
-            let job = intake.next(taken)?;
-            self.metrics.queue.dec();
-            Some(job)
-        });
+        let result = self.commit(batch, |batch| intake.take(batch));
         let count = batch.len();
         match &result {
             Err(error) if count > 1 => {
@@ -159,8 +153,9 @@ impl Hand {
                 self.metrics.failed_batches.inc();
                 for job in batch.drain(..) {
                     let mut alone = vec![job];
-                    let result = self.commit(&mut alone, |_| None);
+                    let result = self.commit(&mut alone, |_| {});
                     alone.into_iter().for_each(|job| job.done(result.clone()));
+                    self.checkpoints.borrow_mut().keep_short(&self.connection);
                 }
             }
             _ => batch.drain(..).for_each(|job| job.done(result.clone())),
@@ -169,7 +164,7 @@ impl Hand {
     }
 
     /// Runs the jobs in one transaction, and those that `more` adds to them. An error leaves nothing of any of them.
-    fn commit(&self, jobs: &mut Vec<Job>, more: impl FnMut(usize) -> Option<Job>) -> Result<(), StorageError> {
+    fn commit(&self, jobs: &mut Vec<Job>, more: impl FnMut(&mut Vec<Job>)) -> Result<(), StorageError> {
         self.metrics.pulse.works();
         let begun = Instant::now();
         let execute = |sql| self.connection.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(failed);
@@ -194,13 +189,13 @@ impl Hand {
     }
 
     /// Runs one job after the other, and asks for more of them when it has run all that there are.
-    fn run_all(&self, jobs: &mut Vec<Job>, mut more: impl FnMut(usize) -> Option<Job>) -> Result<(), StorageError> {
+    fn run_all(&self, jobs: &mut Vec<Job>, mut more: impl FnMut(&mut Vec<Job>)) -> Result<(), StorageError> {
         let mut ran = 0;
         while let Some(job) = jobs.get_mut(ran) {
             self.run_one(job.as_mut())?;
             ran += 1;
             if ran == jobs.len() {
-                jobs.extend(more(ran));
+                more(jobs);
             }
         }
         Ok(())
@@ -226,16 +221,28 @@ struct Intake<'a> {
     /// for all of them costs little more than one for the first. A writer alone never waits, and no job for long.
     expected: usize,
     began: Instant,
+    metrics: &'a StorageMetrics,
 }
 
 impl Intake<'_> {
-    /// The next job of a batch that has so many.
-    fn next(&self, taken: usize) -> Option<Job> {
-        let passed = self.began.elapsed();
-        if taken >= self.max || passed >= LONGEST_BATCH {
-            return None;
+    /// Adds those that wait.
+    fn take_waiting(&self, batch: &mut Vec<Job>) {
+        let before = batch.len();
+        batch.extend(self.jobs.try_iter().take(self.max.saturating_sub(before)));
+        self.metrics.queue.dec_by(i64::try_from(batch.len() - before).unwrap_or(i64::MAX));
+    }
+
+    /// Adds those that wait; where none does and one is waited for, the next.
+    fn take(&self, batch: &mut Vec<Job>) {
+        let before = batch.len();
+        self.take_waiting(batch);
+        let is_waited_for = before < self.expected.min(self.max) && self.began.elapsed() < LONGEST_GATHERING;
+        if batch.len() == before
+            && is_waited_for
+            && let Ok(job) = self.jobs.recv_timeout(GAP)
+        {
+            self.metrics.queue.dec();
+            batch.push(job);
         }
-        let is_waited_for = taken < self.expected && passed < LONGEST_GATHERING;
-        self.jobs.try_recv().ok().or_else(|| if is_waited_for { self.jobs.recv_timeout(GAP).ok() } else { None })
     }
 }
