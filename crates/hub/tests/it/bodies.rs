@@ -111,6 +111,25 @@ async fn a_kept_connection_may_rest_for_longer_than_a_head_may_take() {
 }
 
 #[tokio::test]
+async fn a_connection_whose_next_head_is_arriving_is_not_idle() {
+    let options = Options { idle_timeout: Duration::from_millis(200), ..Options::default() };
+    let hub = HubHandle::start(Hub::in_memory(env(), options), "127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let mut link = tokio::net::TcpStream::connect(hub.address()).await.unwrap();
+    for begun in ["HEAD /healthz HTTP/1.1\r\nHost: ", "HEAD /he"] {
+        link.write_all(begun.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        let rest = "HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".strip_prefix(begun).unwrap();
+        link.write_all(rest.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            answer.push(link.read_u8().await.unwrap());
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK"));
+    }
+    hub.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_client_that_sends_a_byte_now_and_then_stalls_too() {
     let options = Options { stall_timeout: Duration::from_millis(200), ..Options::default() };
     let hub = HubHandle::start(Hub::in_memory(env(), options), "127.0.0.1:0".parse().unwrap()).await.unwrap();

@@ -403,3 +403,31 @@ fn a_reader_elsewhere_holds_nobody_up() {
     assert!(longest_wal_under_readers(&storage, 100) > 4 << 20);
     other.execute_batch("COMMIT").unwrap();
 }
+
+#[test]
+fn a_long_write_ahead_log_of_before_is_moved_though_every_write_fails() {
+    let (before, after) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let write = |storage: &SqliteStorage, rules: Rules| {
+        let (ends, ended) = mpsc::channel();
+        storage.write(Box::new(Job { number: 0, rules, ends }));
+        ended.recv().unwrap().1
+    };
+    let storage = open(before.path()).unwrap();
+    for n in 0..100 {
+        write(&storage, Box::new(begin(n))).unwrap();
+    }
+    // As a hub leaves it that is killed.
+    for name in ["hub.db", "hub.db-wal"] {
+        fs::copy(before.path().join(name), after.path().join(name)).unwrap();
+    }
+    let killed = after.path().join(DATABASE);
+    let options = SqliteOptions { readers: 1, checkpoint_pages: 8, ..SqliteOptions::default() };
+    let storage = SqliteStorage::open(after.path(), &options).unwrap();
+    let written = fs::metadata(&killed).unwrap().modified().unwrap();
+    // The second begins when all has been done that follows the first.
+    for _ in 0..2 {
+        let full = || StorageError::Full("no room".to_owned());
+        assert_eq!(write(&storage, Box::new(move |_| Err(full()))), Err(full()));
+    }
+    assert_ne!(fs::metadata(&killed).unwrap().modified().unwrap(), written, "nothing was moved into the file");
+}
