@@ -8,6 +8,8 @@ const MAX_LENGTH: usize = 1000;
 const MAX_EXPONENT: i64 = 100_000;
 /// No double needs more significant digits than that to be told from all others.
 const DIGITS_OF_A_DOUBLE: usize = 17;
+/// Digits of the whole part of a number that is written without exponent, at most.
+const LONGEST_INTEGER: i64 = 21;
 
 /// A JSON number, as it was written. Two are equal exactly if their canonical forms are.
 #[derive(Debug, Clone)]
@@ -47,9 +49,11 @@ impl Number {
         let Some(nearest) = Decimal::parse(&shortest(double)).filter(|_| double.is_finite()) else {
             return exact.to_string();
         };
-        let is_integer = !self.0.contains(['.', 'e', 'E']);
+        let is_long = exact.digits.len() > DIGITS_OF_A_DOUBLE;
+        // One that would be written as an integer is one, or its canonical form would be read as another number.
+        let is_integer = !self.0.contains(['.', 'e', 'E']) || is_long && exact.is_laid_out_as_integer();
         let vanishes = exact.digits.is_empty() != nearest.digits.is_empty();
-        let differs = if is_integer { exact != integer_of(double) } else { exact.digits.len() > DIGITS_OF_A_DOUBLE };
+        let differs = if is_integer { exact != integer_of(double) } else { is_long };
         if vanishes || differs { exact.to_string() } else { nearest.to_string() }
     }
 }
@@ -98,6 +102,11 @@ impl Decimal {
         let point = i64::try_from(whole.len()).ok()?.checked_sub(leading)?.checked_add(exponent)?;
         Some(Self { negative, digits, point })
     }
+
+    /// Whether its text has neither fraction nor exponent.
+    fn is_laid_out_as_integer(&self) -> bool {
+        i64::try_from(self.digits.len()).is_ok_and(|count| count <= self.point) && self.point <= LONGEST_INTEGER
+    }
 }
 
 fn is_digits(text: &str) -> bool {
@@ -116,8 +125,8 @@ impl fmt::Display for Decimal {
         let split = |at: i64| digits.split_at_checked(usize::try_from(at).unwrap_or(0)).unwrap_or((digits, ""));
         match *point {
             _ if digits.is_empty() => f.write_str("0"),
-            n if count <= n && n <= 21 => write!(f, "{digits}{}", zeros(n - count)),
-            n if 0 < n && n <= 21 => {
+            n if self.is_laid_out_as_integer() => write!(f, "{digits}{}", zeros(n - count)),
+            n if 0 < n && n <= LONGEST_INTEGER => {
                 let (whole, fraction) = split(n);
                 write!(f, "{whole}.{fraction}")
             }
