@@ -90,6 +90,15 @@ async fn a_client_that_stalls_is_told_and_others_are_served() {
     hub.stop().await.unwrap();
 }
 
+/// Takes the head of a good answer, which has no body.
+async fn is_answered(link: &mut tokio::net::TcpStream) {
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(link.read_u8().await.unwrap());
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 200 OK"));
+}
+
 #[tokio::test]
 async fn a_kept_connection_may_rest_for_longer_than_a_head_may_take() {
     let options = Options { header_timeout: Duration::from_millis(100), ..Options::default() };
@@ -97,11 +106,7 @@ async fn a_kept_connection_may_rest_for_longer_than_a_head_may_take() {
     let mut link = tokio::net::TcpStream::connect(hub.address()).await.unwrap();
     for _ in 0..2 {
         link.write_all(b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"\r\n\r\n") {
-            answer.push(link.read_u8().await.unwrap());
-        }
-        assert!(answer.starts_with(b"HTTP/1.1 200 OK"));
+        is_answered(&mut link).await;
         tokio::time::sleep(Duration::from_millis(400)).await;
     }
     // A head that begins and does not end: cut, long before an idle connection would be.
@@ -120,11 +125,7 @@ async fn a_connection_whose_next_head_is_arriving_is_not_idle() {
         tokio::time::sleep(Duration::from_millis(600)).await;
         let rest = "HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".strip_prefix(begun).unwrap();
         link.write_all(rest.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"\r\n\r\n") {
-            answer.push(link.read_u8().await.unwrap());
-        }
-        assert!(answer.starts_with(b"HTTP/1.1 200 OK"));
+        is_answered(&mut link).await;
     }
     hub.stop().await.unwrap();
 }
