@@ -398,7 +398,7 @@ fn compare_pulls(table: &mut Table, name: &'static str, goal: f64, transactions:
         units: transactions as f64,
         goal,
         against: "the same number of bytes streamed from memory",
-        rounds: 10,
+        rounds: 30,
         ours: Box::new(|| fetch(address, &pull)),
         floor: Box::new(|| fetch(bare, &bare_request)),
     });

@@ -32,8 +32,13 @@ use crate::stalled::{Head, Stalled};
 /// Bytes of an answer that HTTP/2 takes at once. A client must take so many within the patience, again and again.
 const PIECE: usize = 16 << 10;
 
-/// The same over HTTP/1.1, where a client need not take all of them: so much is written at once.
-const HTTP1_PIECE: usize = HTTP1_BUFFER;
+/// The same over HTTP/1.1, where so much is written at once: the more, the less a client has to wake for it. One that does
+/// not take as much [in a moment](SWIFT) gets less, so that how fast it is can be told.
+const HTTP1_PIECE: usize = 384 << 10;
+const HTTP1_SMALL_PIECE: usize = HTTP1_BUFFER;
+
+/// How long a swift client takes for a piece at most.
+const SWIFT: Duration = Duration::from_millis(100);
 
 /// Bytes of a request's head in HTTP/2.
 const HEAD: u32 = 16 << 10;
@@ -237,6 +242,8 @@ struct Answer {
     is_http2: bool,
     /// A piece that the client is to take.
     given: Option<Given>,
+    /// Whether it took the last one swiftly.
+    is_swift: bool,
     pace: Option<(Holds, Pace)>,
 }
 
@@ -251,7 +258,7 @@ struct Given {
 impl Answer {
     fn lingers(&mut self, patience: Duration) -> Option<&'static str> {
         let now = Instant::now();
-        let Self { is_http2, given, pace } = self;
+        let Self { is_http2, given, pace, .. } = self;
         if *is_http2 && given.as_ref().is_some_and(|given| now - given.since >= patience) {
             return Some("the other side does not read an answer");
         }
@@ -263,14 +270,24 @@ impl Answer {
         is_too_slow.then_some("the other side reads an answer too slowly while others wait for its place")
     }
 
-    fn gives(&mut self, bytes: usize) {
+    /// The piece of these bytes that the client is given next.
+    fn gives(&mut self, rest: &mut Bytes) -> Bytes {
+        let most = match (self.is_http2, self.is_swift) {
+            (true, _) => PIECE,
+            (false, true) => HTTP1_PIECE,
+            (false, false) => HTTP1_SMALL_PIECE,
+        };
+        let piece = rest.split_to(rest.len().min(most));
         let now = Instant::now();
-        self.given = Some(Given { bytes, since: now, counted: now });
+        self.given = Some(Given { bytes: piece.len(), since: now, counted: now });
+        piece
     }
 
     /// The client took what was given.
     fn took(&mut self) {
-        if let (Some(given), Some((_, pace))) = (self.given.take(), &mut self.pace) {
+        let Some(given) = self.given.take() else { return };
+        self.is_swift = given.since.elapsed() < SWIFT;
+        if let Some((_, pace)) = &mut self.pace {
             pace.moved(given.bytes, given.counted.elapsed());
         }
     }
@@ -299,16 +316,15 @@ impl UnderWay {
         self.is_watched = self.is_http2 || holds.is_some();
         if self.is_watched {
             let pace = holds.map(|holds| (holds, Pace::new(least_rate)));
-            let answer = Answer { is_http2: self.is_http2, given: None, pace };
+            let answer = Answer { is_http2: self.is_http2, given: None, is_swift: true, pace };
             self.watched.answers.lock().unwrap_or_else(PoisonError::into_inner).insert(self.nr, answer);
         }
     }
 
-    fn note(&self, note: impl FnOnce(&mut Answer)) {
+    /// What `note` makes of its answer, where that is watched.
+    fn note<R>(&self, note: impl FnOnce(&mut Answer) -> R) -> Option<R> {
         let mut answers = self.watched.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(answer) = answers.get_mut(&self.nr) {
-            note(answer);
-        }
+        answers.get_mut(&self.nr).map(note)
     }
 }
 
@@ -354,10 +370,8 @@ impl http_body::Body for WatchedBody {
                 ended => return Poll::Ready(ended),
             }
         }
-        let most = if this.under_way.is_http2 { PIECE } else { HTTP1_PIECE };
-        let piece = this.rest.split_to(this.rest.len().min(most));
-        this.under_way.note(|answer| answer.gives(piece.len()));
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        let piece = this.under_way.note(|answer| answer.gives(&mut this.rest));
+        Poll::Ready(Some(Ok(Frame::data(piece.unwrap_or_else(|| std::mem::take(&mut this.rest))))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -26,10 +26,11 @@ use crate::service::{Begin, Pull, PullEnd, PullError, Service};
 use crate::storage::StorageError;
 
 /// Bytes of a page: what is read from the storage at once.
-const PAGE: usize = 256 << 10;
+const PAGE: usize = 384 << 10;
 
-/// Pages that wait to be sent, or longer ones of as many bytes.
-const QUEUE: usize = 4;
+/// Pages that wait to be sent, and bytes after which no more are read.
+const QUEUE: usize = 3;
+const AHEAD: usize = 1 << 20;
 
 /// Bytes of a page without a long chunk.
 const USUAL: usize = 2 * PAGE + (16 << 10);
@@ -397,7 +398,7 @@ impl Pages {
 
     /// Starts a reader where half of the queue is free, and takes note of one that has ended.
     fn go_on(&mut self, cx: &mut Context<'_>) {
-        if self.ahead.queued.load(Ordering::Relaxed) <= QUEUE * PAGE / 2 {
+        if self.ahead.queued.load(Ordering::Relaxed) <= AHEAD / 2 && self.queue.len() <= QUEUE / 2 {
             self.reader = match std::mem::replace(&mut self.reader, Reader::Done) {
                 Reader::Parked(reading) => Reader::Running(tokio::spawn(self.ahead.clone().read(reading))),
                 other => other,
@@ -425,41 +426,25 @@ struct Ahead {
     queued: Arc<AtomicUsize>,
 }
 
-/// How reading ahead stopped.
-enum Stopped {
-    /// The queue is full.
-    Full(Box<Reading>),
-    /// The next page has no place.
-    NoPlace(Box<Reading>),
-    /// The stream has ended.
-    Ended,
-}
-
 impl Ahead {
-    /// Reads until the queue is full, and gives the stream back; none where it has ended, or nobody wants it any more. A
-    /// page has its place before it is read.
-    async fn read(self, mut reading: Box<Reading>) -> Result<Option<Box<Reading>>, ApiError> {
-        loop {
-            let place = tokio::select! {
-                place = self.app.gates.answers.take(&self.client, kib(reading.most)) => place,
-                () = self.room.closed() => return Ok(None),
-            };
-            let ahead = self.clone();
-            let stopped = super::read(&self.app, move |_| ahead.read_on(reading, place)).await?;
-            match stopped.map_err(|error| ApiError::internal(&error))? {
-                Stopped::Full(reading) => return Ok(Some(reading)),
-                Stopped::NoPlace(stopped) => reading = stopped,
-                Stopped::Ended => return Ok(None),
-            }
-        }
+    /// Reads until the queue is full or there is no place for the next page, and gives the stream back; none where it has
+    /// ended, or nobody wants it any more. A page has its place before it is read.
+    async fn read(self, reading: Box<Reading>) -> Result<Option<Box<Reading>>, ApiError> {
+        let place = tokio::select! {
+            place = self.app.gates.answers.take(&self.client, kib(reading.most)) => place,
+            () = self.room.closed() => return Ok(None),
+        };
+        let app = self.app.clone();
+        let read = super::read(&app, move |_| self.read_on(reading, place)).await?;
+        read.map_err(|error| ApiError::internal(&error))
     }
 
-    fn read_on(&self, mut reading: Box<Reading>, place: Place) -> Result<Stopped, PullError> {
+    fn read_on(&self, mut reading: Box<Reading>, place: Place) -> Result<Option<Box<Reading>>, PullError> {
         let mut next = Some(place);
-        while self.queued.load(Ordering::Relaxed) < QUEUE * PAGE
+        while self.queued.load(Ordering::Relaxed) < AHEAD
             && let Ok(room) = self.room.try_reserve()
+            && let Some(mut place) = next.take()
         {
-            let Some(mut place) = next.take() else { return Ok(Stopped::NoPlace(reading)) };
             let (bytes, end) = reading.page()?;
             if !bytes.is_empty() {
                 self.queued.fetch_add(bytes.len(), Ordering::Relaxed);
@@ -467,11 +452,13 @@ impl Ahead {
                 room.send(reading.buffers.lend(bytes, place));
             }
             if end == PullEnd::Whole {
-                return Ok(Stopped::Ended);
+                return Ok(None);
             }
+            // Where there is none, it is waited for when half of the queue is free: a stream that waited for what its own pages
+            // hold would be one that others wait for.
             next = self.app.gates.answers.try_take(&self.client, kib(reading.most));
         }
-        Ok(Stopped::Full(reading))
+        Ok(Some(reading))
     }
 }
 
@@ -494,6 +481,10 @@ impl http_body::Body for Pages {
                 self.ahead.queued.fetch_sub(bytes.len(), Ordering::Relaxed);
                 return Poll::Ready(Some(Ok(BodyFrame::data(bytes))));
             }
+            if !self.queue.is_empty() {
+                // The task has had its turn, and is woken for the next: tokio lets nothing be received until then.
+                return Poll::Pending;
+            }
             match self.reader {
                 // It wakes the task with its next page, or when it ends.
                 Reader::Running(_) => return Poll::Pending,
@@ -509,93 +500,4 @@ impl http_body::Body for Pages {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn app(answer_memory: usize) -> Arc<App> {
-        let options = crate::Options { answer_memory, ..crate::Options::default() };
-        crate::Hub::in_memory(tolstoy_env::Env::system(), options).app().clone()
-    }
-
-    #[tokio::test]
-    async fn an_answer_has_its_place_until_its_bytes_are_gone() {
-        let app = app(4 * PAGE);
-        let reads = Arc::new(AtomicUsize::new(0));
-        let counted = reads.clone();
-        let long = move |_: &Service| {
-            counted.fetch_add(1, Ordering::Relaxed);
-            Ok((Bytes::from(vec![1; 3 * PAGE]), Weight { kib: kib(3 * PAGE), is_long: false }))
-        };
-        let (bytes, places) = weighed(&app, &Client::Anyone, long.clone()).await.unwrap();
-        assert_eq!((reads.load(Ordering::Relaxed), app.gates.answers.held()), (1, kib(3 * PAGE)));
-        let bytes = held(bytes, places.page);
-        let tail = bytes.slice(PAGE..);
-        drop(bytes);
-        assert_eq!(app.gates.answers.held(), kib(3 * PAGE));
-
-        // Who comes later does not hold what it read while it waits.
-        let (waiting, ()) = tokio::join!(weighed(&app, &Client::Anyone, long), async {
-            while !app.gates.answers.wanted(&Client::Anyone).is_now {
-                tokio::task::yield_now().await;
-            }
-            assert_eq!((reads.load(Ordering::Relaxed), app.gates.answers.held()), (2, kib(3 * PAGE)));
-            drop(tail);
-        });
-        assert_eq!((reads.load(Ordering::Relaxed), app.gates.answers.held()), (3, kib(3 * PAGE)));
-        drop(waiting);
-        assert_eq!(app.gates.answers.held(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_stream_has_a_place_and_waits_for_it_without_bytes() {
-        let app = app(4 * PAGE);
-        let stream = |_: &Service| Ok(((), Weight { kib: 1, is_long: true }));
-        let all: Vec<_> = (0..64).map(|_| app.gates.streams.try_take(&Client::Anyone, 1).unwrap()).collect();
-        let (found, ()) = tokio::join!(weighed(&app, &Client::Anyone, stream), async {
-            while !app.gates.streams.wanted(&Client::Anyone).is_now {
-                tokio::task::yield_now().await;
-            }
-            assert_eq!(app.gates.answers.held(), 0);
-            drop(all);
-        });
-        let ((), places) = found.unwrap();
-        assert!(places.stream.is_some());
-        assert_eq!((app.gates.streams.held(), app.gates.answers.held()), (1, 1));
-    }
-
-    #[tokio::test]
-    async fn an_answer_that_nobody_weighed_has_a_place_or_is_refused() {
-        let answers = Gate::new(16);
-        let one = |bytes: usize| weigh(&answers, &Client::Anyone, Body::from(vec![1; bytes]).into_response());
-        let short = one(SHORT);
-        assert_eq!((short.status(), answers.held()), (StatusCode::OK, 0));
-        let long = one(10 << 10);
-        assert_eq!((long.body().size_hint().exact(), answers.held()), (Some(10 << 10), 10));
-        assert_eq!(one(10 << 10).status(), StatusCode::SERVICE_UNAVAILABLE);
-        let bytes = axum::body::to_bytes(long.into_body(), usize::MAX).await.unwrap();
-        assert_eq!((bytes.len(), answers.held()), (10 << 10, 10));
-        drop(bytes);
-        assert_eq!(answers.held(), 0);
-    }
-
-    #[test]
-    fn json_is_given_where_it_is_preferred() {
-        let form = |accept: &'static str| {
-            accepted(&HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]))
-        };
-        assert_eq!(accepted(&HeaderMap::new()), Form::MessagePack);
-        for json in ["application/json", "text/html, Application/JSON;q=0.5", "application/json; q=1, */*"] {
-            assert_eq!(form(json), Form::Json, "{json}");
-        }
-        for other in [
-            "*/*",
-            "text/html",
-            "application/json;q=0",
-            "application/json;q=x",
-            "application/vnd.tolstoy+msgpack, application/json",
-            "application/json;q=0.4, application/vnd.tolstoy+msgpack;q=0.5",
-        ] {
-            assert_eq!(form(other), Form::MessagePack, "{other}");
-        }
-    }
-}
+mod tests;

@@ -154,7 +154,7 @@ async fn a_slow_body_keeps_its_place_until_others_wait_for_it() {
 #[tokio::test]
 async fn a_slow_reader_keeps_its_place_until_others_wait_for_it() {
     let options = Options {
-        answer_memory: 1 << 20,
+        answer_memory: 3 << 19,
         stall_timeout: Duration::from_secs(2),
         min_rate: 8 << 20,
         ..Options::default()
