@@ -8,8 +8,10 @@
 //! made to lead here) or in `Origin`. So only requests that name loopback's own are answered. A page that knows no token
 //! cannot send one, so where tokens are asked for, these names do not matter.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use axum::RequestExt;
@@ -242,7 +244,7 @@ enum Names {
 
 impl About {
     /// None where no route is at the path.
-    pub(super) async fn of(request: &mut Request) -> Option<Self> {
+    pub(super) fn of(request: &mut Request) -> Option<Self> {
         let template = request.extensions().get::<MatchedPath>()?.clone();
         if template.as_str().starts_with(taskchampion::BASE) {
             let client = taskchampion::client_id(request.headers());
@@ -253,7 +255,7 @@ impl About {
         let names = if named.is_some() { Names::Log } else { Names::Nothing };
         let log = match named {
             // Handlers find it spelled out, and so must it be found here.
-            Some(id) if id.contains('%') => Box::pin(spelled_out(request)).await,
+            Some(id) if id.contains('%') => spelled_out(request),
             named => named.and_then(|id| id.parse().ok()),
         };
         Some(Self { template, names, log })
@@ -271,41 +273,71 @@ impl About {
 }
 
 /// The log that a path with percent escapes names.
-async fn spelled_out(request: &mut Request) -> Option<LogId> {
-    let params = request.extract_parts::<RawPathParams>().await.ok()?;
+fn spelled_out(request: &mut Request) -> Option<LogId> {
+    // It waits for nothing: the router has found them.
+    let found = std::pin::pin!(request.extract_parts::<RawPathParams>());
+    let Poll::Ready(params) = found.poll(&mut Context::from_waker(Waker::noop())) else { return None };
+    let params = params.ok()?;
     let (_, id) = params.iter().find(|(name, _)| matches!(*name, "log" | "user"))?;
     id.parse().ok()
 }
 
-/// Answers the request, or says why it is not answered.
-pub(super) async fn admit(
+/// A request that is let in, or not.
+pub(super) enum Entry<F> {
+    In {
+        principal: Option<Principal>,
+        client: Client,
+        /// Among the requests under way.
+        place: Place,
+        /// What answers it; none where that is not for this surface.
+        next: Option<F>,
+        /// The log whose state its answer tells.
+        told: Option<LogId>,
+    },
+    Out(Refusal),
+}
+
+/// Lets the request in, to what answers it, or not.
+pub(super) fn admit<F>(
     door: &Door,
-    app: &Arc<App>,
     about: Option<&About>,
     request: Request,
-    next: impl AsyncFnOnce(Request) -> Response,
-) -> Response {
+    next: impl FnOnce(Request) -> F,
+) -> Entry<F> {
     match door.decide(&request, &Matter::of(about)) {
         Ok(Admitted { principal, client, place }) => {
-            watch::note_asker(principal, &client);
-            let mut response = if about.is_some_and(|about| about.is_foreign(request.method())) {
-                ApiError::foreign_log().into_response()
-            } else {
-                next(request).await
-            };
-            if let Some(log) = about.filter(|about| state::is_told(about.template.as_str())).and_then(|about| about.log)
-            {
-                state::tell(app, log, &mut response).await;
-            }
-            drop(place);
-            stream::weigh(&door.answers, &client, response)
+            let is_foreign = about.is_some_and(|about| about.is_foreign(request.method()));
+            let next = (!is_foreign).then(|| next(request));
+            let told = about.filter(|about| state::is_told(about.template.as_str())).and_then(|about| about.log);
+            Entry::In { principal, client, place, next, told }
         }
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => Entry::Out(refusal),
+    }
+}
+
+impl<F: Future<Output = Result<Response, Infallible>> + Unpin> Entry<F> {
+    /// The answer, or why there is none.
+    pub(super) async fn answer(self, door: &Door, app: &Arc<App>) -> Response {
+        match self {
+            Self::In { principal, client, place, next, told } => {
+                watch::note_asker(principal, &client);
+                let mut response = match next {
+                    Some(next) => next.await.unwrap_or_else(|never| match never {}),
+                    None => ApiError::foreign_log().into_response(),
+                };
+                if let Some(log) = told {
+                    state::tell(app, log, &mut response).await;
+                }
+                drop(place);
+                stream::weigh(&door.answers, &client, response)
+            }
+            Self::Out(refusal) => refusal.into_response(),
+        }
     }
 }
 
 /// A request that is not answered.
-struct Refusal {
+pub(super) struct Refusal {
     error: ApiError,
     told: Option<Told>,
 }

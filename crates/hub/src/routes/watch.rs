@@ -26,7 +26,7 @@ use tower::{Layer, Service};
 use tracing::{Instrument, Span};
 
 use super::App;
-use super::guard::{self, About, Door};
+use super::guard::{self, About, Door, Entry};
 use crate::activity::{Act, Activity};
 use crate::auth::Principal;
 use crate::connection::Peer;
@@ -206,48 +206,63 @@ where
         // The one that is ready is used, and another left in its place.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
+        // All that needs the request itself is done here, so that the future does not carry it along, once for each layer.
+        let Begun { watched, current, entry } = self.watch.begin(request, |request| Box::pin(inner.call(request)));
         let Watch { app, door } = self.watch.clone();
-        Box::pin(async move {
-            let next = async |request| inner.call(request).await.unwrap_or_else(|never| match never {});
-            Ok(watch(app, &door, request, next).await)
-        })
+        Box::pin(async move { Ok(answer(&app, &door, watched, current, entry).await) })
     }
 }
 
-/// Answers the request where its door lets it in, and notes it when it has ended.
-async fn watch(
-    app: Arc<App>,
-    door: &Door,
-    mut request: Request,
-    next: impl AsyncFnOnce(Request) -> Response,
-) -> Response {
-    let id = RequestId::of(request.headers()).unwrap_or_else(|| app.request_ids.mint());
-    let about = About::of(&mut request).await;
-    let route = app.metrics.http.route(about.as_ref().map_or(NO_ROUTE, |about| about.template.as_str()));
-    let path = request.uri().path();
-    let span = tracing::info_span!("request", %id, method = %request.method(), path);
-    let mut watched = Watched {
-        route,
-        act: about.as_ref().and_then(|about| Act::of(about.template.as_str(), request.method(), about.log?)),
-        method: request.method().clone(),
-        peer: request.extensions().get::<Peer>().map(|peer| peer.0),
-        principal: None,
-        begun: Instant::now(),
-        status: None,
-        received: None,
-        sent: 0,
-        cut: false,
-        span: span.clone(),
-        app: app.clone(),
-    };
-    if !request.body().is_end_stream() {
-        let received = Arc::new(AtomicU64::new(0));
-        watched.received = Some(received.clone());
-        request = request.map(|inner| Body::new(Arriving { inner, received }));
+/// A request that is watched, and its way in.
+struct Begun<F> {
+    watched: Watched,
+    current: Current,
+    entry: Entry<F>,
+}
+
+impl Watch {
+    /// Takes note of the request, and lets it in to `next` where its door does.
+    fn begin<F>(&self, mut request: Request, next: impl FnOnce(Request) -> F) -> Begun<F> {
+        let Self { app, door } = self;
+        let id = RequestId::of(request.headers()).unwrap_or_else(|| app.request_ids.mint());
+        let about = About::of(&mut request);
+        let route = app.metrics.http.route(about.as_ref().map_or(NO_ROUTE, |about| about.template.as_str()));
+        let path = request.uri().path();
+        let span = tracing::info_span!("request", %id, method = %request.method(), path);
+        let mut watched = Watched {
+            route,
+            act: about.as_ref().and_then(|about| Act::of(about.template.as_str(), request.method(), about.log?)),
+            method: request.method().clone(),
+            peer: request.extensions().get::<Peer>().map(|peer| peer.0),
+            principal: None,
+            begun: Instant::now(),
+            status: None,
+            received: None,
+            sent: 0,
+            cut: false,
+            span,
+            app: app.clone(),
+        };
+        if !request.body().is_end_stream() {
+            let received = Arc::new(AtomicU64::new(0));
+            watched.received = Some(received.clone());
+            request = request.map(|inner| Body::new(Arriving { inner, received }));
+        }
+        let current = Current { id, principal: RefCell::new(None), client: RefCell::new(Client::Anyone) };
+        let entry = watched.span.in_scope(|| guard::admit(door, about.as_ref(), request, next));
+        Begun { watched, current, entry }
     }
-    let current = Current { id, principal: RefCell::new(None), client: RefCell::new(Client::Anyone) };
+}
+
+/// Answers the request, and notes it when it has ended.
+async fn answer<F>(app: &Arc<App>, door: &Door, watched: Watched, current: Current, entry: Entry<F>) -> Response
+where
+    F: Future<Output = Result<Response, Infallible>> + Unpin,
+{
+    let mut watched = watched;
+    let (id, span) = (current.id, watched.span.clone());
     let answered = async {
-        let response = guard::admit(door, &app, about.as_ref(), request, next).await;
+        let response = entry.answer(door, app).await;
         (response, CURRENT.try_with(|current| current.principal.take()).ok().flatten())
     };
     let (mut response, principal) = CURRENT.scope(current, answered.instrument(span)).await;
