@@ -24,7 +24,7 @@ use tolstoy_proto::taskchampion::ClientId;
 use tolstoy_proto::{ErrorKind, LogId, paths};
 
 use super::error::ApiError;
-use super::{App, Gates, state, stream, taskchampion, tasks, watch};
+use super::{App, Gates, state, stream, taskchampion, tasks};
 use crate::auth::{LiveTokens, Principal, Right, TokenId};
 use crate::connection::Peer;
 use crate::gate::{Client, Gate, Place};
@@ -282,51 +282,57 @@ fn spelled_out(request: &mut Request) -> Option<LogId> {
     id.parse().ok()
 }
 
+/// A request that has come to the door, and what is known of its asker.
+pub(super) struct Entered<F> {
+    /// None also where it is not let in.
+    pub(super) principal: Option<Principal>,
+    pub(super) client: Client,
+    pub(super) entry: Entry<F>,
+}
+
 /// A request that is let in, or not.
 pub(super) enum Entry<F> {
     In {
-        principal: Option<Principal>,
-        client: Client,
-        /// Among the requests under way.
-        place: Place,
         /// What answers it; none where that is not for this surface.
         next: Option<F>,
         /// The log whose state its answer tells.
         told: Option<LogId>,
+        /// Among the requests under way, and whose it is.
+        place: Place,
+        client: Client,
     },
     Out(Refusal),
 }
 
 /// Lets the request in, to what answers it, or not.
-pub(super) fn admit<F>(
+pub(super) fn enter<F>(
     door: &Door,
     about: Option<&About>,
     request: Request,
     next: impl FnOnce(Request) -> F,
-) -> Entry<F> {
+) -> Entered<F> {
     match door.decide(&request, &Matter::of(about)) {
         Ok(Admitted { principal, client, place }) => {
             let is_foreign = about.is_some_and(|about| about.is_foreign(request.method()));
             let next = (!is_foreign).then(|| next(request));
             let told = about.filter(|about| state::is_told(about.template.as_str())).and_then(|about| about.log);
-            Entry::In { principal, client, place, next, told }
+            Entered { principal, client: client.clone(), entry: Entry::In { next, told, place, client } }
         }
-        Err(refusal) => Entry::Out(refusal),
+        Err(refusal) => Entered { principal: None, client: Client::Anyone, entry: Entry::Out(refusal) },
     }
 }
 
 impl<F: Future<Output = Result<Response, Infallible>> + Unpin> Entry<F> {
     /// The answer, or why there is none.
-    pub(super) async fn answer(self, door: &Door, app: &Arc<App>) -> Response {
+    pub(super) async fn answer(self, door: Arc<Door>, app: Arc<App>) -> Response {
         match self {
-            Self::In { principal, client, place, next, told } => {
-                watch::note_asker(principal, &client);
+            Self::In { next, told, place, client } => {
                 let mut response = match next {
                     Some(next) => next.await.unwrap_or_else(|never| match never {}),
                     None => ApiError::foreign_log().into_response(),
                 };
                 if let Some(log) = told {
-                    state::tell(app, log, &mut response).await;
+                    state::tell(&app, log, &mut response).await;
                 }
                 drop(place);
                 stream::weigh(&door.answers, &client, response)

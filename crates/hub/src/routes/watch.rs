@@ -3,14 +3,13 @@
 //! It is the outermost layer, so that it sees each answer as it goes out. A request ends when its answer's last byte was
 //! handed on, or when either side gave up.
 
-use std::cell::RefCell;
 use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -26,7 +25,7 @@ use tower::{Layer, Service};
 use tracing::{Instrument, Span};
 
 use super::App;
-use super::guard::{self, About, Door, Entry};
+use super::guard::{self, About, Door, Entered};
 use crate::activity::{Act, Activity};
 use crate::auth::Principal;
 use crate::connection::Peer;
@@ -45,11 +44,11 @@ tokio::task_local! {
     static CURRENT: Current;
 }
 
-/// What the layers below may know of their request, and add to it.
+/// What the layers below may know of their request.
 struct Current {
     id: RequestId,
-    principal: RefCell<Option<Principal>>,
-    client: RefCell<Client>,
+    principal: Option<Principal>,
+    client: Client,
 }
 
 /// What an answer says is wrong, for the layer that counts.
@@ -132,18 +131,9 @@ pub(super) fn current_id() -> Option<RequestId> {
     CURRENT.try_with(|current| current.id).ok()
 }
 
-/// Says whose the request is that this task answers, and whose share of the hub it takes.
-pub(super) fn note_asker(principal: Option<Principal>, client: &Client) {
-    // Outside of a request there is nothing to note it for.
-    let _ = CURRENT.try_with(|current| {
-        *current.principal.borrow_mut() = principal;
-        *current.client.borrow_mut() = client.clone();
-    });
-}
-
 /// The log that the asker's token is for, where it is for exactly one.
 pub(super) fn own_log() -> Option<LogId> {
-    CURRENT.try_with(|current| current.principal.borrow().as_ref().and_then(Principal::own_log)).ok().flatten()
+    CURRENT.try_with(|current| current.principal.as_ref().and_then(Principal::own_log)).ok().flatten()
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Client {
@@ -151,14 +141,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Client {
 
     /// The client that the guard found.
     async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(CURRENT.try_with(|current| current.client.borrow().clone()).unwrap_or(Self::Anyone))
+        Ok(CURRENT.try_with(|current| current.client.clone()).unwrap_or(Self::Anyone))
     }
 }
 
 impl App {
     /// The rules, for one who writes under the name of the request's principal.
     pub(super) fn writing(&self) -> service::Service {
-        let name = CURRENT.try_with(|current| current.principal.borrow().as_ref()?.name().map(Arc::from));
+        let name = CURRENT.try_with(|current| current.principal.as_ref()?.name().map(Arc::from));
         match name {
             Ok(Some(name)) => self.service.by(name),
             _ => self.service.clone(),
@@ -196,33 +186,27 @@ where
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+    type Future = Answering;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&mut self, request: Request) -> Answering {
         // The one that is ready is used, and another left in its place.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        // All that needs the request itself is done here, so that the future does not carry it along, once for each layer.
-        let Begun { watched, current, entry } = self.watch.begin(request, |request| Box::pin(inner.call(request)));
-        let Watch { app, door } = self.watch.clone();
-        Box::pin(async move { Ok(answer(&app, &door, watched, current, entry).await) })
+        self.watch.answer(request, |request| Box::pin(inner.call(request)))
     }
 }
 
-/// A request that is watched, and its way in.
-struct Begun<F> {
-    watched: Watched,
-    current: Current,
-    entry: Entry<F>,
-}
-
 impl Watch {
-    /// Takes note of the request, and lets it in to `next` where its door does.
-    fn begin<F>(&self, mut request: Request, next: impl FnOnce(Request) -> F) -> Begun<F> {
+    /// Takes note of the request, and has `next` answer it where its door lets it in. All that needs the request itself is
+    /// done here, so that the future does not carry it along, once for each layer.
+    fn answer<F>(&self, mut request: Request, next: impl FnOnce(Request) -> F) -> Answering
+    where
+        F: Future<Output = Result<Response, Infallible>> + Unpin + Send + 'static,
+    {
         let Self { app, door } = self;
         let id = RequestId::of(request.headers()).unwrap_or_else(|| app.request_ids.mint());
         let about = About::of(&mut request);
@@ -240,7 +224,7 @@ impl Watch {
             received: None,
             sent: 0,
             cut: false,
-            span,
+            span: span.clone(),
             app: app.clone(),
         };
         if !request.body().is_end_stream() {
@@ -248,42 +232,32 @@ impl Watch {
             watched.received = Some(received.clone());
             request = request.map(|inner| Body::new(Arriving { inner, received }));
         }
-        let current = Current { id, principal: RefCell::new(None), client: RefCell::new(Client::Anyone) };
-        let entry = watched.span.in_scope(|| guard::admit(door, about.as_ref(), request, next));
-        Begun { watched, current, entry }
+        let Entered { principal, client, entry } = span.in_scope(|| guard::enter(door, about.as_ref(), request, next));
+        watched.principal = principal.clone();
+        let answer = entry.answer(door.clone(), app.clone()).instrument(span);
+        let answer = Box::pin(CURRENT.scope(Current { id, principal, client }, answer));
+        Answering { answer, watched: Some(watched), id }
     }
 }
 
-/// Answers the request, and notes it when it has ended.
-async fn answer<F>(app: &Arc<App>, door: &Door, watched: Watched, current: Current, entry: Entry<F>) -> Response
-where
-    F: Future<Output = Result<Response, Infallible>> + Unpin,
-{
-    let mut watched = watched;
-    let (id, span) = (current.id, watched.span.clone());
-    let answered = async {
-        let response = entry.answer(door, app).await;
-        (response, CURRENT.try_with(|current| current.principal.take()).ok().flatten())
-    };
-    let (mut response, principal) = CURRENT.scope(current, answered.instrument(span)).await;
-    watched.principal = principal;
-    watched.status = Some(response.status());
-    if let Some(Refused(kind)) = response.extensions().get() {
-        watched.app.metrics.http.refused(*kind);
-    }
-    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
-        response.headers_mut().insert(REQUEST_ID, value);
-    }
-    match response.body().size_hint().exact() {
-        Some(bytes) => {
-            watched.sent = bytes;
-            response
-        }
-        // Not cut until it is dropped before its end.
-        None => {
-            watched.cut = true;
-            response.map(|inner| Body::new(Leaving { inner, watched }))
-        }
+/// A request that is answered, under watch.
+pub(super) struct Answering {
+    answer: Pin<Box<dyn Future<Output = Response> + Send>>,
+    /// None once it is answered.
+    watched: Option<Watched>,
+    id: RequestId,
+}
+
+impl Future for Answering {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = ready!(self.answer.as_mut().poll(cx));
+        let id = self.id;
+        Poll::Ready(Ok(match self.watched.take() {
+            Some(watched) => watched.sees(response, id),
+            None => response,
+        }))
     }
 }
 
@@ -330,6 +304,28 @@ impl Drop for Watched {
 }
 
 impl Watched {
+    /// Takes note of the answer, which goes out with the request's id.
+    fn sees(mut self, mut response: Response, id: RequestId) -> Response {
+        self.status = Some(response.status());
+        if let Some(Refused(kind)) = response.extensions().get() {
+            self.app.metrics.http.refused(*kind);
+        }
+        if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        match response.body().size_hint().exact() {
+            Some(bytes) => {
+                self.sent = bytes;
+                response
+            }
+            // Not cut until it is dropped before its end.
+            None => {
+                self.cut = true;
+                response.map(|inner| Body::new(Leaving { inner, watched: self }))
+            }
+        }
+    }
+
     fn tell(&self, elapsed: Duration, received: u64) {
         let _in = self.span.enter();
         let millis = elapsed.as_secs_f64() * 1e3;
