@@ -89,6 +89,15 @@ fn a_day_with_tasks() {
 }
 
 #[test]
+fn an_id_that_looks_like_a_number_stands_where_ids_do() {
+    let tasks = Tasks::new();
+    tasks.room.write("one.json", r#"[{"id":"2345678923456789","description":"Buy milk"}]"#);
+    tasks.ok(&["import", "one.json"]);
+    let listed = tasks.ok(&["list"]);
+    assert!(listed.starts_with(" id      due ") && listed.contains("\n 23456   "), "{listed}");
+}
+
+#[test]
 fn what_is_not_understood_is_said() {
     let mut tasks = Tasks::new();
     tasks.tell(&["undo"]);
@@ -138,11 +147,11 @@ fn a_folder_and_a_store_exchange_tasks_by_export_and_import() {
 #[test]
 fn json_is_json() {
     let mut tasks = Tasks::new();
-    let id = tasks.add(&["Buy milk", "+home", "size:12345678901234567890123"]);
+    let id = tasks.add(&["Buy milk", "+home", "size:23456789234567897890123"]);
     let parse = |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap();
     for command in ["list", "next"] {
         let listed = tasks.ok(&[command, "--json"]);
-        assert!(listed.contains("\"size\":12345678901234567890123"), "{listed}");
+        assert!(listed.contains("\"size\":23456789234567897890123"), "{listed}");
         assert_eq!(parse(listed)[0]["id"], id.as_str());
     }
     assert_eq!(parse(tasks.ok(&["show", &id, "--json"]))["description"], "Buy milk");

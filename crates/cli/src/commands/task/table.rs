@@ -16,8 +16,17 @@ pub(super) struct Row {
     pub(super) style: Option<Style>,
 }
 
-/// Prints a heading, a line and the rows. Where they are wider than the terminal, the column `flexible` is broken into lines.
-pub(super) fn print(heading: &[String], rows: &[Row], flexible: Option<usize>, ui: &mut Ui) -> Result<(), Failure> {
+/// Which columns are not as others.
+pub(super) struct Odd {
+    /// Broken into lines where the table is wider than the terminal.
+    pub(super) flexible: Option<usize>,
+    /// Holds ids, which are no numbers even where they look so.
+    pub(super) id: Option<usize>,
+}
+
+/// Prints a heading, a line and the rows. Columns of numbers are aligned to the right.
+pub(super) fn print(heading: &[String], rows: &[Row], odd: &Odd, ui: &mut Ui) -> Result<(), Failure> {
+    let flexible = odd.flexible;
     let mut widths: Vec<usize> = heading.iter().map(|name| name.width()).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(&row.cells) {
@@ -27,7 +36,9 @@ pub(super) fn print(heading: &[String], rows: &[Row], flexible: Option<usize>, u
     let room = if ui.out_is_tty() { comfy_table::Table::new().width().map(usize::from) } else { None };
     let gap = fit(&mut widths, flexible, room);
     let number = |at: usize| {
-        !rows.is_empty() && rows.iter().all(|row| row.cells.get(at).is_some_and(|c| c.parse::<f64>().is_ok()))
+        odd.id != Some(at)
+            && !rows.is_empty()
+            && rows.iter().all(|row| row.cells.get(at).is_some_and(|c| c.parse::<f64>().is_ok()))
     };
     let right: Vec<bool> = (0..widths.len()).map(number).collect();
 
