@@ -19,6 +19,7 @@ pub mod service;
 mod stalled;
 pub mod storage;
 mod tls;
+mod underway;
 
 pub use auth::Principal;
 pub use rate::Rate;

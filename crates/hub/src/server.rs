@@ -194,7 +194,7 @@ impl Hub {
             database,
             gates,
             buffers: Buffers::default(),
-            spool,
+            spool: spool.map(Arc::from),
             body_timeout: options.stall_timeout,
             least_rate: options.least_rate(),
         });

@@ -1,9 +1,9 @@
-//! A connection that ends when the other side does not read, and since when the head of a request has been arriving on it.
+//! A connection that ends when the other side does not read, and what others may see of it meanwhile.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -76,6 +76,32 @@ impl Head {
     }
 }
 
+/// What passes on a connection, for those who have not its stream.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    pub(crate) head: Head,
+    /// Bytes written so far.
+    written: AtomicU64,
+    /// Whether a write waits for the other side.
+    is_full: AtomicBool,
+}
+
+impl Wire {
+    pub(crate) fn new() -> Self {
+        Self { head: Head::new(), written: AtomicU64::new(0), is_full: AtomicBool::new(false) }
+    }
+
+    /// Bytes written so far, with nothing encrypted.
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// Whether a write waits for the other side.
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
+    }
+}
+
 /// A stream whose writes fail when the other side takes nothing for so long. So an answer that nobody reads does not
 /// hold its memory for ever.
 #[derive(Debug)]
@@ -85,7 +111,7 @@ pub(crate) struct Stalled<S> {
     /// Runs while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
     opening: Option<Opening>,
-    head: Arc<Head>,
+    wire: Arc<Wire>,
 }
 
 /// The beginning of a connection, as long as what came could become either version of HTTP. Nothing else measures this
@@ -98,9 +124,9 @@ struct Opening {
 }
 
 impl<S> Stalled<S> {
-    /// What it reads is told to `head`, unless the other side speaks HTTP/2.
-    pub(crate) fn new(stream: S, patience: Duration, head: Arc<Head>) -> Self {
-        Self { stream, patience, waiting: None, opening: None, head }
+    /// What passes is told to `wire`; of heads, unless the other side speaks HTTP/2.
+    pub(crate) fn new(stream: S, patience: Duration, wire: Arc<Wire>) -> Self {
+        Self { stream, patience, waiting: None, opening: None, wire }
     }
 
     /// The same, whose reads fail too where it takes longer than this to tell which version of HTTP the other side speaks.
@@ -110,8 +136,9 @@ impl<S> Stalled<S> {
 
     /// The same as [`Stalled::judge`], for a write of bytes.
     fn writes(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(1..)) = result {
-            self.head.waits();
+        if let Poll::Ready(Ok(bytes @ 1..)) = result {
+            self.wire.head.waits();
+            self.wire.written.fetch_add(bytes as u64, Ordering::Relaxed);
         }
         self.judge(cx, result)
     }
@@ -119,11 +146,16 @@ impl<S> Stalled<S> {
     /// What a write that gave `result` gives; an error where it has waited too long.
     fn judge<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if result.is_ready() {
-            self.waiting = None;
+            if self.waiting.take().is_some() {
+                self.wire.is_full.store(false, Ordering::Relaxed);
+            }
             return result;
         }
-        let patience = self.patience;
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(patience)));
+        let Self { patience, wire, .. } = self;
+        let waiting = self.waiting.get_or_insert_with(|| {
+            wire.is_full.store(true, Ordering::Relaxed);
+            Box::pin(sleep(*patience))
+        });
         ready!(waiting.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the other side does not read")))
     }
@@ -136,7 +168,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stalled<S> {
         let result = Pin::new(&mut this.stream).poll_read(cx, buf);
         let Some(opening) = &mut this.opening else {
             if buf.filled().len() > filled {
-                this.head.comes();
+                this.wire.head.comes();
             }
             return result;
         };
@@ -149,10 +181,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stalled<S> {
         opening.seen += new.len();
         if !expected.starts_with(new.get(..expected.len()).unwrap_or(new)) {
             this.opening = None;
-            this.head.comes();
+            this.wire.head.comes();
         } else if new.len() >= expected.len() {
             this.opening = None;
-            this.head.is_whole();
+            this.wire.head.is_whole();
         }
         result
     }
@@ -199,7 +231,7 @@ mod tests {
         for begun in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM"] {
             let (near, mut far) = tokio::io::duplex(64);
             let mut near =
-                Stalled::new(near, Duration::MAX, Arc::new(Head::new())).opening_within(Duration::from_millis(1));
+                Stalled::new(near, Duration::MAX, Arc::new(Wire::new())).opening_within(Duration::from_millis(1));
             far.write_all(begun.as_bytes()).await.unwrap();
             let error = near.read_to_end(&mut Vec::new()).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{begun}");
@@ -211,7 +243,7 @@ mod tests {
         for begun in ["G", "PUT", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n and more"] {
             let (near, mut far) = tokio::io::duplex(64);
             let mut near =
-                Stalled::new(near, Duration::MAX, Arc::new(Head::new())).opening_within(Duration::from_secs(1));
+                Stalled::new(near, Duration::MAX, Arc::new(Wire::new())).opening_within(Duration::from_secs(1));
             let read = tokio::spawn(async move {
                 let mut all = String::new();
                 near.read_to_string(&mut all).await.map(|_| all)
@@ -229,9 +261,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_head_is_measured_from_its_first_byte_to_its_end() {
         let (near, mut far) = tokio::io::duplex(64);
-        let head = Arc::new(Head::new());
+        let wire = Arc::new(Wire::new());
+        let head = &wire.head;
         let second = Duration::from_secs(1);
-        let mut near = Stalled::new(near, Duration::MAX, head.clone()).opening_within(second);
+        let mut near = Stalled::new(near, Duration::MAX, wire.clone()).opening_within(second);
         let mut read = async |bytes: &[u8]| {
             far.write_all(bytes).await.unwrap();
             near.read_exact(&mut vec![0; bytes.len()]).await.unwrap();
@@ -256,8 +289,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_head_behind_an_answer_that_is_taken_slowly_waits_for_it() {
         let (near, mut far) = tokio::io::duplex(8);
-        let head = Arc::new(Head::new());
-        let mut near = Stalled::new(near, Duration::MAX, head.clone());
+        let wire = Arc::new(Wire::new());
+        let head = &wire.head;
+        let mut near = Stalled::new(near, Duration::MAX, wire.clone());
         far.write_all(b"GET").await.unwrap();
         near.read_exact(&mut [0; 3]).await.unwrap();
         for _ in 0..3 {
@@ -271,8 +305,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_in_http2_has_no_head() {
         let (near, mut far) = tokio::io::duplex(64);
-        let head = Arc::new(Head::new());
-        let mut near = Stalled::new(near, Duration::MAX, head.clone()).opening_within(Duration::from_secs(1));
+        let wire = Arc::new(Wire::new());
+        let head = &wire.head;
+        let mut near = Stalled::new(near, Duration::MAX, wire.clone()).opening_within(Duration::from_secs(1));
         for bytes in [&PREFACE[..5], &PREFACE[5..], b"frames"] {
             far.write_all(bytes).await.unwrap();
             near.read_exact(&mut vec![0; bytes.len()]).await.unwrap();
@@ -283,9 +318,29 @@ mod tests {
     #[tokio::test]
     async fn a_write_that_nobody_reads_fails() {
         let (near, far) = tokio::io::duplex(8);
-        let mut near = Stalled::new(near, Duration::from_millis(1), Arc::new(Head::new()));
+        let mut near = Stalled::new(near, Duration::from_millis(1), Arc::new(Wire::new()));
         near.write_all(b"12345678").await.unwrap();
         assert_eq!(near.write_all(b"9").await.unwrap_err().kind(), io::ErrorKind::TimedOut);
         drop(far);
+    }
+
+    #[tokio::test]
+    async fn others_see_what_was_written_and_whether_more_waits() {
+        let (near, mut far) = tokio::io::duplex(8);
+        let wire = Arc::new(Wire::new());
+        let mut near = Stalled::new(near, Duration::MAX, wire.clone());
+        near.write_all(b"12345678").await.unwrap();
+        assert!(wire.written() == 8 && !wire.is_full());
+        let write = near.write_all(b"9");
+        tokio::pin!(write);
+        assert!(once(write.as_mut()).is_pending());
+        assert!(wire.written() == 8 && wire.is_full());
+        far.read_exact(&mut [0; 8]).await.unwrap();
+        write.await.unwrap();
+        assert!(wire.written() == 9 && !wire.is_full());
+    }
+
+    fn once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(std::task::Waker::noop()))
     }
 }

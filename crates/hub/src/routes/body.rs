@@ -20,7 +20,7 @@ use super::coding::is_zstd;
 use super::error::ApiError;
 use crate::gate::{Client, Gate, Place, Wanted};
 use crate::pace::Pace;
-use crate::service::{Segment, SegmentUpload, Upload, UploadError, Uploader};
+use crate::service::{Held, Segment, SegmentUpload, Upload, UploadError, Uploader};
 
 /// Bytes that a request may hold without taking one of the few places for large bodies.
 pub(crate) const SMALL_BODY: usize = 256 << 10;
@@ -35,11 +35,30 @@ const STRIDE: usize = 16 << 10;
 /// A request's places among the bodies held in memory. They are free again when nobody has them any more: who holds
 /// memory that they stand for holds them too, on a thread or in a job.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Places(Vec<Arc<Place>>);
+pub(super) struct Places {
+    first: Option<Arc<Place>>,
+    others: Vec<Arc<Place>>,
+}
 
 impl Places {
+    fn add(&mut self, place: Place) {
+        let place = Arc::new(place);
+        match self.first {
+            None => self.first = Some(place),
+            Some(_) => self.others.push(place),
+        }
+    }
+
+    /// The same, for a job to hold. Most requests have one place: then this costs nothing.
+    pub(super) fn into_held(self) -> Option<Held> {
+        match self.first {
+            Some(first) if self.others.is_empty() => Some(first),
+            first => first.is_some().then(|| Arc::new(Self { first, others: self.others }) as Held),
+        }
+    }
+
     fn wanted(&self) -> Wanted {
-        self.0.iter().map(|place| place.wanted()).fold(Wanted::default(), Wanted::and)
+        self.first.iter().chain(&self.others).map(|place| place.wanted()).fold(Wanted::default(), Wanted::and)
     }
 }
 
@@ -75,7 +94,7 @@ impl<'a> Incoming<'a> {
             Self { app, client, places, pace, body, is_coded, arrived: 0, ended: false, limit, stride: 0, until };
         let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if length.is_some_and(|length| length > incoming.most() as u64) {
-            return Err(incoming.refuse().await);
+            return Err(Box::pin(incoming.refuse()).await);
         }
         Ok(incoming)
     }
@@ -83,7 +102,7 @@ impl<'a> Incoming<'a> {
     /// Waits for a place among those of this gate. That the hub waited is no fault of the client's.
     pub(super) async fn take(&mut self, gate: &Arc<Gate>) {
         let place = gate.take(&self.client, 1).await;
-        self.places.0.push(Arc::new(place));
+        self.places.add(place);
         self.give_time();
     }
 
@@ -97,7 +116,8 @@ impl<'a> Incoming<'a> {
         let Some(piece) = self.piece().await? else { return Ok(None) };
         self.arrived += piece.len();
         if self.arrived > self.most() {
-            return Err(self.refuse().await);
+            // Elsewhere, so that a body that is taken does not carry its room along.
+            return Err(Box::pin(self.refuse()).await);
         }
         Ok(Some(piece))
     }

@@ -250,8 +250,7 @@ impl About {
             let client = taskchampion::client_id(request.headers());
             return Some(Self { template, names: Names::Client(client), log: client.map(|client| client.log()) });
         }
-        let mut parts = template.as_str().split('/').zip(request.uri().path().split('/'));
-        let named = parts.find(|(part, _)| matches!(*part, "{log}" | "{user}")).map(|(_, id)| id);
+        let named = named_log(template.as_str(), request.uri().path());
         let names = if named.is_some() { Names::Log } else { Names::Nothing };
         let log = match named {
             // Handlers find it spelled out, and so must it be found here.
@@ -270,6 +269,13 @@ impl About {
             && *method != Method::DELETE
             && !(matches!(*method, Method::GET | Method::HEAD) && self.template.as_str() == "/1/logs/{log}")
     }
+}
+
+/// What names a log in a path, where its template says so: first of all that it names, so that both begin with the same.
+fn named_log<'a>(template: &str, path: &'a str) -> Option<&'a str> {
+    let (before, names) = template.split_once('{')?;
+    let is_log = names.starts_with("log}") || names.starts_with("user}");
+    path.get(before.len()..).filter(|_| is_log)?.split('/').next()
 }
 
 /// The log that a path with percent escapes names.
@@ -471,14 +477,20 @@ fn node(text: &str) -> Option<IpAddr> {
 }
 
 fn is_local(uri: &Uri, headers: &HeaderMap) -> bool {
-    let values = |name| headers.get_all(name).iter().map(|value: &header::HeaderValue| value.to_str().unwrap_or(""));
     // In HTTP/2 the authority stands in the place of Host.
-    (headers.contains_key(header::HOST) || uri.authority().is_some())
-        && values(header::HOST).all(is_loopback)
-        && uri.authority().is_none_or(|authority| is_loopback(authority.as_str()))
-        && values(header::ORIGIN).all(is_loopback_origin)
-        && !headers.contains_key(FORWARDED)
-        && !headers.contains_key(X_FORWARDED_FOR)
+    let mut is_named = uri.authority().is_some();
+    uri.authority().is_none_or(|authority| is_loopback(authority.as_str()))
+        && headers.iter().all(|(name, value)| {
+            if *name == header::HOST {
+                is_named = true;
+                value.to_str().is_ok_and(is_loopback)
+            } else if *name == header::ORIGIN {
+                value.to_str().is_ok_and(is_loopback_origin)
+            } else {
+                *name != FORWARDED && *name != X_FORWARDED_FOR
+            }
+        })
+        && is_named
 }
 
 fn is_loopback_origin(origin: &str) -> bool {

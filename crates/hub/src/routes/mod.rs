@@ -20,7 +20,7 @@ mod v1;
 mod watch;
 mod watched;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ pub(crate) struct App {
     pub(crate) gates: Gates,
     pub(crate) buffers: Buffers,
     /// Where long pushes are put aside; none: they stay in memory.
-    pub(crate) spool: Option<PathBuf>,
+    pub(crate) spool: Option<Arc<Path>>,
     /// How long a client may take for the next 16 KiB of a body, or its end.
     pub(crate) body_timeout: Duration,
     /// How fast it must send while others wait for its places.

@@ -283,10 +283,10 @@ impl Buffers {
         }
     }
 
-    /// The bytes, with their place for as long as anything holds them; their buffer comes back then. Few bytes get a buffer
-    /// of their length.
+    /// The bytes, with their place for as long as anything holds them; their buffer comes back then. Where a quarter of it is
+    /// empty they get one of their length, since their place is for so much.
     fn lend(&self, bytes: Vec<u8>, place: Place) -> Bytes {
-        if bytes.len() < PAGE / 2 {
+        if bytes.len() < bytes.capacity() / 4 * 3 {
             let short = held(Bytes::copy_from_slice(&bytes), place);
             self.give_back(bytes);
             return short;
@@ -396,14 +396,22 @@ impl Pages {
         Self { ahead: Ahead { app, client, room, queued }, queue, reader: Reader::Parked(rest), _place: place }
     }
 
-    /// Starts a reader where half of the queue is free, and takes note of one that has ended.
+    /// Starts a reader where half of the queue is free. Who has ended since is seen first, and who is started wakes the task
+    /// when it ends.
     fn go_on(&mut self, cx: &mut Context<'_>) {
-        if self.ahead.queued.load(Ordering::Relaxed) <= AHEAD / 2 && self.queue.len() <= QUEUE / 2 {
+        self.note_end(cx);
+        let has_room = self.ahead.queued.load(Ordering::Relaxed) <= AHEAD / 2 && self.queue.len() <= QUEUE / 2;
+        if has_room && matches!(self.reader, Reader::Parked(_)) {
             self.reader = match std::mem::replace(&mut self.reader, Reader::Done) {
-                Reader::Parked(reading) => Reader::Running(tokio::spawn(self.ahead.clone().read(reading))),
+                Reader::Parked(reading) => self.start(reading),
                 other => other,
             };
+            self.note_end(cx);
         }
+    }
+
+    /// Takes note of a reader that has ended.
+    fn note_end(&mut self, cx: &mut Context<'_>) {
         if let Reader::Running(running) = &mut self.reader
             && let Poll::Ready(ended) = Pin::new(running).poll(cx)
         {
@@ -412,6 +420,17 @@ impl Pages {
                 Ok(Ok(None)) => Reader::Done,
                 Ok(Err(_)) | Err(_) => Reader::Failed,
             };
+        }
+    }
+
+    /// A reader, where there is a place for the next page. It is waited for where no page is left to send: a stream that
+    /// waited for what its own pages hold would be one that others wait for.
+    fn start(&self, reading: Box<Reading>) -> Reader {
+        let place = self.ahead.app.gates.answers.try_take(&self.ahead.client, kib(reading.most));
+        if place.is_some() || self.queue.is_empty() {
+            Reader::Running(tokio::spawn(self.ahead.clone().read(reading, place)))
+        } else {
+            Reader::Parked(reading)
         }
     }
 }
@@ -428,11 +447,14 @@ struct Ahead {
 
 impl Ahead {
     /// Reads until the queue is full or there is no place for the next page, and gives the stream back; none where it has
-    /// ended, or nobody wants it any more. A page has its place before it is read.
-    async fn read(self, reading: Box<Reading>) -> Result<Option<Box<Reading>>, ApiError> {
-        let place = tokio::select! {
-            place = self.app.gates.answers.take(&self.client, kib(reading.most)) => place,
-            () = self.room.closed() => return Ok(None),
+    /// ended, or nobody wants it any more. A page has its place before it is read: the first `place`, or one that is waited for.
+    async fn read(self, reading: Box<Reading>, place: Option<Place>) -> Result<Option<Box<Reading>>, ApiError> {
+        let place = match place {
+            Some(place) => place,
+            None => tokio::select! {
+                place = self.app.gates.answers.take(&self.client, kib(reading.most)) => place,
+                () = self.room.closed() => return Ok(None),
+            },
         };
         let app = self.app.clone();
         let read = super::read(&app, move |_| self.read_on(reading, place)).await?;
@@ -454,8 +476,6 @@ impl Ahead {
             if end == PullEnd::Whole {
                 return Ok(None);
             }
-            // Where there is none, it is waited for when half of the queue is free: a stream that waited for what its own pages
-            // hold would be one that others wait for.
             next = self.app.gates.answers.try_take(&self.client, kib(reading.most));
         }
         Ok(Some(reading))

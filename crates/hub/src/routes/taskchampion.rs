@@ -81,7 +81,7 @@ async fn add_version(
     let (Parts { headers, .. }, body) = request.into_parts();
     is_sent_as(&headers, HISTORY_SEGMENT)?;
     let (segment, places) = body::segment(&app, client, &headers, body, MAX_BODY).await?;
-    match app.writing().holding(places).add_version(of, parent, segment).await? {
+    match app.writing().holding(places.into_held()).add_version(of, parent, segment).await? {
         AddVersion::Added(id, wanted) => {
             let mut response = StatusCode::OK.into_response();
             let wanted = wanted.map(|urgency| match urgency {

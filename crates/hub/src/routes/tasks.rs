@@ -349,7 +349,7 @@ async fn exchange(
     let outcome = if offers.iter().all(TaskOffer::only_asks) {
         TasksOutcome::Answered(super::read(app, move |service| service.tasks(log, &offers)).await??)
     } else {
-        app.writing().holding(places.clone()).exchange_tasks(log, offers).await?
+        app.writing().holding(places.clone().into_held()).exchange_tasks(log, offers).await?
     };
     let answers = match outcome {
         TasksOutcome::Answered(answers) => answers,

@@ -65,7 +65,7 @@ async fn put_head(
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     let (Head { head }, places) = json(&app, client, &headers, body).await?;
-    match app.writing().holding(places).v0_put_head(log, head).await? {
+    match app.writing().holding(places.into_held()).v0_put_head(log, head).await? {
         HeadOutcome::Done => Ok(StatusCode::NO_CONTENT),
         HeadOutcome::Conflict(why) => Err(ApiError::conflict(why)),
     }
@@ -117,7 +117,7 @@ async fn put_transaction(
 ) -> Result<StatusCode, ApiError> {
     let (new, places): (NewTransaction, _) = json(&app, client, &headers, body).await?;
     check_chunk_ids(&new.chunks).map_err(ApiError::bad_request)?;
-    put(app.writing().holding(places).v0_put_transaction(log, id, new).await?)
+    put(app.writing().holding(places.into_held()).v0_put_transaction(log, id, new).await?)
 }
 
 async fn get_chunk(
@@ -138,7 +138,7 @@ async fn put_chunk(
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     let (bytes, places) = body::whole(&app, client, &headers, body, MAX_CHUNK).await?;
-    put(app.writing().holding(places).v0_put_chunk(log, id, bytes).await?)
+    put(app.writing().holding(places.into_held()).v0_put_chunk(log, id, bytes).await?)
 }
 
 fn put(outcome: PutOutcome) -> Result<StatusCode, ApiError> {

@@ -91,18 +91,18 @@ async fn push(
 ) -> Result<Response, ApiError> {
     // Taken apart, since what asks for the head's fields gets a copy.
     let (Parts { headers, .. }, body) = request.into_parts();
-    let coding = Coding::accepted(&headers)?;
+    let (form, coding) = (stream::accepted(&headers), Coding::accepted(&headers)?);
     let (upload, places) = body::upload(&app, client.clone(), &headers, body, sent(&headers)?).await?;
-    let expect = upload.expect().to_vec();
-    let outcome = app.writing().holding(places).push(log, upload).await?;
+    // Held by nobody while the push waits for its commit: neither they nor what they were read into.
+    drop(headers);
+    let outcome = app.writing().holding(places.into_held()).push(log, upload).await?;
     match outcome {
         PushOutcome::Done(state, snapshot) => {
             Ok((Extension(Told), [coding::TAKES], pushed(&Pushed { state, snapshot })?).into_response())
         }
         PushOutcome::Quota(state, quota) => Err(ApiError::quota(quota, Some(state))),
-        PushOutcome::Conflict => {
-            let form = stream::accepted(&headers);
-            let asked = Asked { log, from: expect, begin: Begin::Transactions, form, coding };
+        PushOutcome::Conflict(from) => {
+            let asked = Asked { log, from, begin: Begin::Transactions, form, coding };
             // Elsewhere, so that a push that is taken does not carry its room along.
             Box::pin(stream::answer(&app, &client, asked, StatusCode::CONFLICT)).await
         }

@@ -56,8 +56,11 @@ pub struct Service {
     /// Who writes, where that is known.
     writer: Option<Arc<str>>,
     /// What a job holds until it is done.
-    held: Option<Arc<dyn Any + Send + Sync>>,
+    held: Option<Held>,
 }
+
+/// Something that is held, whatever it is.
+pub type Held = Arc<dyn Any + Send + Sync>;
 
 #[derive(Clone)]
 struct Shared {
@@ -98,8 +101,8 @@ impl Service {
     /// The same; each job of it holds this until it is done, whether or not somebody waits for its answer. It stands for
     /// the memory that the job takes.
     #[must_use]
-    pub fn holding(self, held: impl Any + Send + Sync) -> Self {
-        Self { held: Some(Arc::new(held)), ..self }
+    pub fn holding(self, held: Option<Held>) -> Self {
+        Self { held, ..self }
     }
 
     /// What its owner decided.
@@ -257,7 +260,7 @@ struct Task<R, F> {
     wakes: Option<(LogId, Arc<Live>)>,
     reply: Option<oneshot::Sender<Reply<R>>>,
     /// Dropped after the rules, and the memory that they hold.
-    _held: Option<Arc<dyn Any + Send + Sync>>,
+    _held: Option<Held>,
 }
 
 impl<R, F> WriteJob for Task<R, F>

@@ -14,8 +14,8 @@ use crate::storage::{Committed, Life, StorageError, Tip, WriteTxn};
 pub enum PushOutcome {
     /// It is committed, now or since an earlier time: the state, and whether a snapshot is wanted.
     Done(LogState, Option<SnapshotWanted>),
-    /// HEAD is neither what the client expects nor what it pushes. Pull from what it has.
-    Conflict,
+    /// HEAD is neither what the client expects nor what it pushes. It has these, newest first: pull from there.
+    Conflict(Vec<TrnId>),
     /// The log is in another generation: its state.
     Generation(LogState),
     /// These chunks are neither in the push nor here; the first thousand of them.
@@ -83,7 +83,7 @@ fn check_head(state: &LogState, upload: &Upload) -> Option<PushOutcome> {
         return None;
     }
     let repeated = upload.last.is_some_and(|(id, _)| id == state.head) && upload.end.chain == state.chain;
-    Some(if repeated { PushOutcome::Done(*state, None) } else { PushOutcome::Conflict })
+    Some(if repeated { PushOutcome::Done(*state, None) } else { PushOutcome::Conflict(upload.push.expect.clone()) })
 }
 
 /// Whether all chunks are in the push or here, and none is here with other bytes.

@@ -2,10 +2,11 @@
 //!
 //! All that can be said without the log is said here, so that the write that follows is short and cannot fail halfway.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::Arc;
 
 use super::id_key::{IdKey, id_key};
 use crate::storage::weight;
@@ -50,8 +51,8 @@ pub struct Uploader {
     /// Ids of the transactions so far.
     ids: Vec<TrnId>,
     last: Option<(TrnId, Seq)>,
-    /// Chunks that were named so far, and whether their bytes came.
-    named: HashMap<IdKey, bool>,
+    /// Chunks that were named so far.
+    named: HashSet<IdKey>,
     /// Named by the newest transaction, for the first time, in order; those up to `next` were sent or passed over.
     fresh: Vec<ChunkId>,
     next: usize,
@@ -69,12 +70,12 @@ pub struct Uploader {
 impl Uploader {
     /// Takes a push. One that is longer than a few hundred KiB goes to a file without a name in `directory`; without a
     /// directory it stays in memory.
-    pub fn new(directory: Option<PathBuf>) -> Self {
+    pub fn new(directory: Option<Arc<Path>>) -> Self {
         Self {
             push: None,
             ids: Vec::new(),
             last: None,
-            named: HashMap::new(),
+            named: HashSet::new(),
             fresh: Vec::new(),
             next: 0,
             absent: Vec::new(),
@@ -138,8 +139,7 @@ impl Uploader {
             return Err(malformed(format!("the seq of {id} is {}, and must be {expected}", trn.seq)));
         }
         for chunk in &trn.chunks {
-            if let std::collections::hash_map::Entry::Vacant(entry) = self.named.entry(id_key(chunk)) {
-                entry.insert(false);
+            if self.named.insert(id_key(chunk)) {
                 self.fresh.push(*chunk);
             }
         }
@@ -190,12 +190,12 @@ impl Uploader {
         if end.count != count {
             return Err(malformed(format!("the end says {} transactions, and {count} came", end.count)));
         }
-        let mut ids = self.ids.clone();
+        let mut ids = self.ids;
         ids.sort_unstable();
         if let Some([id, _]) = ids.array_windows().find(|[one, next]| one == next) {
             return Err(malformed(format!("transaction {id} is in the push twice")));
         }
-        let Self { ids, absent, plain, last, weight, spool, .. } = self;
+        let Self { absent, plain, last, weight, spool, .. } = self;
         Ok(Upload { push, ids, last, absent, plain, weight, end, spool: spool.finish()? })
     }
 }
@@ -227,11 +227,6 @@ impl Upload {
             UploadError::Bad(bad) => bad,
             UploadError::Io(error) => BadUpload::Malformed(error.to_string()),
         })
-    }
-
-    /// What the client has, newest first: where an answer to a conflict starts.
-    pub fn expect(&self) -> &[TrnId] {
-        &self.push.expect
     }
 
     /// Goes through the transactions and chunks, in order.
@@ -291,7 +286,7 @@ enum Spool {
         frames: Vec<Frame>,
         /// What they weigh in memory, roughly.
         bytes: usize,
-        directory: Option<PathBuf>,
+        directory: Option<Arc<Path>>,
     },
     File(BufWriter<File>),
 }

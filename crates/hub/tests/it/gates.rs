@@ -231,7 +231,7 @@ async fn what_a_push_holds_is_held_until_it_is_written() {
     let writer = hold(storage.as_ref());
     let place = Arc::new(());
     let upload = Upload::from_frames(long_push(1).all()).unwrap();
-    let answer = service.clone().holding(place.clone()).push(log(1), upload);
+    let answer = service.clone().holding(Some(place.clone())).push(log(1), upload);
     // Nobody waits for the answer any more; the push waits for the writer with all that it holds.
     drop(answer);
     assert!(Arc::strong_count(&place) > 1);

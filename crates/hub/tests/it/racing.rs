@@ -92,7 +92,7 @@ impl Race {
             Writer::Pushes(answer, id) => match answer.wait().unwrap() {
                 PushOutcome::Done(..) => self.wins(id),
                 // Between reading the state and pushing, the first writer may have begun the log.
-                PushOutcome::Conflict | PushOutcome::Generation(_) => self.loses(),
+                PushOutcome::Conflict(_) | PushOutcome::Generation(_) => self.loses(),
                 other => panic!("{other:?}"),
             },
             Writer::Puts(answer, id) => match answer.wait().unwrap() {

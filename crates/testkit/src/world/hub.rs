@@ -13,8 +13,8 @@ use tolstoy_hub::storage::{
     Committed, LogRow, MemoryStorage, SqliteStorage, Storage, StorageError, WriteJob, WriteTxn, backup, restore,
 };
 use tolstoy_proto::{
-    ChainDigest, ChunkId, ErrorBody, ErrorKind, Form, Frame, FrameDecoder, FrameEncoder, Generation, LogId, LogState,
-    Pushed, Seq, TrnId,
+    ChainDigest, ChunkId, ErrorBody, ErrorKind, Form, FrameDecoder, FrameEncoder, Generation, LogId, LogState, Pushed,
+    Seq, TrnId,
 };
 use tolstoy_sync::transport::{MemoryBody, Request};
 use tolstoy_sync::{Answer, Begin, Blob, TransportError};
@@ -152,17 +152,13 @@ impl Hub {
                 Err(e) => return refuse(ErrorKind::BadRequest, e.to_string()),
             }
         }
-        let expect = match frames.first() {
-            Some(Frame::Push(push)) => push.expect.clone(),
-            _ => Vec::new(),
-        };
         let upload = match Upload::from_frames(frames) {
             Ok(upload) => upload,
             Err(e) => return refuse(ErrorKind::BadRequest, e.to_string()),
         };
         match self.service.push(log, upload).wait().map_err(failed)? {
             PushOutcome::Done(state, snapshot) => Ok(Answer::Accepted(Pushed { state, snapshot })),
-            PushOutcome::Conflict => self.service.pull(log, &expect).map(Answer::Conflict).map_err(failed),
+            PushOutcome::Conflict(from) => self.service.pull(log, &from).map(Answer::Conflict).map_err(failed),
             PushOutcome::Generation(state) => Ok(Answer::Generation(state)),
             PushOutcome::MissingChunks(chunks) => Ok(Answer::Missing(chunks)),
             PushOutcome::IdTaken(what) => refuse(ErrorKind::IdTaken, what),

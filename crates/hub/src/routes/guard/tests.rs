@@ -93,8 +93,40 @@ fn what_a_proxy_passed_on_is_not_local() {
         headers.insert(name, HeaderValue::from_static("127.0.0.1"));
         assert!(!is_local(&Uri::from_static("/"), &headers));
     }
+    for (name, value) in [
+        (header::HOST, "evil.example"),
+        (header::HOST, ""),
+        (header::ORIGIN, "http://evil.example"),
+        (header::ORIGIN, "null"),
+    ] {
+        let mut headers = headers.clone();
+        headers.append(name, HeaderValue::from_static(value));
+        assert!(!is_local(&Uri::from_static("/"), &headers), "{headers:?}");
+    }
     let http2 = Uri::from_static("http://localhost:7410/healthz");
     assert!(is_local(&http2, &HeaderMap::new()));
     assert!(!is_local(&Uri::from_static("http://evil.example/"), &HeaderMap::new()));
     assert!(!is_local(&Uri::from_static("/"), &HeaderMap::new()));
+}
+
+#[test]
+fn a_path_names_a_log_where_its_template_does() {
+    let named = named_log;
+    assert_eq!(named("/1/logs/{log}/push", "/1/logs/a/push"), Some("a"));
+    assert_eq!(named("/1/logs/{log}", "/1/logs/a%2Fb"), Some("a%2Fb"));
+    assert_eq!(named("/0.1/{user}/head", "/0.1//head"), Some(""));
+    assert_eq!(named("/healthz", "/healthz"), None);
+    assert_eq!(named("/v1/client/snapshot/{version}", "/v1/client/snapshot/{log}"), None);
+}
+
+#[test]
+fn a_log_is_the_first_that_a_template_names() {
+    use super::super::{observe, openapi, snapshots, status, v0, v1};
+    let own = [v0::routes(), v1::routes(), snapshots::routes(), tasks::routes(), taskchampion::routes()];
+    let others = [observe::routes(), status::routes(), openapi::routes()];
+    for route in own.into_iter().chain(others).flat_map(|routes| routes.split().1) {
+        let before = route.path.split(['{']).next().unwrap();
+        let names_log = ["{log}", "{user}"].iter().any(|name| route.path.contains(name));
+        assert_eq!(names_log, named_log(route.path, &format!("{before}x/y")) == Some("x"), "{}", route.path);
+    }
 }

@@ -68,13 +68,18 @@ async fn an_answer_that_nobody_weighed_has_a_place_or_is_refused() {
     assert_eq!(answers.held(), 0);
 }
 
-/// A stream with two pages in its queue, and its reader.
-fn pages(reader: impl FnOnce(Box<Reading>) -> Reader) -> Pages {
-    let app = app(4 * PAGE);
+/// What is to be read of a log.
+fn reading(app: &App) -> Box<Reading> {
     let log = LogId::from_bytes([1; 16]);
     let pull = app.service.pull(log, &[]).unwrap();
     let asked = Asked { log, from: Vec::new(), begin: Begin::Transactions, form: Form::Json, coding: Coding::Identity };
-    let rest = Box::new(Reading::new(pull, &asked, Buffers::default()));
+    Box::new(Reading::new(pull, &asked, Buffers::default()))
+}
+
+/// A stream with two pages in its queue, and its reader.
+fn pages(reader: impl FnOnce(Box<Reading>) -> Reader) -> Pages {
+    let app = app(4 * PAGE);
+    let rest = reading(&app);
     let page = Bytes::from(vec![1; AHEAD / 2]);
     let mut pages = Pages::new(app, Client::Anyone, page.clone(), rest, None);
     pages.ahead.queued.fetch_add(page.len(), Ordering::Relaxed);
@@ -103,6 +108,22 @@ async fn a_turn_that_is_over_is_not_the_end_of_the_pages() {
         let page = std::future::poll_fn(|cx| Pin::new(&mut pages).poll_frame(cx)).await.unwrap().unwrap();
         assert_eq!(page.into_data().unwrap().len(), AHEAD / 2);
     }
+}
+
+#[tokio::test]
+async fn a_stream_does_not_wait_for_what_its_own_pages_hold() {
+    let (app, client) = (app(USUAL + PAGE / 2), Client::Anyone);
+    let place = app.gates.answers.try_take(&client, kib(PAGE)).unwrap();
+    let first = held(Bytes::from(vec![1; PAGE]), place);
+    let mut pages = Pages::new(app.clone(), client.clone(), first, reading(&app), None);
+    let mut next = async || std::future::poll_fn(|cx| Pin::new(&mut pages).poll_frame(cx)).await;
+    let first = next().await.unwrap().unwrap();
+    tokio::task::yield_now().await;
+    assert!(!app.gates.answers.wanted(&client).is_now, "it would be too slow for others, and there are none");
+    drop(first);
+    let second = next().await.unwrap().unwrap().into_data().unwrap();
+    assert!(!second.is_empty());
+    assert!(next().await.is_none());
 }
 
 #[test]

@@ -500,7 +500,7 @@ fn frames(push: &Push, generation: Option<Generation>) -> Vec<Frame> {
 fn push_said(outcome: &PushOutcome) -> &'static str {
     match outcome {
         PushOutcome::Done(..) => "done",
-        PushOutcome::Conflict => "conflict",
+        PushOutcome::Conflict(_) => "conflict",
         PushOutcome::Generation(_) => "generation",
         PushOutcome::MissingChunks(_) => "missing chunks",
         PushOutcome::IdTaken(_) => "id taken",
