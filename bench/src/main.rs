@@ -1,6 +1,6 @@
 //! Measures the store, the hub, sync and tasks, each against a floor taken in the same run, and prints the ratios.
 //!
-//! The machines that this runs on are shared and noisy, so absolute figures say little. A ratio is that of the best of
+//! The machines that this runs on are shared and noisy, so absolute figures say little. A ratio is the median of
 //! several interleaved rounds: what was measured against the least that any program would have to do for it.
 //!
 //! ```sh

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use tolstoy_tasks::{Calendar, Score, State, Task, TaskId, View};
 
+use super::table::Holds;
 use crate::ui::visible;
 
 /// A column of a list of tasks.
@@ -59,6 +60,15 @@ impl Column {
             Self::Blocked => "blocked".to_owned(),
             Self::Tags => "tags".to_owned(),
             Self::Property(name) => visible(name),
+        }
+    }
+
+    /// What its cells are.
+    pub(super) fn holds(&self) -> Holds {
+        match self {
+            Self::Id | Self::Blocked => Holds::Ids,
+            Self::Property(name) if name == "description" => Holds::Text,
+            Self::State | Self::Score | Self::Tags | Self::Property(_) => Holds::Values,
         }
     }
 

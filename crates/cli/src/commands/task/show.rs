@@ -10,7 +10,7 @@ use super::colours::{Rule, look};
 use super::columns::{Column, Columns};
 use super::place::Place;
 use super::settings::{COLUMNS, TaskSettings};
-use super::table::{Odd, Row};
+use super::table::{Holds, Row};
 use super::{change, misspelt, table};
 use crate::error::Failure;
 use crate::facts;
@@ -93,9 +93,8 @@ fn print(place: &mut Place, shown: Shown, settings: &TaskSettings, ui: &mut Ui) 
     let rows: Vec<Row> = tasks.iter().map(row).collect();
     if !rows.is_empty() {
         let heading: Vec<String> = columns.iter().map(Column::heading).collect();
-        let at = |wanted: Column| columns.iter().position(|column| *column == wanted);
-        let odd = Odd { flexible: at(Column::Property("description".to_owned())), id: at(Column::Id) };
-        table::print(&heading, &rows, &odd, ui)?;
+        let holds: Vec<Holds> = columns.iter().map(Column::holds).collect();
+        table::print(&heading, &holds, &rows, ui)?;
     }
     let count = ui.paint(DIM, facts::count(tasks.len() as u64, "task"));
     ui.line(count)

@@ -16,17 +16,20 @@ pub(super) struct Row {
     pub(super) style: Option<Style>,
 }
 
-/// Which columns are not as others.
-pub(super) struct Odd {
-    /// Broken into lines where the table is wider than the terminal.
-    pub(super) flexible: Option<usize>,
-    /// Holds ids, which are no numbers even where they look so.
-    pub(super) id: Option<usize>,
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// Values: aligned to the right where all are numbers.
+    Values,
+    /// Ids, which are no numbers even where they look so.
+    Ids,
+    /// Text, broken into lines where the table is wider than the terminal. One column at most.
+    Text,
 }
 
-/// Prints a heading, a line and the rows. Columns of numbers are aligned to the right.
-pub(super) fn print(heading: &[String], rows: &[Row], odd: &Odd, ui: &mut Ui) -> Result<(), Failure> {
-    let flexible = odd.flexible;
+/// Prints a heading, a line and the rows.
+pub(super) fn print(heading: &[String], holds: &[Holds], rows: &[Row], ui: &mut Ui) -> Result<(), Failure> {
+    let flexible = holds.iter().position(|holds| *holds == Holds::Text);
     let mut widths: Vec<usize> = heading.iter().map(|name| name.width()).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(&row.cells) {
@@ -36,7 +39,7 @@ pub(super) fn print(heading: &[String], rows: &[Row], odd: &Odd, ui: &mut Ui) ->
     let room = if ui.out_is_tty() { comfy_table::Table::new().width().map(usize::from) } else { None };
     let gap = fit(&mut widths, flexible, room);
     let number = |at: usize| {
-        odd.id != Some(at)
+        holds.get(at) == Some(&Holds::Values)
             && !rows.is_empty()
             && rows.iter().all(|row| row.cells.get(at).is_some_and(|c| c.parse::<f64>().is_ok()))
     };
