@@ -95,7 +95,7 @@ fn an_id_that_looks_like_a_number_stands_where_ids_do() {
     tasks.ok(&["import", "one.json"]);
     let listed = tasks.ok(&["list"]);
     assert!(listed.starts_with(" id      due ") && listed.contains("\n 23456   "), "{listed}");
-    let blocked = r#"[{"id":"abcdefghijkmnpqr","description":"Bake","blocked_by":["2345678923456789"]}]"#;
+    let blocked = r#"[{"id":"abcdefghkmnpqrst","description":"Bake","blocked_by":["2345678923456789"]}]"#;
     tasks.room.write("two.json", blocked);
     tasks.ok(&["import", "two.json"]);
     let listed = tasks.ok(&["list", "--columns", "blocked,description", "Bake"]);
