@@ -232,8 +232,8 @@ impl http_body::Body for WatchedBody {
         Poll::Ready(Some(Ok(Frame::data(piece.unwrap_or_else(|| std::mem::take(&mut this.rest))))))
     }
 
-    /// Not before the last piece was taken, over HTTP/1.1: what has ended is dropped there, and watched no more, before
-    /// anything of its last piece is written.
+    /// Over HTTP/1.1 not before more is asked for, which is when less than 64 KiB are left to write: what has ended is dropped
+    /// there, and watched no more, before anything of its last piece is written.
     fn is_end_stream(&self) -> bool {
         let is_still_watched = self.is_given && !self.under_way.is_http2;
         !is_still_watched && self.rest.is_empty() && self.body.is_end_stream()

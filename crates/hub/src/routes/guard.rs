@@ -54,8 +54,6 @@ pub(crate) struct Door {
     began: Instant,
     /// Requests under way.
     requests: Arc<Gate>,
-    /// Answers that are sent.
-    answers: Arc<Gate>,
 }
 
 /// A request that is answered: whose it is, and its place among those under way. Where anybody may know the answer, and
@@ -110,7 +108,6 @@ impl Door {
             by_address: Limiter::new(options.address_rate),
             began: Instant::now(),
             requests: gates.requests.clone(),
-            answers: gates.answers.clone(),
         }
     }
 
@@ -341,7 +338,7 @@ impl<F: Future<Output = Result<Response, Infallible>> + Unpin> Entry<F> {
                     state::tell(&app, log, &mut response).await;
                 }
                 drop(place);
-                stream::weigh(&door.answers, &client, response)
+                stream::weigh(&app, &client, response)
             }
             Self::Out(refusal) => refusal.into_response(),
         }

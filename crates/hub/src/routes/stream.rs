@@ -217,14 +217,17 @@ pub(super) fn held(bytes: Bytes, place: Place) -> Bytes {
 
 /// The answer, with a place among all where it is not short and nobody has weighed it. There it is already, so where there
 /// is no room it is dropped, and the client told so.
-pub(super) fn weigh(answers: &Arc<Gate>, client: &Client, response: Response) -> Response {
+pub(super) fn weigh(app: &App, client: &Client, mut response: Response) -> Response {
     let bytes = response.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
     let Some(bytes) = bytes.filter(|bytes| *bytes > SHORT) else { return response };
     if response.extensions().get::<Holds>().is_some() {
         return response;
     }
-    match answers.try_take(client, kib(bytes)) {
-        Some(place) => response.map(|body| Body::new(Weighed { body, place: Some(place) })),
+    match app.gates.answers.try_take(client, kib(bytes)) {
+        Some(place) => {
+            response.extensions_mut().insert(app.holds(client));
+            response.map(|body| Body::new(Weighed { body, place: Some(place) }))
+        }
         None => ApiError::busy("too many answers are being sent: try again later").into_response(),
     }
 }

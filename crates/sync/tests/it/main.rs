@@ -88,10 +88,9 @@ impl Hub {
                 decoder.feed(&body);
                 let frames: Vec<Frame> = std::iter::from_fn(|| decoder.next_frame().unwrap()).collect();
                 let upload = Upload::from_frames(frames).map_err(|bad| TransportError::Protocol(bad.to_string()))?;
-                let expect = upload.expect().to_vec();
                 Ok(match self.service.push(self.log, upload).wait().unwrap() {
                     PushOutcome::Done(state, snapshot) => Answer::Accepted(Pushed { state, snapshot }),
-                    PushOutcome::Conflict => Answer::Conflict(self.stream(&expect, Begin::Transactions)),
+                    PushOutcome::Conflict(from) => Answer::Conflict(self.stream(&from, Begin::Transactions)),
                     PushOutcome::Generation(state) => Answer::Generation(state),
                     PushOutcome::MissingChunks(chunks) => Answer::Missing(chunks),
                     other => return Err(TransportError::Protocol(format!("{other:?}"))),

@@ -55,11 +55,14 @@ async fn a_stream_has_a_place_and_waits_for_it_without_bytes() {
 
 #[tokio::test]
 async fn an_answer_that_nobody_weighed_has_a_place_or_is_refused() {
-    let answers = Gate::new(16);
-    let one = |bytes: usize| weigh(&answers, &Client::Anyone, Body::from(vec![1; bytes]).into_response());
+    let app = app(16 << 10);
+    let answers = &app.gates.answers;
+    let one = |bytes: usize| weigh(&app, &Client::Anyone, Body::from(vec![1; bytes]).into_response());
     let short = one(SHORT);
     assert_eq!((short.status(), answers.held()), (StatusCode::OK, 0));
+    assert!(short.extensions().get::<Holds>().is_none());
     let long = one(10 << 10);
+    assert!(long.extensions().get::<Holds>().is_some(), "who takes it must keep to the least rate");
     assert_eq!((long.body().size_hint().exact(), answers.held()), (Some(10 << 10), 10));
     assert_eq!(one(10 << 10).status(), StatusCode::SERVICE_UNAVAILABLE);
     let bytes = axum::body::to_bytes(long.into_body(), usize::MAX).await.unwrap();
