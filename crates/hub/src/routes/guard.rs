@@ -327,7 +327,7 @@ pub(super) fn enter<F>(
 
 impl<F: Future<Output = Result<Response, Infallible>> + Unpin> Entry<F> {
     /// The answer, or why there is none.
-    pub(super) async fn answer(self, door: Arc<Door>, app: Arc<App>) -> Response {
+    pub(super) async fn answer(self, app: Arc<App>) -> Response {
         match self {
             Self::In { next, told, place, client } => {
                 let mut response = match next {

@@ -20,7 +20,7 @@ use super::App;
 use super::coding::{self, Coder, Coding};
 use super::error::ApiError;
 use super::state::Told;
-use crate::gate::{Client, Gate, Place};
+use crate::gate::{Client, Place};
 use crate::pace::Holds;
 use crate::service::{Begin, Pull, PullEnd, PullError, Service};
 use crate::storage::StorageError;

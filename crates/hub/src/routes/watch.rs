@@ -234,7 +234,7 @@ impl Watch {
         }
         let Entered { principal, client, entry } = span.in_scope(|| guard::enter(door, about.as_ref(), request, next));
         watched.principal = principal.clone();
-        let answer = entry.answer(door.clone(), app.clone()).instrument(span);
+        let answer = entry.answer(app.clone()).instrument(span);
         let answer = Box::pin(CURRENT.scope(Current { id, principal, client }, answer));
         Answering { answer, watched: Some(watched), id }
     }
