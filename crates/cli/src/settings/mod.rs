@@ -177,7 +177,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "SIZE", env = "TOLSTOY_ANSWER_MEMORY", hide_env = true, help_heading = LIMITS)]
     #[arg(default_value_t = Size::from(hub().answer_memory))]
     pub(crate) answer_memory: Size,
-    /// How many long answers (pulls over 384 KiB, snapshots, long lists) are given at the same time
+    /// How many long answers (pulls over 384 KiB, snapshots, lists) are given at the same time
     #[arg(long, value_name = "N", env = "TOLSTOY_STREAMS", hide_env = true, help_heading = LIMITS)]
     #[arg(default_value_t = hub().streams, value_parser = positive)]
     pub(crate) streams: usize,
