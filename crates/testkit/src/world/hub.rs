@@ -1,6 +1,7 @@
 //! A hub: the real rules over the real storages, and what can happen to the machine that it runs on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tempfile::TempDir;
@@ -126,6 +127,21 @@ impl Hub {
     /// # Errors
     /// `Broken` where the storage failed.
     pub fn serve(&self, log: LogId, request: Request) -> Result<Answer<Pull>, TransportError> {
+        let answer = self.answer(log, request);
+        self.rest();
+        answer
+    }
+
+    /// Waits until what its writer does after an answer is done: it writes to the disk, and whoever comes next would race with
+    /// it for the write at which the power goes.
+    fn rest(&self) {
+        let storage = self.kept.storage();
+        while (Duration::from_nanos(1)..service::STUCK).contains(&storage.working_for()) {
+            std::thread::yield_now();
+        }
+    }
+
+    fn answer(&self, log: LogId, request: Request) -> Result<Answer<Pull>, TransportError> {
         match request {
             Request::Pull { from, begin } => {
                 let begin = match begin {
