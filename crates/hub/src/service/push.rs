@@ -124,9 +124,11 @@ fn check_chunks(
 /// Whether the transactions' ids are free, or pending with the same content.
 fn check_ids(txn: &dyn WriteTxn, life: Life, upload: &mut Upload) -> Result<Option<PushOutcome>, StorageError> {
     let taken = |id: TrnId| Ok(Some(PushOutcome::IdTaken(format!("transaction {id} is here with other content"))));
+    // Else an id that derives would have come from two parents, or HEAD would have a child.
+    let new_is_free = upload.all_derive && txn.all_derive(life)?;
     let mut any_pending = false;
     for id in &upload.ids {
-        if txn.is_committed(life, *id)? {
+        if !new_is_free && txn.is_committed(life, *id)? {
             return taken(*id);
         }
         any_pending = any_pending || txn.pending(life, *id)?.is_some();

@@ -12,7 +12,8 @@ use super::id_key::{IdKey, id_key};
 use crate::storage::weight;
 use tolstoy_proto::limits::{MAX_PUSH_FRAMES, MAX_TRANSACTION_CHUNKS};
 use tolstoy_proto::{
-    ChainDigest, Chunk, ChunkId, End, Form, Frame, FrameDecoder, Push, Seq, Transaction, TrnId, encode_frame,
+    ChainDigest, Chunk, ChunkId, End, Form, Frame, FrameDecoder, Push, Seq, Transaction, TrnId, derive_trn,
+    encode_frame,
 };
 
 /// Bytes of frames that an upload holds in memory before it moves to a file.
@@ -51,6 +52,8 @@ pub struct Uploader {
     /// Ids of the transactions so far.
     ids: Vec<TrnId>,
     last: Option<(TrnId, Seq)>,
+    /// Whether all these ids derive from their transactions' parents and chunks.
+    all_derive: bool,
     /// Chunks that were named so far.
     named: HashSet<IdKey>,
     /// Named by the newest transaction, for the first time, in order; those up to `next` were sent or passed over.
@@ -75,6 +78,7 @@ impl Uploader {
             push: None,
             ids: Vec::new(),
             last: None,
+            all_derive: true,
             named: HashSet::new(),
             fresh: Vec::new(),
             next: 0,
@@ -143,6 +147,7 @@ impl Uploader {
                 self.fresh.push(*chunk);
             }
         }
+        self.all_derive = self.all_derive && id == derive_trn(parent, &trn.chunks);
         self.ids.push(id);
         self.last = Some((id, trn.seq));
         Ok(())
@@ -195,8 +200,8 @@ impl Uploader {
         if let Some([id, _]) = ids.array_windows().find(|[one, next]| one == next) {
             return Err(malformed(format!("transaction {id} is in the push twice")));
         }
-        let Self { absent, plain, last, weight, spool, .. } = self;
-        Ok(Upload { push, ids, last, absent, plain, weight, end, spool: spool.finish()? })
+        let Self { absent, plain, last, all_derive, weight, spool, .. } = self;
+        Ok(Upload { push, ids, last, all_derive, absent, plain, weight, end, spool: spool.finish()? })
     }
 }
 
@@ -207,6 +212,8 @@ pub struct Upload {
     pub(super) ids: Vec<TrnId>,
     /// The last transaction and its place.
     pub(super) last: Option<(TrnId, Seq)>,
+    /// Whether the ids of all its transactions derive from their parents and chunks.
+    pub(super) all_derive: bool,
     pub(super) absent: Vec<ChunkId>,
     /// Whether the id of any chunk that was sent is no content id.
     pub(super) plain: bool,

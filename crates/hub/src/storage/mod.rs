@@ -205,6 +205,13 @@ pub trait ReadTxn: ReadFigures + ReadGarbage + ReadSnapshots + ReadTasks {
     /// Whether a transaction is committed.
     fn is_committed(&self, life: Life, id: TrnId) -> Result<bool, StorageError>;
 
+    /// Whether it is known that the ids of all committed transactions derive from their parents and chunks
+    /// ([`tolstoy_proto::derive_trn`]). Then no other that derives and grows from HEAD can have the id of one of them.
+    fn all_derive(&self, life: Life) -> Result<bool, StorageError> {
+        let _ = life;
+        Ok(false)
+    }
+
     /// The ids of committed transactions after this place, in order, at most `limit`.
     fn ids_after(&self, life: Life, seq: Seq, limit: usize) -> Result<Vec<TrnId>, StorageError>;
 

@@ -8,7 +8,8 @@ use serde_json::json;
 use tempfile::TempDir;
 use tolstoy_hub::service::{Collector, GcStep, Policy, Service};
 use tolstoy_hub::storage::{Finding, Listener, SqliteOptions, SqliteReader, SqliteStorage, backup, fsck, restore};
-use tolstoy_proto::{LogState, TrnId, paths};
+use tolstoy_proto::{Frame, LogId, LogState, TrnId, paths};
+use uuid::Uuid;
 
 use crate::common::{Pushing, TestHub, check_stream, env, log, texts};
 
@@ -45,6 +46,30 @@ async fn fill_tasks(hub: &TestHub) {
         }
     }
     assert_eq!(hub.delete(&paths::log(log(5))).await.status, 204);
+}
+
+/// Writes what the fixtures hold from format 4 on: a log with so many transactions that lists of their names were merged.
+async fn fill_lists(hub: &TestHub) {
+    for n in 0..LISTED / 16 {
+        let state = hub.state(log(6)).await;
+        let push = (0..16).fold(Pushing::onto(&state), |push, k| push.text(&format!("{n} {k}")));
+        assert_eq!(hub.push(log(6), &push).await.status, 200);
+    }
+}
+
+/// Transactions of that log.
+const LISTED: usize = 832;
+
+/// What a hub with that log must show.
+async fn check_lists(hub: &TestHub) {
+    let all = hub.pull(log(6), &[]).await;
+    check_stream(&all);
+    let ids: Vec<TrnId> = all.iter().filter_map(transaction).collect();
+    assert_eq!(ids.len(), LISTED);
+    for at in (0..LISTED).step_by(13) {
+        let rest = hub.pull(log(6), &[ids[at]]).await;
+        assert_eq!(rest.iter().filter_map(transaction).collect::<Vec<_>>(), ids[at + 1..]);
+    }
 }
 
 const TASK: &str = "pb67wndxge8293xd";
@@ -86,11 +111,14 @@ fn copied(format: u32) -> TempDir {
 
 #[tokio::test]
 async fn each_format_opens() {
-    for format in [1, 2, 3] {
+    for format in [1, 2, 3, 4] {
         let hub = TestHub::start_in(copied(format)).await;
         check(&hub).await;
         if format > 2 {
             check_tasks(&hub).await;
+        }
+        if format > 3 {
+            check_lists(&hub).await;
         }
     }
 }
@@ -111,16 +139,25 @@ fn findings(path: &Path) -> Vec<String> {
 
 #[test]
 fn an_older_format_is_read_as_it_is_and_brought_up_to_date_when_it_is_opened() {
-    // Formats 1 and 2 hold the same, and become the same.
-    let newest = copied(2);
-    sweep(newest.path());
-    let newest = dump(&newest.path().join("hub.db"));
-    let old = without_tasks(&newest);
-    let was = dump_of(2);
-    let format = |lines: &[String], n: i64| lines.iter().position(|line| *line == format!("Integer({n})"));
-    assert_eq!((format(&old, 3), format(&was, 2)), (Some(1), Some(1)));
-    assert_eq!((&old[2..], old.len()), (&was[2..], was.len()));
-    for format in [1, 2] {
+    // Formats 1 and 2 hold the same, and become the same; so do 3 and 4, which hold tasks too.
+    let newest = |format| {
+        let directory = copied(format);
+        sweep(directory.path());
+        dump(&directory.path().join("hub.db"))
+    };
+    let [from_2, from_3] = [2, 3].map(newest);
+    let without = |dump: &[String], tables: &[&str]| -> Vec<String> {
+        let is_of = |line: &&String| tables.iter().any(|name| line.starts_with(&format!("Text(\"{name}\") ")));
+        // The version is the second line.
+        dump.iter().enumerate().filter(|(at, line)| *at != 1 && !is_of(line)).map(|(_, line)| line.clone()).collect()
+    };
+    let lists = ["list", "listing", "block"];
+    let tasks = ["task", "node", "task_by_id", "node_roots", "sqlite_autoindex_node_1"];
+    assert_eq!(without(&from_2, &[&lists[..], &tasks].concat()), without(&dump_of(2), &["block"]));
+    assert_eq!(without(&from_3, &lists), without(&dump_of(3), &["block"]));
+    assert_eq!(schema(&from_2), schema(&from_3));
+    assert_eq!(schema(&from_3), schema(&dump_of(4)));
+    for (format, newest) in [(1, &from_2), (2, &from_2), (3, &from_3)] {
         let directory = copied(format);
         let file = directory.path().join("hub.db");
         assert_eq!(findings(directory.path()), [""; 0]);
@@ -134,31 +171,78 @@ fn an_older_format_is_read_as_it_is_and_brought_up_to_date_when_it_is_opened() {
         backup(directory.path(), &copy, &mut |_, _| {}).unwrap();
         assert_eq!(dump(&copy), dump_of(format), "a look changes nothing");
         sweep(directory.path());
-        assert_eq!(dump(&file), newest);
+        assert_eq!(dump(&file), *newest);
         assert_eq!((findings(directory.path()), survey()), (vec![], before));
         // So is a backup, however old.
         let restored = TempDir::new().unwrap();
         restore(&copy, restored.path(), &mut |_, _| {}).unwrap();
         assert_eq!(findings(restored.path()), [""; 0]);
         sweep(restored.path());
-        assert_eq!(dump(&restored.path().join("hub.db")), newest);
+        assert_eq!(dump(&restored.path().join("hub.db")), *newest);
     }
 }
 
-/// What is in a dump of format 3 that no dump of format 2 has, left out.
-fn without_tasks(dump: &[String]) -> Vec<String> {
-    let new = ["task", "node", "task_by_id", "node_roots", "sqlite_autoindex_node_1"];
-    let is_new = |line: &&String| new.iter().any(|name| line.starts_with(&format!("Text(\"{name}\") ")));
-    dump.iter().filter(|line| !is_new(line)).cloned().collect()
+/// What a dump says of tables and indexes.
+fn schema(dump: &[String]) -> Vec<&String> {
+    dump.iter().filter(|line| line.contains("CREATE ") || line.starts_with("Text(\"sqlite_")).collect()
+}
+
+/// A log of the prototype's API with chosen ids and chunks in rows of their own, and one of a store's, each with blocks.
+#[tokio::test]
+async fn logs_whose_names_are_in_one_tree_go_on() {
+    let directory = TempDir::new().unwrap();
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/hub-v3-blocks.db");
+    fs::copy(&file, directory.path().join("hub.db")).unwrap();
+    assert_eq!(findings(directory.path()), [""; 0]);
+    let hub = TestHub::start_in(directory).await;
+    let log = |n: u128| LogId(Uuid::from_u128((4 << 76) | (8 << 60) | n));
+    for (n, count) in [(1_u128, 51), (2, 40)] {
+        let before = hub.pull(log(n), &[]).await;
+        check_stream(&before);
+        let mut ids: Vec<TrnId> = before.iter().filter_map(transaction).collect();
+        assert_eq!(ids.len(), count);
+        for _ in 0..30 {
+            let state = hub.state(log(n)).await;
+            let push = (0..10).fold(Pushing::onto(&state), |push, k| push.text(&format!("{} {k}", state.seq)));
+            ids.extend(push.frames.iter().filter_map(transaction));
+            assert_eq!(hub.push(log(n), &push).await.status, 200);
+        }
+        // Each is found, and none can come again.
+        for (at, id) in ids.iter().enumerate() {
+            let rest = hub.pull(log(n), &[*id]).await;
+            assert_eq!(rest.iter().filter_map(transaction).collect::<Vec<_>>(), ids[at + 1..]);
+        }
+        let again = Pushing::onto(&hub.state(log(n)).await).transaction(ids[5], vec![], vec![]);
+        let again = hub.push(log(n), &again).await;
+        assert_eq!((again.status, again.error()), (409, "id-taken".to_owned()));
+        // A chunk that came before is here.
+        let Some(Frame::Chunk(first)) = before.iter().find(|frame| matches!(frame, Frame::Chunk(_))) else { panic!() };
+        let id = TrnId(Uuid::from_u128(77));
+        let push = Pushing::onto(&hub.state(log(n)).await).transaction(id, vec![first.id], vec![]);
+        assert_eq!(hub.push(log(n), &push).await.status, 200);
+    }
+    let old = hub.get(&format!("{}/chunks/plain-7", paths::v0_base(log(2)))).await;
+    assert_eq!((old.status, old.text()), (200, "chunk 7".to_owned()));
+    let directory = hub.directory;
+    hub.handle.stop().await.unwrap();
+    assert_eq!(findings(directory.path()), [""; 0]);
+}
+
+fn transaction(frame: &Frame) -> Option<TrnId> {
+    match frame {
+        Frame::Transaction(trn) => Some(trn.id),
+        _ => None,
+    }
 }
 
 /// The format is still what the fixture's is: the same requests make the same tables. Run with `REGENERATE_FIXTURES=1` to
 /// write the file, which is done once for each new format and never again.
 #[tokio::test]
-async fn what_is_written_now_is_format_3() {
+async fn what_is_written_now_is_format_4() {
     let hub = TestHub::start().await;
     fill(&hub).await;
     fill_tasks(&hub).await;
+    fill_lists(&hub).await;
     let hub = hub.restart().await;
     let directory = hub.directory;
     hub.handle.stop().await.unwrap();
@@ -166,13 +250,14 @@ async fn what_is_written_now_is_format_3() {
     tokio::task::spawn_blocking(move || sweep(&path)).await.unwrap();
     let written = directory.path().join("hub.db");
     if std::env::var_os("REGENERATE_FIXTURES").is_some() {
-        fs::copy(&written, fixture(3)).unwrap();
+        fs::copy(&written, fixture(4)).unwrap();
     }
     assert_eq!(findings(directory.path()), [""; 0]);
-    assert_eq!(dump(&written), dump_of(3));
+    assert_eq!(dump(&written), dump_of(4));
     let hub = TestHub::start_in(directory).await;
     check(&hub).await;
     check_tasks(&hub).await;
+    check_lists(&hub).await;
 }
 
 /// Removes what deleted logs left, which a running hub does at times of its own.

@@ -8,7 +8,7 @@ use rusqlite::Row;
 use tolstoy_proto::{ChainDigest, ChunkId, Seq, Transaction};
 
 use super::failed;
-use super::pack::{At, Unpack, damaged};
+use super::pack::{At, Unpack, blob, damaged};
 use super::run::{Part, Parts};
 use super::txn::{Txn, sql_int};
 use crate::storage::{ChunkSource, Committed, Life, Run, StorageError, Visit, VisitRuns};
@@ -20,10 +20,6 @@ type VisitBlocks<'a> = dyn FnMut(Seq, &[(i64, u64)]) -> Result<bool, StorageErro
 
 /// A run: the place of its first transaction, how many it has, and its row.
 type VisitRows<'a> = dyn FnMut(Seq, u64, &Row<'_>) -> Result<bool, StorageError> + 'a;
-
-fn blob<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r [u8], StorageError> {
-    row.get_ref(column).and_then(|value| Ok(value.as_blob()?)).map_err(failed)
-}
 
 fn base(row: &Row<'_>) -> Result<ChainDigest, StorageError> {
     row.get(0).map(ChainDigest).map_err(failed)

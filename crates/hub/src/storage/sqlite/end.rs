@@ -1,7 +1,7 @@
 //! The end of a log's chain: HEAD, and the newest transactions, which only the log's own row knows.
 //!
-//! A push adds to this list. Only when it is long enough do its transactions go into `block` and `name`, many at a
-//! time, so that most pushes change no page of either.
+//! A push adds to this list. Only when it is long enough do its transactions go into a block, many at a time, so that most pushes
+//! change no page of those.
 
 use std::collections::HashMap;
 
@@ -36,6 +36,8 @@ pub(super) struct End {
     /// None: look; true: there may be some.
     pub(super) any_pending: Option<bool>,
     pub(super) any_loose: Option<bool>,
+    /// Whether the ids of all transactions derive from their parents and chunks. None: look; false: there may be some that do not.
+    pub(super) all_derive: Option<bool>,
     tail: Vec<u8>,
     /// Transactions of the tail.
     count: usize,
@@ -65,6 +67,7 @@ impl End {
             writer: None,
             any_pending: None,
             any_loose: None,
+            all_derive: None,
             count: Entries(Unpack(&tail)).count(),
             tail,
             index: None,
@@ -104,6 +107,11 @@ impl End {
     /// The place of the tail's first transaction.
     pub(super) fn first(&self) -> Seq {
         Seq((self.tip.seq.0 + 1).saturating_sub(self.count as u64))
+    }
+
+    /// Whether all of the log is in the tail.
+    pub(super) fn is_all_in_tail(&self) -> bool {
+        self.first() <= Seq::ROOT.next()
     }
 
     /// The tail's runs: the row of each and how many transactions it has.
@@ -173,7 +181,7 @@ impl End {
         self.changed = true;
     }
 
-    /// Whether the tail must go into `block` and `name`.
+    /// Whether the tail must go into a block.
     pub(super) fn is_full(&self, job_ends: bool) -> bool {
         let (longest, largest) = if job_ends { (LONGEST_TAIL, LARGEST_TAIL) } else { (LONGEST_IN_JOB, LARGEST_IN_JOB) };
         self.tail.len() > largest || self.count >= longest

@@ -252,7 +252,8 @@ impl Sweeper<'_, '_> {
     }
 
     fn life(&mut self, life: i64) -> Result<bool, StorageError> {
-        let done = self.blocks(life)? && self.names(life)? && self.uploads(life)? && self.tasks(life)?;
+        let done =
+            self.blocks(life)? && self.names(life)? && self.lists(life)? && self.uploads(life)? && self.tasks(life)?;
         if !done {
             return Ok(false);
         }
@@ -322,6 +323,22 @@ impl Sweeper<'_, '_> {
             }
         }
         Ok(false)
+    }
+
+    /// The lists of names, whose rows are all said to be dead since the log was deleted.
+    fn lists(&mut self, life: i64) -> Result<bool, StorageError> {
+        let Some(mut listing) = self.txn.listing(Life(life))? else { return Ok(true) };
+        while self.left > 0 && !listing.dead.is_empty() {
+            let most = usize::try_from(self.page()).unwrap_or(1);
+            let removed = self.txn.remove_dead(&mut listing, most)?;
+            (0..removed).for_each(|_| self.went(0));
+        }
+        if !listing.dead.is_empty() {
+            self.txn.put_listing(Life(life), &listing)?;
+            return Ok(false);
+        }
+        self.txn.execute("DELETE FROM listing WHERE log = ?1", [life])?;
+        Ok(true)
     }
 
     /// The pending transactions, which may be long, and the notes about them and about loose chunks.

@@ -29,7 +29,7 @@ impl LooseChunks {
 
 impl Txn<'_> {
     /// Whether the life has loose chunks in the table.
-    fn any_loose(&self, life: Life) -> Result<bool, StorageError> {
+    pub(super) fn any_loose(&self, life: Life) -> Result<bool, StorageError> {
         if let Some(any) = self.at_end(life, |end| Ok(end.any_loose))? {
             return Ok(any);
         }

@@ -1,7 +1,9 @@
 //! What lies in the columns that hold more than one value. `docs/hub.md` draws it; numbers are unsigned LEB128.
 
+use rusqlite::Row;
 use tolstoy_proto::{ChunkId, Seq, TrnId};
 
+use super::failed;
 use crate::storage::StorageError;
 
 /// Where a chunk's bytes are.
@@ -182,6 +184,11 @@ pub(super) fn pack_runs(runs: &[(i64, u64)]) -> Vec<u8> {
         before = *row;
     }
     out
+}
+
+/// A column of bytes, which are not copied.
+pub(super) fn blob<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r [u8], StorageError> {
+    row.get_ref(column).and_then(|value| Ok(value.as_blob()?)).map_err(failed)
 }
 
 pub(super) fn damaged() -> StorageError {

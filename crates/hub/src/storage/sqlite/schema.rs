@@ -13,17 +13,17 @@ use crate::storage::figures::LOOSE_WEIGHT;
 pub(super) const APPLICATION_ID: i32 = 0x546f_6c48;
 
 /// `user_version`: the format that this code writes, and the newest that it reads.
-pub(super) const FORMAT: i32 = 3;
+pub(super) const FORMAT: i32 = 4;
 
 /// The tables of format 1, which are those of the later ones too. A push dirties as few pages as it can: its transaction and small chunks are one row of `run`, behind the last
 /// push's of any log, and what else it changes is in its log's row.
 ///
 /// - A row of `log` is one life of a log. Its number is never given again; an ended life leaves one row without a
-///   generation, under a new number. `tail` lists the newest transactions, which are not in `block` and `name` yet.
+///   generation, under a new number. `tail` lists the newest transactions, which are in no block yet, and their names neither.
 /// - `run` are committed transactions, in the order they came: consecutive ones of a log, with the small chunks that came
 ///   with them, as the frames that a pull sends. `places` says where other chunks are.
 /// - `block` says which runs hold the transactions from `first` on, in order, up to the next block's first.
-/// - `name` says where the transaction or chunk of a name is.
+/// - `name` says where the chunk of a name is that has a row of its own; up to format 3, where any chunk or transaction is.
 /// - `chunk` are the other chunks, in the order they came; `loose` says which of them no committed transaction named when
 ///   it was written, so that the garbage rule looks at those alone.
 /// - `ended` are lives whose rows are to be swept.
@@ -140,6 +140,21 @@ CREATE INDEX task_by_id ON task (log, id, hash);
 CREATE INDEX node_roots ON node (tasks) WHERE prefix = '';
 ";
 
+/// What format 4 adds: sorted lists of names, and for each life which ones are its. Names that are in no list yet are in the
+/// row of their block.
+const LISTING: &str = "(
+  log    INTEGER PRIMARY KEY,
+  first  INTEGER NOT NULL,
+  chosen INTEGER NOT NULL,
+  lists  BLOB NOT NULL,
+  merges BLOB NOT NULL,
+  dead   BLOB NOT NULL
+) STRICT";
+const LIST: &str = "(
+  at    INTEGER PRIMARY KEY,
+  names BLOB NOT NULL
+) STRICT";
+
 /// Checks that the file is a hub's and of a known format; fills a new one, and brings an older one up to date.
 pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| OpenError::of(path, error);
@@ -174,6 +189,7 @@ fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     txn.execute_batch(FORMAT_1)?;
     to_format_2(&txn)?;
     to_format_3(&txn)?;
+    to_format_4(&txn)?;
     txn.pragma_update(None, "application_id", APPLICATION_ID)?;
     txn.pragma_update(None, "user_version", FORMAT)?;
     txn.commit()
@@ -185,7 +201,10 @@ fn bring_up_to_date(connection: &mut Connection, format: i32) -> rusqlite::Resul
     if format < 2 {
         to_format_2(&txn)?;
     }
-    to_format_3(&txn)?;
+    if format < 3 {
+        to_format_3(&txn)?;
+    }
+    to_format_4(&txn)?;
     txn.pragma_update(None, "user_version", FORMAT)?;
     txn.commit()
 }
@@ -205,13 +224,23 @@ fn to_format_3(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!("CREATE TABLE task {TASK}; CREATE TABLE node {NODE}; {TASK_INDEXES}"))
 }
 
+/// The names that are there stay in `name`; those of the next transactions go into lists.
+fn to_format_4(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!(
+        "CREATE TABLE listing {LISTING}; CREATE TABLE list {LIST}; ALTER TABLE block ADD names BLOB NOT NULL DEFAULT x''"
+    ))
+}
+
 /// Lets a file of an older format be read as one of the newest: nothing is being removed from one of format 1, and there are no
-/// tasks.
+/// tasks in one of format 2, and no lists of names in one of format 3.
 pub(super) fn stand_in(connection: &Connection, format: i32) -> rusqlite::Result<()> {
     if format < 2 {
         connection.execute_batch(&format!("CREATE TEMP TABLE dying {DYING}"))?;
     }
-    connection.execute_batch(&format!("CREATE TEMP TABLE task {TASK}; CREATE TEMP TABLE node {NODE}"))
+    if format < 3 {
+        connection.execute_batch(&format!("CREATE TEMP TABLE task {TASK}; CREATE TEMP TABLE node {NODE}"))?;
+    }
+    connection.execute_batch(&format!("CREATE TEMP TABLE listing {LISTING}; CREATE TEMP TABLE list {LIST}"))
 }
 
 fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i32> {

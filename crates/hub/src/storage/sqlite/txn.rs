@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::end::End;
 use super::failed;
 use super::loose::LooseChunks;
-use super::pack::{At, Key, Place, Unpack, chunk_key, pack_runs, put_chunk, trn_key};
+use super::pack::{At, Key, Place, Unpack, chunk_key, put_chunk, trn_key};
 use super::recent::Recent;
 use super::run::OpenRun;
 use super::tasks::Nodes;
@@ -43,7 +43,7 @@ macro_rules! select_end {
 pub(super) struct Txn<'a> {
     pub(super) connection: &'a Connection,
     /// The end of the chain that was last asked for. A writer changes it here, and writes it when its job ends.
-    end: RefCell<Option<End>>,
+    pub(super) end: RefCell<Option<End>>,
     /// The ends of others, as the writer knows them; who only reads has none.
     recent: Option<&'a RefCell<Recent>>,
     /// The transaction that was last looked for among the pending ones, and is not there.
@@ -164,16 +164,22 @@ impl<'a> Txn<'a> {
         at_hand.or_else(|| self.recent.and_then(|recent| recent.borrow().find(log)))
     }
 
-    /// Where a name of this life leads: first to what is not in `name` yet.
+    /// Where a name of this life leads, where `name` has it.
     fn named(&self, life: Life, key: &[u8]) -> Result<Option<i64>, StorageError> {
         self.row("SELECT at FROM name WHERE log = ?1 AND key = ?2", (life.0, key), |row| row.get(0))
     }
 
     fn chunk_at(&self, life: Life, key: &[u8]) -> Result<Option<At>, StorageError> {
-        match self.with_end(life, |end| end.find_chunk(key))? {
-            Some(at) => Ok(Some(at)),
-            None => Ok(self.named(life, key)?.map(At::of)),
+        let (in_tail, tail_is_all) = self.with_end(life, |end| Ok((end.find_chunk(key)?, end.is_all_in_tail())))?;
+        if in_tail.is_some() {
+            return Ok(in_tail);
         }
+        if let Some(at) = self.named(life, key)? {
+            return Ok(Some(At::of(at)));
+        }
+        let listing = if tail_is_all { None } else { self.listing(life)? };
+        let listed = listing.map(|listing| self.find_listed(life, &listing, key)).transpose()?;
+        Ok(listed.flatten().map(At::Trn))
     }
 
     fn staged(&self, life: Life, id: &ChunkId) -> Option<&Bytes> {
@@ -217,10 +223,20 @@ impl<'a> Txn<'a> {
 
     /// The place of a committed transaction.
     pub(super) fn trn_seq(&self, life: Life, id: TrnId) -> Result<Option<Seq>, StorageError> {
-        match self.with_end(life, |end| end.find_trn(id))? {
-            Some(seq) => Ok(Some(seq)),
-            None => Ok(self.named(life, &trn_key(id))?.map(|seq| Seq(seq.cast_unsigned()))),
+        let (in_tail, tail_is_all) = self.with_end(life, |end| Ok((end.find_trn(id)?, end.is_all_in_tail())))?;
+        if in_tail.is_some() || tail_is_all {
+            return Ok(in_tail);
         }
+        let (key, listing) = (trn_key(id), self.listing(life)?);
+        if let Some(listing) = &listing
+            && let Some(seq) = self.find_listed(life, listing, &key)?
+        {
+            return Ok(Some(seq));
+        }
+        if listing.is_some_and(|listing| listing.first == Seq::ROOT.next()) {
+            return Ok(None);
+        }
+        Ok(self.named(life, &key)?.map(|seq| Seq(seq.cast_unsigned())))
     }
 
     /// Writes the run that the job appends to, so that it can be found.
@@ -238,43 +254,6 @@ impl<'a> Txn<'a> {
             end.weigh(run.bytes, run.fresh);
             Ok(())
         })
-    }
-
-    /// Puts the tail into `block` and `name` where it is long enough.
-    fn flush_tail(&mut self, job_ends: bool) -> Result<(), StorageError> {
-        match self.end.get_mut() {
-            Some(end) if end.changed && end.is_full(job_ends) => self.empty_tail(),
-            _ => Ok(()),
-        }
-    }
-
-    /// Puts the tail of the end that is at hand into `block` and `name`.
-    fn empty_tail(&mut self) -> Result<(), StorageError> {
-        let Some(end) = self.end.get_mut() else { return Ok(()) };
-        let life = end.life;
-        let mut known = Vec::new();
-        let mut insert = self
-            .connection
-            .prepare_cached("INSERT INTO name (log, key, at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
-            .map_err(failed)?;
-        let (first, runs) = (end.first(), end.runs()?);
-        for (seq, entry) in (sql_int(first)..).zip(end.entries()) {
-            let entry = entry?;
-            insert.execute((life.0, trn_key(entry.id), seq)).map_err(failed)?;
-            let at = At::Trn(Seq(seq.cast_unsigned())).code();
-            for key in entry.keys() {
-                let key = key?;
-                if insert.execute((life.0, key, at)).map_err(failed)? == 0 {
-                    known.push(key.to_vec());
-                }
-            }
-        }
-        end.clear();
-        drop(insert);
-        let sql = "INSERT INTO block (log, first, runs) VALUES (?1, ?2, ?3)";
-        self.execute(sql, (life.0, sql_int(first), pack_runs(&runs)))?;
-        // The name goes on leading to the chunk that was there first, which therefore stays.
-        known.iter().try_for_each(|key| self.take_loose(life, key, None))
     }
 
     /// Gives the staged chunks that no transaction took rows of their own.
@@ -407,6 +386,10 @@ impl ReadTxn for Txn<'_> {
         Ok(self.trn_seq(life, id)?.is_some())
     }
 
+    fn all_derive(&self, life: Life) -> Result<bool, StorageError> {
+        self.is_known_to_derive(life)
+    }
+
     fn ids_after(&self, life: Life, after: Seq, limit: usize) -> Result<Vec<TrnId>, StorageError> {
         let mut ids = Vec::new();
         if limit > 0 {
@@ -480,7 +463,7 @@ impl WriteTxn for Txn<'_> {
         let life = Life(self.connection.last_insert_rowid());
         let mut end = End::new(life, log, generation, root, Usage::default(), Vec::new());
         // No life had this number before.
-        (end.any_pending, end.any_loose) = (Some(false), Some(false));
+        (end.any_pending, end.any_loose, end.all_derive) = (Some(false), Some(false), Some(true));
         self.lay_by()?;
         self.end.replace(Some(end));
         Ok(life)
@@ -491,10 +474,14 @@ impl WriteTxn for Txn<'_> {
         if self.staged.life == Some(life) {
             self.staged = Staged::default();
         }
-        // What the tail lists must be in `block` and `name`, where the sweeper finds it.
+        // What the tail lists must be in `block`, where the sweeper finds it.
         self.note_loose()?;
         if self.with_end(life, |end| Ok(!end.tail().is_empty()))? {
             self.empty_tail()?;
+        }
+        if let Some(mut listing) = self.listing(life)? {
+            listing.is_ended();
+            self.put_listing(life, &listing)?;
         }
         self.nodes.forget(life);
         // What is left of the tree is swept; without this it is no living log's.
@@ -563,6 +550,7 @@ impl WriteTxn for Txn<'_> {
     }
 
     fn append(&mut self, life: Life, trn: &Committed) -> Result<(), StorageError> {
+        self.note_derived(life, trn)?;
         let (mut places, mut came) = (Vec::with_capacity(trn.chunks.len()), Vec::<(ChunkId, Key, Bytes)>::new());
         let mut named = HashMap::new();
         for id in &trn.chunks {

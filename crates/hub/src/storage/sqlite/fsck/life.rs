@@ -1,17 +1,17 @@
-//! One log: its chain, names, uploads, snapshots and figures.
+//! One log: its chain, uploads, snapshots and figures.
 
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
-use tolstoy_proto::{ChainDigest, ChunkId, LogId, Seq, TrnId};
+use tolstoy_proto::{ChainDigest, ChunkId, LogId, Seq, TrnId, derive_trn};
 
 use super::super::end::End;
-use super::super::failed;
 use super::super::garbage::left;
-use super::super::pack::{At, Unpack, chunk_key, chunk_of, damaged, trn_key};
+use super::super::listing::Listing;
+use super::super::pack::{At, Unpack, chunk_key, chunk_of, damaged};
 use super::super::run::Parts;
 use super::super::txn::{sql_int, tip};
-use super::{Check, Finding, blob};
+use super::{Check, Finding};
 use crate::storage::{Life, PIECE, ReadTxn, StorageError, Tip, weight};
 
 /// What is said of bytes that are not where they must be.
@@ -25,8 +25,11 @@ pub(super) struct Log {
     at: Tip,
     /// Bytes of what was seen.
     pub(super) bytes: u64,
-    /// Names of transactions, and of chunks that came with them, that must be there.
-    names: u64,
+    /// Names of transactions, and of chunks that came with them, that must be in `name`.
+    pub(super) names: u64,
+    /// Where the others are, and how many must be there.
+    pub(super) listing: Option<Listing>,
+    pub(super) listed: u64,
 }
 
 impl Log {
@@ -36,7 +39,7 @@ impl Log {
 }
 
 /// Why something cannot be read.
-fn why(error: &StorageError) -> String {
+pub(super) fn why(error: &StorageError) -> String {
     match error {
         StorageError::Failed(reason) => reason.clone(),
         other => other.to_string(),
@@ -62,14 +65,22 @@ impl Check<'_> {
                 return Ok(());
             }
         };
-        let mut log = Log { id, nr, at: Tip::ROOT, bytes: 0, names: 0 };
+        let mut log = Log { id, nr, at: Tip::ROOT, bytes: 0, names: 0, listing: None, listed: 0 };
         // Whatever is looked up is looked for in the tail first.
         if let Err(error) = self.txn.with_end(Life(nr), |end| end.runs()) {
             self.found(log.finding(format!("its tail cannot be read: {}; nothing else of it is checked", why(&error))));
             self.unread.insert(nr);
             return Ok(());
         }
-        let whole = self.chain(&mut log, head).and_then(|()| self.names(&mut log));
+        log.listing = match self.txn.listing(Life(nr)) {
+            Ok(listing) => listing,
+            Err(error) => {
+                let what = format!("what tells of its names cannot be read: {}", why(&error));
+                self.found(Finding { row: Some(("listing", nr)), ..log.finding(what) });
+                None
+            }
+        };
+        let whole = self.chain(&mut log, head).and_then(|()| self.names(&mut log)).and_then(|()| self.lists(&log));
         let whole = whole.and_then(|()| self.uploads(&mut log)).and_then(|()| self.snapshots(&mut log, head));
         let whole = whole.and_then(|()| self.tasks(&mut log));
         match whole {
@@ -240,6 +251,11 @@ impl Check<'_> {
                     self.found(Finding { chunk: Some(*id), ..wrong(what) });
                 }
             }
+            if log.listing.as_ref().is_some_and(|listing| !listing.any_chosen)
+                && trn.id != derive_trn(trn.parent, &trn.chunks)
+            {
+                self.found(wrong("it is said that all ids derive, and its id does not".to_owned()));
+            }
             if named {
                 self.named(log, &here, &sorted)?;
             }
@@ -267,58 +283,12 @@ impl Check<'_> {
         Ok((!leads).then(|| format!("it is said to be in row {row} of chunk, and its name does not lead there")))
     }
 
-    fn name(&self, life: i64, key: &[u8]) -> Result<Option<i64>, StorageError> {
+    pub(super) fn name(&self, life: i64, key: &[u8]) -> Result<Option<i64>, StorageError> {
         self.txn.row("SELECT at FROM name WHERE log = ?1 AND key = ?2", (life, key), |row| row.get(0))
     }
 
-    /// Checks that the names of a transaction, and of the chunks that came with it, lead to them.
-    fn named(&mut self, log: &mut Log, here: &Finding, came: &[ChunkId]) -> Result<(), StorageError> {
-        let (Some(seq), Some(id)) = (here.seq, here.transaction) else { return Ok(()) };
-        match self.name(log.nr, &trn_key(id))? {
-            Some(at) if at == sql_int(seq) => log.names += 1,
-            Some(at) => self.found(Finding { what: format!("its name leads to transaction {at}"), ..here.clone() }),
-            None => self.found(Finding { what: "it has no name".to_owned(), ..here.clone() }),
-        }
-        for chunk in came {
-            let wrong = |what: String| Finding { chunk: Some(*chunk), what, ..here.clone() };
-            match self.name(log.nr, &chunk_key(chunk))?.map(At::of) {
-                Some(At::Trn(at)) if at == seq => log.names += 1,
-                // It came before too, and its name leads there.
-                Some(At::Trn(at)) => {
-                    if self.txn.came_with(Life(log.nr), at, chunk)?.is_none() {
-                        self.found(wrong(format!("its name leads to transaction {at}, where it is not")));
-                    }
-                }
-                Some(At::Chunk(_)) => {}
-                None => self.found(wrong("it has no name".to_owned())),
-            }
-        }
-        Ok(())
-    }
-
-    /// Goes through the names: those of chunks in rows of their own, which are hashed; and whether there are more than
-    /// lead somewhere.
-    fn names(&mut self, log: &mut Log) -> Result<(), StorageError> {
-        let mut others = 0u64;
-        let mut statement =
-            self.connection.prepare("SELECT key, at FROM name WHERE log = ?1 ORDER BY key").map_err(failed)?;
-        let mut rows = statement.query([log.nr]).map_err(failed)?;
-        while let Some(row) = rows.next().map_err(failed)? {
-            let (key, at) = (blob(row, 0)?, row.get::<_, i64>(1).map_err(failed)?);
-            match (key.first(), At::of(at)) {
-                (Some(0 | 2..), At::Chunk(nr)) => self.chunk(log, &key, nr)?,
-                _ => others += 1,
-            }
-        }
-        if others > log.names {
-            let more = others - log.names;
-            self.found(log.finding(format!("of its names, {more} lead to nothing")));
-        }
-        Ok(())
-    }
-
     /// Checks a chunk in a row of its own.
-    fn chunk(&mut self, log: &mut Log, key: &[u8], nr: i64) -> Result<(), StorageError> {
+    pub(super) fn chunk(&mut self, log: &mut Log, key: &[u8], nr: i64) -> Result<(), StorageError> {
         let Some(id) = chunk_of(key) else {
             self.found(Finding { row: Some(("chunk", nr)), ..log.finding("its name is no chunk id") });
             return Ok(());

@@ -2,6 +2,7 @@
 
 mod bits;
 mod life;
+mod names;
 mod tasks;
 
 use std::collections::BTreeSet;
@@ -12,6 +13,8 @@ use rusqlite::{Connection, Row};
 use tolstoy_proto::{ChunkId, LogId, Seq, TrnId};
 use tolstoy_tasks::TaskId;
 
+use super::listing::Listing;
+use super::lists::row_of;
 use super::pack::{At, Unpack};
 use super::snapshots::piece_row;
 use super::txn::Txn;
@@ -108,6 +111,7 @@ pub fn fsck(path: &Path, listener: &mut dyn Listener) -> Result<Checked, OpenErr
         checked: Checked::default(),
         runs: Bits::default(),
         chunks: Bits::default(),
+        lists: Bits::default(),
         unread: BTreeSet::new(),
         loose_weight: if format == 1 { 0 } else { LOOSE_WEIGHT },
     };
@@ -126,6 +130,8 @@ struct Check<'a> {
     /// Rows that a life leads to.
     runs: Bits,
     chunks: Bits,
+    /// Lists that a life tells of.
+    lists: Bits,
     /// Lives that could not be gone through: what leads to nothing of theirs was told already.
     unread: BTreeSet<i64>,
     /// What a chunk that no committed transaction took weighs beside its bytes.
@@ -185,6 +191,16 @@ impl Check<'_> {
                 }),
             }
         }
+        match self.txn.listing(Life(life)) {
+            Ok(listing) => listing.iter().flat_map(Listing::numbers).for_each(|nr| {
+                self.lists.insert(nr);
+            }),
+            Err(error) => self.found(Finding {
+                row: Some(("ended", life)),
+                what: format!("what tells of this deleted log's names cannot be read: {error}"),
+                ..Finding::default()
+            }),
+        }
         let mut statement = self.connection.prepare("SELECT key, at FROM name WHERE log = ?1").map_err(failed)?;
         let mut rows = statement.query([life]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
@@ -220,6 +236,7 @@ impl Check<'_> {
         for (table, sql) in [
             ("block", "SELECT log FROM block WHERE log > ?1 ORDER BY log LIMIT 1"),
             ("name", "SELECT log FROM name WHERE log > ?1 ORDER BY log LIMIT 1"),
+            ("listing", "SELECT log FROM listing WHERE log > ?1 ORDER BY log LIMIT 1"),
             ("pending", "SELECT log FROM pending WHERE log > ?1 ORDER BY log LIMIT 1"),
             ("dying", "SELECT log FROM dying WHERE log > ?1 ORDER BY log LIMIT 1"),
             ("loose", "SELECT log FROM loose WHERE log > ?1 ORDER BY log LIMIT 1"),
@@ -236,6 +253,15 @@ impl Check<'_> {
                         format!("rows of {table} belong to it, and it is neither a living log nor one that is swept");
                     self.found(Finding { row: Some(("log", life)), what, ..Finding::default() });
                 }
+            }
+        }
+        let sql = "SELECT at >> 24 FROM list WHERE at >= ?1 ORDER BY at LIMIT 1";
+        let mut last = 0;
+        while let Some(nr) = self.txn.row(sql, [row_of(last, 0)], |row| row.get::<_, i64>(0))? {
+            last = nr + 1;
+            if !self.lists.contains(nr) && self.unread.is_empty() {
+                let what = "nothing tells of its list".to_owned();
+                self.found(Finding { row: Some(("list", row_of(nr, 0))), what, ..Finding::default() });
             }
         }
         let sql = "SELECT at >> 24 FROM piece WHERE at >= ?1 ORDER BY at LIMIT 1";

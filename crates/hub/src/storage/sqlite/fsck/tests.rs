@@ -175,17 +175,23 @@ fn each_damage_is_told_with_its_place() {
         ("the figures", "UPDATE log SET bytes = bytes + 1 WHERE generation IS NOT NULL"),
         ("a lost block", "DELETE FROM block WHERE log = 1"),
         ("a block elsewhere", "UPDATE block SET first = 2 WHERE log = 1"),
+        ("a lost name", "UPDATE block SET names = substr(names, 21) WHERE log = 1"),
         (
-            "a lost name of a transaction",
-            "DELETE FROM name WHERE log = 1 AND key = x'0103030303030303030303030303030303'",
+            "a wrong name",
+            "UPDATE block SET names = CAST(substr(names, 1, 19) || x'0f' || substr(names, 21) AS BLOB) WHERE log = 1",
         ),
         (
-            "a wrong name of a transaction",
-            "UPDATE name SET at = 9 WHERE log = 1 AND key = x'0103030303030303030303030303030303'",
+            "a name too many",
+            "UPDATE block SET names = CAST(names || x'ffffffffffffffffffffffffffffffffffffffff' AS BLOB) WHERE log = 1",
         ),
-        ("a lost name of a chunk", "DELETE FROM name WHERE log = 1 AND at = 6"),
-        ("a wrong name of a chunk", "UPDATE name SET at = 8 WHERE log = 1 AND at = 6"),
-        ("a name too many", "INSERT INTO name VALUES (1, x'0177777777777777777777777777777777', 3)"),
+        ("names that cannot be read", "UPDATE block SET names = substr(names, 1, 30) WHERE log = 1"),
+        ("a lost name of a chunk in a row of its own", "DELETE FROM name WHERE log = 1 AND at = 43"),
+        ("a wrong name of a chunk in a row of its own", "UPDATE name SET at = 41 WHERE log = 1 AND at = 43"),
+        ("where names are, damaged", "UPDATE listing SET lists = x'01' WHERE log = 1"),
+        ("where a deleted log's names are, damaged", "UPDATE listing SET dead = x'01' WHERE log = 2"),
+        ("ids that are said to derive", "UPDATE listing SET chosen = 0 WHERE log = 1"),
+        ("a list of nobody", "INSERT INTO list VALUES (9 << 24, zeroblob(20))"),
+        ("a listing of no life", "INSERT INTO listing VALUES (77, 1, 0, x'', x'', x'')"),
         ("a pending transaction's chunk", "UPDATE pending SET chunks = x'05706c61696e7f'"),
         ("a pending transaction's place", "UPDATE pending SET chunks = x'05706c61696e2b'"),
         ("a pending transaction's base", "UPDATE pending SET base = 99"),
@@ -204,11 +210,168 @@ fn each_damage_is_told_with_its_place() {
         ("rows of no life", "INSERT INTO pending VALUES (77, zeroblob(16), zeroblob(16), 1, 0, x'')"),
         ("a life that nobody sweeps", "DELETE FROM ended"),
     ];
+    insta::assert_snapshot!(told(&directory.path().join(DATABASE), damages), @r#"
+        a bit of a chunk in a run
+          log ONE, transaction 3 (03030304-0303-0303-0403-030303040303), chunk c57238.., row 5 of run: its bytes have another SHA-256
+          log ONE, transaction 3 (03030304-0303-0303-0403-030303040303), row 5 of run: it has no name
+          log ONE, transaction 4, row 7 of run: the chain digest before it is f5f237.., and it says dccbf2..
+          log ONE, transaction 4 (04040404-0404-0404-0404-040404040404), row 7 of run: its parent is 03030303-0303-0303-0303-030303030303, and the transaction before it 03030304-0303-0303-0403-030303040303
+          and 1 more
+        a bit of a chunk in a row of its own
+          log ONE, chunk 44819c.., row 21 of chunk: its bytes have another SHA-256
+        a lost run
+          log ONE, transaction 3, row 5 of run: the row is lost
+          log ONE, transaction 4, row 7 of run: the chain digest before it is 516164.., and it says dccbf2..
+          log ONE, transaction 4 (04040404-0404-0404-0404-040404040404), row 7 of run: its parent is 03030303-0303-0303-0303-030303030303, and the transaction before it 02020202-0202-0202-0202-020202020202
+          log ONE: of its names, 2 lead to nothing
+          and 1 more
+        a run cut short
+          log ONE, transaction 3, row 5 of run: it cannot be read: a column of the database is damaged
+          log ONE, row 5 of run: it holds 0 transactions, and must hold 1
+          log ONE, transaction 4, row 7 of run: the chain digest before it is 516164.., and it says dccbf2..
+          log ONE, transaction 4 (04040404-0404-0404-0404-040404040404), row 7 of run: its parent is 03030303-0303-0303-0303-030303030303, and the transaction before it 02020202-0202-0202-0202-020202020202
+          and 2 more
+        a run of another log
+          log ONE, row 5 of run: it says that it belongs to row 7 of log
+        another base
+          log ONE, transaction 3, row 5 of run: the chain digest before it is 516164.., and it says 000000..
+          log ONE, transaction 4, row 7 of run: the chain digest before it is fe2d31.., and it says dccbf2..
+        runs exchanged
+          log ONE, row 1 of run: it says that it begins with transaction 2, and must with 1
+          log ONE, transaction 1, row 1 of run: the chain digest before it is 000000.., and it says f3c03e..
+          log ONE, transaction 1 (02020202-0202-0202-0202-020202020202), row 1 of run: it says that its place is 2
+          log ONE, transaction 1 (02020202-0202-0202-0202-020202020202), row 1 of run: its parent is ONE, and the transaction before it 00000000-0000-0000-0000-000000000000
+          and 13 more
+        a parent
+          log ONE, transaction 5 (05050505-0505-0505-0505-050505050505), row 9 of run: its parent is 05040404-0404-0404-0404-040404040404, and the transaction before it 04040404-0404-0404-0404-040404040404
+        a place
+          log ONE, transaction 3 (03030303-0303-0303-0303-030303030303), row 5 of run: it says that its place is 4
+        a lost chunk
+          log ONE, transaction 21 (15151515-1515-1515-1515-151515151515), chunk 44819c.., row 41 of run: its bytes are lost
+          log ONE, transaction 22 (16161616-1616-1616-1616-161616161616), chunk 44819c.., row 42 of run: its bytes are lost
+          log ONE, chunk 44819c.., row 21 of chunk: the row is lost
+          log ONE: its row says that it holds 324615 bytes, and it holds 304615
+        a place in another chunk's row
+          log ONE, transaction 22 (16161616-1616-1616-1616-161616161616), chunk 44819c.., row 42 of run: it is said to be in row 22 of chunk, and its name does not lead there
+        HEAD
+          log ONE: HEAD is said to be 00000000-0000-0000-0000-000000000000 at 22 with chain digest 5df372.., and the chain ends with 16161616-1616-1616-1616-161616161616 at 22 with 5df372..
+        the chain digest
+          log ONE: HEAD is said to be 16161616-1616-1616-1616-161616161616 at 22 with chain digest 000000.., and the chain ends with 16161616-1616-1616-1616-161616161616 at 22 with 5df372..
+        the tail
+          log ONE: its tail cannot be read: a column of the database is damaged; nothing else of it is checked
+        the figures
+          log ONE: its row says that it holds 324616 bytes, and it holds 324615
+        a lost block
+          log ONE, row 42 of run: it says that it begins with transaction 22, and must with 1
+          log ONE, transaction 1, row 42 of run: the chain digest before it is 000000.., and it says 901c2f..
+          log ONE, transaction 1 (16161616-1616-1616-1616-161616161616), row 42 of run: it says that its place is 22
+          log ONE, transaction 1 (16161616-1616-1616-1616-161616161616), row 42 of run: its parent is 15151515-1515-1515-1515-151515151515, and the transaction before it 00000000-0000-0000-0000-000000000000
+          and 26 more
+        a block elsewhere
+          log ONE: a block begins with transaction 2, and must with 1
+          log ONE, transaction 1 (ONE), row 1 of run: it has no name
+          log ONE, transaction 1 (ONE), chunk 5cc7f7.., row 1 of run: it has no name
+          log ONE, transaction 2 (02020202-0202-0202-0202-020202020202), row 3 of run: it has no name
+          and 42 more
+        a lost name
+          log ONE, transaction 15 (0f0f0f0f-0f0f-0f0f-0f0f-0f0f0f0f0f0f), row 29 of run: it has no name
+        a wrong name
+          log ONE, transaction 15 (0f0f0f0f-0f0f-0f0f-0f0f-0f0f0f0f0f0f), row 29 of run: it has no name
+          log ONE: of its names, 1 lead to nothing
+        a name too many
+          log ONE: of its names, 1 lead to nothing
+        names that cannot be read
+          log ONE, transaction 1 (ONE), row 1 of run: its name cannot be read: a column of the database is damaged
+          log ONE, transaction 1 (ONE), chunk 5cc7f7.., row 1 of run: its name cannot be read: a column of the database is damaged
+          log ONE, transaction 2 (02020202-0202-0202-0202-020202020202), row 3 of run: its name cannot be read: a column of the database is damaged
+          log ONE, transaction 2 (02020202-0202-0202-0202-020202020202), chunk 46599d.., row 3 of run: its name cannot be read: a column of the database is damaged
+          and 40 more
+        a lost name of a chunk in a row of its own
+          log ONE, transaction 21 (15151515-1515-1515-1515-151515151515), chunk 44819c.., row 41 of run: it is said to be in row 21 of chunk, and its name does not lead there
+          log ONE, transaction 22 (16161616-1616-1616-1616-161616161616), chunk 44819c.., row 42 of run: it is said to be in row 21 of chunk, and its name does not lead there
+          log ONE: its row says that it holds 324615 bytes, and it holds 304615
+          log ONE, row 21 of chunk: nothing leads to it
+        a wrong name of a chunk in a row of its own
+          log ONE, transaction 21 (15151515-1515-1515-1515-151515151515), chunk 44819c.., row 41 of run: it is said to be in row 21 of chunk, and its name does not lead there
+          log ONE, transaction 22 (16161616-1616-1616-1616-161616161616), chunk 44819c.., row 42 of run: it is said to be in row 21 of chunk, and its name does not lead there
+          log ONE, chunk 44819c.., row 20 of chunk: it says that it belongs to row 2 of log
+          log ONE, chunk 44819c.., row 20 of chunk: its bytes have another SHA-256
+          and 1 more
+        where names are, damaged
+          log ONE, row 1 of listing: what tells of its names cannot be read: a column of the database is damaged
+          log ONE, transaction 1 (ONE), row 1 of run: it has no name
+          log ONE, transaction 1 (ONE), chunk 5cc7f7.., row 1 of run: it has no name
+          log ONE, transaction 2 (02020202-0202-0202-0202-020202020202), row 3 of run: it has no name
+          and 40 more
+        where a deleted log's names are, damaged
+          row 2 of ended: what tells of this deleted log's names cannot be read: the storage failed: a column of the database is damaged
+        ids that are said to derive
+          log ONE, transaction 1 (ONE), row 1 of run: it is said that all ids derive, and its id does not
+          log ONE, transaction 2 (02020202-0202-0202-0202-020202020202), row 3 of run: it is said that all ids derive, and its id does not
+          log ONE, transaction 3 (03030303-0303-0303-0303-030303030303), row 5 of run: it is said that all ids derive, and its id does not
+          log ONE, transaction 4 (04040404-0404-0404-0404-040404040404), row 7 of run: it is said that all ids derive, and its id does not
+          and 18 more
+        a list of nobody
+          row 150994944 of list: nothing tells of its list
+        a listing of no life
+          row 77 of log: rows of listing belong to it, and it is neither a living log nor one that is swept
+        a pending transaction's chunk
+          log ONE, pending transaction 1e1e1e1e-1e1e-1e1e-1e1e-1e1e1e1e1e1e, chunk plain: its bytes are lost
+          log ONE, chunk plain, row 22 of chunk: it is noted that pending transactions name it 1 times, and they do 0 times
+        a pending transaction's place
+          log ONE, pending transaction 1e1e1e1e-1e1e-1e1e-1e1e-1e1e1e1e1e1e, chunk plain: it is said to be in row 21 of chunk, and its name does not lead there
+          log ONE, chunk plain, row 22 of chunk: it is noted that pending transactions name it 1 times, and they do 0 times
+        a pending transaction's base
+          log ONE, pending transaction 1e1e1e1e-1e1e-1e1e-1e1e-1e1e1e1e1e1e: it says that it grows from transaction 99, which is not there
+        a pending transaction that cannot be read
+          log ONE, pending transaction 1e1e1e1e-1e1e-1e1e-1e1e-1e1e1e1e1e1e: its chunks cannot be read: a column of the database is damaged
+          log ONE, chunk plain, row 22 of chunk: it is noted that pending transactions name it 1 times, and they do 0 times
+          log ONE: its row says that it holds 324615 bytes, and it holds 324510
+        a loose chunk's count
+          log ONE, chunk plain, row 22 of chunk: it is noted that pending transactions name it 3 times, and they do 1 times
+        a loose chunk's row
+          log ONE, chunk plain, row 1 of chunk: it is noted as uploaded, and its name leads elsewhere
+          log ONE, chunk plain, row 1 of chunk: it is noted that pending transactions name it 1 times, and they do 0 times
+        a removal of nothing
+          log ONE, pending transaction 00000000-0000-0000-0000-000000000000: it is said to be removed step by step, and is not there
+        a removal past the end
+          log ONE, pending transaction 1e1e1e1e-1e1e-1e1e-1e1e-1e1e1e1e1e1e: its chunks cannot be read: a column of the database is damaged
+          log ONE, chunk plain, row 22 of chunk: it is noted that pending transactions name it 1 times, and they do 0 times
+          log ONE: its row says that it holds 324615 bytes, and it holds 324510
+        a removal that took nothing back
+          log ONE, chunk plain, row 22 of chunk: it is noted that pending transactions name it 1 times, and they do 0 times
+          log ONE: its row says that it holds 324615 bytes, and it holds 324610
+        a snapshot's bytes
+          log ONE, row 1 of snapshot: its bytes have another SHA-256
+        a snapshot's piece
+          log ONE, row 1 of snapshot: piece 1 is lost
+          log ONE, row 1 of snapshot: it has 262144 bytes, and must have 300000
+        a snapshot's transaction
+          log ONE, row 1 of snapshot: no transaction 00000000-0000-0000-0000-000000000000 with its chain digest is at 21
+        pieces of nothing
+          row 9 of snapshot: pieces belong to it, and it is not there
+        a run of nobody
+          log ONE, row 43 of run: nothing leads to it
+        a chunk of nobody
+          log ONE, row 23 of chunk: nothing leads to it
+        rows of no life
+          row 77 of log: rows of pending belong to it, and it is neither a living log nor one that is swept
+        a life that nobody sweeps
+          row 2 of run: nothing leads to it
+          row 4 of run: nothing leads to it
+          row 6 of run: nothing leads to it
+          row 8 of run: nothing leads to it
+          and 39 more
+        "#);
+}
+
+/// What is found of each of these damages.
+fn told(of: &Path, damages: &[(&str, &str)]) -> String {
     let mut all = String::new();
     for (name, sql) in damages {
         let copy = TempDir::new().unwrap();
         let file = copy.path().join(DATABASE);
-        fs::copy(directory.path().join(DATABASE), &file).unwrap();
+        fs::copy(of, &file).unwrap();
         let connection = Connection::open(&file).unwrap();
         let before = connection.total_changes();
         connection.execute_batch(sql).unwrap();
@@ -224,129 +387,7 @@ fn each_damage_is_told_with_its_place() {
             all += &format!("  and {} more\n", findings.len() - 4);
         }
     }
-    insta::assert_snapshot!(all, @r#"
-    a bit of a chunk in a run
-      log ONE, transaction 3 (03030304-0303-0303-0403-030303040303), chunk c57238.., row 5 of run: its bytes have another SHA-256
-      log ONE, transaction 3 (03030304-0303-0303-0403-030303040303), row 5 of run: it has no name
-      log ONE, transaction 4, row 7 of run: the chain digest before it is f5f237.., and it says dccbf2..
-      log ONE, transaction 4 (04040404-0404-0404-0404-040404040404), row 7 of run: its parent is 03030303-0303-0303-0303-030303030303, and the transaction before it 03030304-0303-0303-0403-030303040303
-      and 1 more
-    a bit of a chunk in a row of its own
-      log ONE, chunk 44819c.., row 21 of chunk: its bytes have another SHA-256
-    a lost run
-      log ONE, transaction 3, row 5 of run: the row is lost
-      log ONE, transaction 4, row 7 of run: the chain digest before it is 516164.., and it says dccbf2..
-      log ONE, transaction 4 (04040404-0404-0404-0404-040404040404), row 7 of run: its parent is 03030303-0303-0303-0303-030303030303, and the transaction before it 02020202-0202-0202-0202-020202020202
-      log ONE: of its names, 2 lead to nothing
-      and 1 more
-    a run cut short
-      log ONE, transaction 3, row 5 of run: it cannot be read: a column of the database is damaged
-      log ONE, row 5 of run: it holds 0 transactions, and must hold 1
-      log ONE, transaction 4, row 7 of run: the chain digest before it is 516164.., and it says dccbf2..
-      log ONE, transaction 4 (04040404-0404-0404-0404-040404040404), row 7 of run: its parent is 03030303-0303-0303-0303-030303030303, and the transaction before it 02020202-0202-0202-0202-020202020202
-      and 2 more
-    a run of another log
-      log ONE, row 5 of run: it says that it belongs to row 7 of log
-    another base
-      log ONE, transaction 3, row 5 of run: the chain digest before it is 516164.., and it says 000000..
-      log ONE, transaction 4, row 7 of run: the chain digest before it is fe2d31.., and it says dccbf2..
-    runs exchanged
-      log ONE, row 1 of run: it says that it begins with transaction 2, and must with 1
-      log ONE, transaction 1, row 1 of run: the chain digest before it is 000000.., and it says f3c03e..
-      log ONE, transaction 1 (02020202-0202-0202-0202-020202020202), row 1 of run: it says that its place is 2
-      log ONE, transaction 1 (02020202-0202-0202-0202-020202020202), row 1 of run: its parent is ONE, and the transaction before it 00000000-0000-0000-0000-000000000000
-      and 13 more
-    a parent
-      log ONE, transaction 5 (05050505-0505-0505-0505-050505050505), row 9 of run: its parent is 05040404-0404-0404-0404-040404040404, and the transaction before it 04040404-0404-0404-0404-040404040404
-    a place
-      log ONE, transaction 3 (03030303-0303-0303-0303-030303030303), row 5 of run: it says that its place is 4
-    a lost chunk
-      log ONE, transaction 21 (15151515-1515-1515-1515-151515151515), chunk 44819c.., row 41 of run: its bytes are lost
-      log ONE, transaction 22 (16161616-1616-1616-1616-161616161616), chunk 44819c.., row 42 of run: its bytes are lost
-      log ONE, chunk 44819c.., row 21 of chunk: the row is lost
-      log ONE: its row says that it holds 324615 bytes, and it holds 304615
-    a place in another chunk's row
-      log ONE, transaction 22 (16161616-1616-1616-1616-161616161616), chunk 44819c.., row 42 of run: it is said to be in row 22 of chunk, and its name does not lead there
-    HEAD
-      log ONE: HEAD is said to be 00000000-0000-0000-0000-000000000000 at 22 with chain digest 5df372.., and the chain ends with 16161616-1616-1616-1616-161616161616 at 22 with 5df372..
-    the chain digest
-      log ONE: HEAD is said to be 16161616-1616-1616-1616-161616161616 at 22 with chain digest 000000.., and the chain ends with 16161616-1616-1616-1616-161616161616 at 22 with 5df372..
-    the tail
-      log ONE: its tail cannot be read: a column of the database is damaged; nothing else of it is checked
-    the figures
-      log ONE: its row says that it holds 324616 bytes, and it holds 324615
-    a lost block
-      log ONE, row 42 of run: it says that it begins with transaction 22, and must with 1
-      log ONE, transaction 1, row 42 of run: the chain digest before it is 000000.., and it says 901c2f..
-      log ONE, transaction 1 (16161616-1616-1616-1616-161616161616), row 42 of run: it says that its place is 22
-      log ONE, transaction 1 (16161616-1616-1616-1616-161616161616), row 42 of run: its parent is 15151515-1515-1515-1515-151515151515, and the transaction before it 00000000-0000-0000-0000-000000000000
-      and 27 more
-    a block elsewhere
-      log ONE: a block begins with transaction 2, and must with 1
-      log ONE, transaction 22 (16161616-1616-1616-1616-161616161616), chunk 46599d.., row 42 of run: its bytes are lost
-      log ONE, row 1 of snapshot: no transaction 15151515-1515-1515-1515-151515151515 with its chain digest is at 21
-    a lost name of a transaction
-      log ONE, transaction 3 (03030303-0303-0303-0303-030303030303), row 5 of run: it has no name
-    a wrong name of a transaction
-      log ONE, transaction 3 (03030303-0303-0303-0303-030303030303), row 5 of run: its name leads to transaction 9
-      log ONE: of its names, 1 lead to nothing
-    a lost name of a chunk
-      log ONE, transaction 3 (03030303-0303-0303-0303-030303030303), chunk c57238.., row 5 of run: it has no name
-      log ONE, transaction 6 (06060606-0606-0606-0606-060606060606), row 11 of run: it has no name
-    a wrong name of a chunk
-      log ONE, transaction 3 (03030303-0303-0303-0303-030303030303), chunk c57238.., row 5 of run: its name leads to transaction 4, where it is not
-      log ONE, transaction 6 (06060606-0606-0606-0606-060606060606), row 11 of run: its name leads to transaction 8
-      log ONE: of its names, 2 lead to nothing
-    a name too many
-      log ONE: of its names, 1 lead to nothing
-    a pending transaction's chunk
-      log ONE, pending transaction 1e1e1e1e-1e1e-1e1e-1e1e-1e1e1e1e1e1e, chunk plain: its bytes are lost
-      log ONE, chunk plain, row 22 of chunk: it is noted that pending transactions name it 1 times, and they do 0 times
-    a pending transaction's place
-      log ONE, pending transaction 1e1e1e1e-1e1e-1e1e-1e1e-1e1e1e1e1e1e, chunk plain: it is said to be in row 21 of chunk, and its name does not lead there
-      log ONE, chunk plain, row 22 of chunk: it is noted that pending transactions name it 1 times, and they do 0 times
-    a pending transaction's base
-      log ONE, pending transaction 1e1e1e1e-1e1e-1e1e-1e1e-1e1e1e1e1e1e: it says that it grows from transaction 99, which is not there
-    a pending transaction that cannot be read
-      log ONE, pending transaction 1e1e1e1e-1e1e-1e1e-1e1e-1e1e1e1e1e1e: its chunks cannot be read: a column of the database is damaged
-      log ONE, chunk plain, row 22 of chunk: it is noted that pending transactions name it 1 times, and they do 0 times
-      log ONE: its row says that it holds 324615 bytes, and it holds 324510
-    a loose chunk's count
-      log ONE, chunk plain, row 22 of chunk: it is noted that pending transactions name it 3 times, and they do 1 times
-    a loose chunk's row
-      log ONE, chunk plain, row 1 of chunk: it is noted as uploaded, and its name leads elsewhere
-      log ONE, chunk plain, row 1 of chunk: it is noted that pending transactions name it 1 times, and they do 0 times
-    a removal of nothing
-      log ONE, pending transaction 00000000-0000-0000-0000-000000000000: it is said to be removed step by step, and is not there
-    a removal past the end
-      log ONE, pending transaction 1e1e1e1e-1e1e-1e1e-1e1e-1e1e1e1e1e1e: its chunks cannot be read: a column of the database is damaged
-      log ONE, chunk plain, row 22 of chunk: it is noted that pending transactions name it 1 times, and they do 0 times
-      log ONE: its row says that it holds 324615 bytes, and it holds 324510
-    a removal that took nothing back
-      log ONE, chunk plain, row 22 of chunk: it is noted that pending transactions name it 1 times, and they do 0 times
-      log ONE: its row says that it holds 324615 bytes, and it holds 324610
-    a snapshot's bytes
-      log ONE, row 1 of snapshot: its bytes have another SHA-256
-    a snapshot's piece
-      log ONE, row 1 of snapshot: piece 1 is lost
-      log ONE, row 1 of snapshot: it has 262144 bytes, and must have 300000
-    a snapshot's transaction
-      log ONE, row 1 of snapshot: no transaction 00000000-0000-0000-0000-000000000000 with its chain digest is at 21
-    pieces of nothing
-      row 9 of snapshot: pieces belong to it, and it is not there
-    a run of nobody
-      log ONE, row 43 of run: nothing leads to it
-    a chunk of nobody
-      log ONE, row 23 of chunk: nothing leads to it
-    rows of no life
-      row 77 of log: rows of pending belong to it, and it is neither a living log nor one that is swept
-    a life that nobody sweeps
-      row 2 of run: nothing leads to it
-      row 4 of run: nothing leads to it
-      row 6 of run: nothing leads to it
-      row 8 of run: nothing leads to it
-      and 38 more
-    "#);
+    all
 }
 
 #[test]
@@ -419,4 +460,139 @@ fn what_is_wrong_with_tasks_is_told() {
         let (_, findings) = findings(damage);
         assert!(findings.contains(told), "{damage}:\n{findings}");
     }
+}
+
+#[test]
+fn each_damage_of_lists_is_told_with_its_place() {
+    let directory = TempDir::new().unwrap();
+    let sqlite = Arc::new(SqliteStorage::open(directory.path(), &SqliteOptions::default()).unwrap());
+    let storage: Arc<dyn Storage> = sqlite.clone();
+    let one = begin(&storage, 1);
+    let file = directory.path().join(DATABASE);
+    let listing = || {
+        let connection = Connection::open(&file).unwrap();
+        Txn::reading(&connection).listing(one).unwrap().unwrap_or_else(|| Listing::new(Seq(1), false))
+    };
+    // Until some rows of a merge are written.
+    while listing().merges.is_empty() {
+        write(&storage, move |txn| {
+            for _ in 0..16 {
+                let (tip, chunk) = (txn.tip(one)?, ChunkId::of(&txn.tip(one)?.seq.0.to_be_bytes()));
+                let seq = tip.seq.next();
+                txn.put_chunk(one, &chunk, &Bytes::copy_from_slice(&tip.seq.0.to_be_bytes()))?;
+                let id = tolstoy_proto::derive_trn(tip.id, &[chunk]);
+                let chain = tip.chain.extend(id, &[chunk]);
+                txn.append(one, &Committed { id, seq, parent: tip.id, chunks: vec![chunk], chain })?;
+            }
+            Ok(())
+        });
+    }
+    sqlite.close();
+    assert_eq!(check(directory.path()).1, [""; 0]);
+    let listing = listing();
+    let (list, merge) = (listing.lists[1], listing.merges[0]);
+    let (first, last) = (row_of(list.nr, 0), row_of(list.nr, list.rows()));
+    let written = row_of(merge.nr, 0);
+    let mut longer = listing.clone();
+    longer.lists.last_mut().unwrap().transactions += 500;
+    let mut other = listing.clone();
+    other.merges[0].taken.swap(0, 1);
+    let mut of_nothing = listing.clone();
+    of_nothing.merges[0].level = 7;
+    let mut twice = listing.clone();
+    twice.merges[0].nr = list.nr;
+    let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let merges = |listing: &Listing| format!("UPDATE listing SET merges = x'{}'", hex(listing.pack_merges()));
+    let damages = [
+        ("a lost row", format!("DELETE FROM list WHERE at = {first}")),
+        ("a row too many", format!("INSERT INTO list VALUES ({last}, zeroblob(20))")),
+        ("a row cut short", format!("UPDATE list SET names = substr(names, 1, 200) WHERE at = {first}")),
+        (
+            "names out of order",
+            format!("UPDATE list SET names = CAST(x'ff' || substr(names, 2) AS BLOB) WHERE at = {first}"),
+        ),
+        (
+            "a name that leads elsewhere",
+            format!(
+                "UPDATE list SET names = CAST(substr(names, 1, 19) || x'77' || substr(names, 21) AS BLOB) WHERE at = {first}"
+            ),
+        ),
+        ("lists that go too far", format!("UPDATE listing SET lists = x'{}'", hex(longer.pack_lists()))),
+        (
+            "a merge's row",
+            format!(
+                "UPDATE list SET names = CAST(substr(names, 1, 19) || x'77' || substr(names, 21) AS BLOB) WHERE at = {written}"
+            ),
+        ),
+        ("a merge of other names", merges(&other)),
+        ("a merge of nothing", merges(&of_nothing)),
+        ("a merge into what is merged", merges(&twice)),
+    ];
+    let damages: Vec<(&str, &str)> = damages.iter().map(|(name, sql)| (*name, sql.as_str())).collect();
+    insta::assert_snapshot!(told(&file, &damages), @r#"
+        a lost row
+          log ONE, transaction 193 (c28b673f-ff7e-80ed-b8dd-306c176d866c), row 193 of run: its name cannot be read: row 0 of list 2 is lost
+          log ONE, transaction 193 (c28b673f-ff7e-80ed-b8dd-306c176d866c), chunk e25d20.., row 193 of run: its name cannot be read: row 0 of list 2 is lost
+          log ONE, transaction 194 (dcbb3fa7-b538-802c-adeb-b2e029f72739), row 194 of run: its name cannot be read: row 0 of list 2 is lost
+          log ONE, transaction 194 (dcbb3fa7-b538-802c-adeb-b2e029f72739), chunk 2fb066.., row 194 of run: its name cannot be read: row 0 of list 2 is lost
+          and 383 more
+        a row too many
+          log ONE, row 33554433 of list: its list has no row so far back
+        a row cut short
+          log ONE, transaction 193 (c28b673f-ff7e-80ed-b8dd-306c176d866c), row 193 of run: it has no name
+          log ONE, transaction 193 (c28b673f-ff7e-80ed-b8dd-306c176d866c), chunk e25d20.., row 193 of run: it has no name
+          log ONE, transaction 194 (dcbb3fa7-b538-802c-adeb-b2e029f72739), row 194 of run: it has no name
+          log ONE, transaction 194 (dcbb3fa7-b538-802c-adeb-b2e029f72739), chunk 2fb066.., row 194 of run: it has no name
+          and 373 more
+        names out of order
+          log ONE, transaction 242 (a932ea92-f65d-8419-b111-8dcfa7a4ce0a), chunk 436eec.., row 242 of run: it has no name
+          log ONE, transaction 279 (0e5ccc5c-ba86-8c46-8d8b-c71b7add90e0), chunk c8166c.., row 279 of run: it has no name
+          log ONE, row 33554432 of list: its names are not those that it must have
+          log ONE: of its names, 2 lead to nothing
+          and 1 more
+        a name that leads elsewhere
+          log ONE, transaction 279 (0e5ccc5c-ba86-8c46-8d8b-c71b7add90e0), chunk c8166c.., row 279 of run: it has no name
+          log ONE: of its names, 1 lead to nothing
+          log ONE, row 1 of listing: of the names of what is merged, list 5 is said to have [212, 193, 199, 196], and has [212, 192, 199, 196]
+        lists that go too far
+          log ONE, row 1 of listing: its lists tell of transactions up to 1269, and its blocks end before 769
+        a merge's row
+          log ONE, row 1 of listing: of the names of what is merged, list 5 is said to have [212, 193, 199, 196], and has [212, 192, 199, 196]
+        a merge of other names
+          log ONE, row 1 of listing: of the names of what is merged, list 5 is said to have [193, 212, 199, 196], and has [212, 193, 199, 196]
+        a merge of nothing
+          log ONE, row 1 of listing: it tells of a merge of level 7, and there is nothing to merge
+        a merge into what is merged
+          log ONE, row 1 of listing: it tells of list 2, and that is told of twice
+          log ONE, row 33554432 of list: its names are not those that it must have
+          log ONE, row 33554433 of list: it cannot be read: row 1 of list 2 is lost
+          log ONE, row 1 of listing: of the names of what is merged, list 2 is said to have [212, 193, 199, 196], and has [0, 0, 0, 0]
+          and 1 more
+        "#);
+}
+
+#[test]
+fn each_damage_of_older_names_is_told_with_its_place() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/hub-v3-blocks.db");
+    let damages = [
+        ("a lost name of a transaction", "DELETE FROM name WHERE log = 1 AND at = 6"),
+        ("a wrong name of a transaction", "UPDATE name SET at = 8 WHERE log = 1 AND at = 6"),
+        ("a lost name of a chunk", "DELETE FROM name WHERE log = 2 AND substr(key, 1, 1) = x'00' AND at = 6"),
+        ("a wrong name of a chunk", "UPDATE name SET at = 8 WHERE log = 2 AND substr(key, 1, 1) = x'00' AND at = 6"),
+        ("a name too many", "INSERT INTO name VALUES (1, x'0177777777777777777777777777777777', 3)"),
+    ];
+    insta::assert_snapshot!(told(&file, &damages), @r#"
+        a lost name of a transaction
+          log 00000000-0000-4000-8000-000000000002, transaction 6 (22220000-0000-4000-8000-000000000006), row 6 of run: it has no name
+        a wrong name of a transaction
+          log 00000000-0000-4000-8000-000000000002, transaction 6 (22220000-0000-4000-8000-000000000006), row 6 of run: its name leads to transaction 8
+          log 00000000-0000-4000-8000-000000000002: of its names, 1 lead to nothing
+        a lost name of a chunk
+          log 00000000-0000-4000-8000-000000000001, transaction 3 (d6711446-b628-8fbc-a0d1-6138fede6dc9), chunk 2a12af.., row 41 of run: it has no name
+        a wrong name of a chunk
+          log 00000000-0000-4000-8000-000000000001, transaction 3 (d6711446-b628-8fbc-a0d1-6138fede6dc9), chunk 2a12af.., row 41 of run: its name leads to transaction 4, where it is not
+          log 00000000-0000-4000-8000-000000000001: of its names, 1 lead to nothing
+        a name too many
+          log 00000000-0000-4000-8000-000000000002: of its names, 1 lead to nothing
+        "#);
 }

@@ -1,0 +1,203 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rusqlite::Connection;
+use tempfile::TempDir;
+use tolstoy_proto::{ChunkId, Generation, LogId, TrnId, derive_trn};
+use uuid::Uuid;
+
+use super::super::DATABASE;
+use super::*;
+use crate::storage::conformance::write;
+use crate::storage::{Committed, Finding, Listener, ReadTxn, SqliteOptions, SqliteStorage, Storage, WriteTxn, fsck};
+
+fn open(directory: &Path) -> Arc<dyn Storage> {
+    Arc::new(SqliteStorage::open(directory, &SqliteOptions::default()).unwrap())
+}
+
+const LOG: LogId = LogId(Uuid::from_u128(7));
+
+fn begin(storage: &Arc<dyn Storage>) -> Life {
+    write(storage, |txn| txn.begin_life(LOG, Generation { id: Uuid::nil(), number: 1 }))
+}
+
+/// Appends a transaction with a chunk of its own, and every tenth with one that others have too. Its id derives unless one
+/// is given.
+fn append(txn: &mut dyn WriteTxn, life: Life, chosen: Option<TrnId>) -> Result<TrnId, StorageError> {
+    let tip = txn.tip(life)?;
+    let seq = tip.seq.next();
+    let mut chunks = vec![own(seq)];
+    if seq.0.is_multiple_of(10) {
+        chunks.push(Bytes::from_static(b"shared"));
+    }
+    let ids: Vec<ChunkId> = chunks.iter().map(|bytes| ChunkId::of(bytes)).collect();
+    for (id, bytes) in ids.iter().zip(&chunks) {
+        txn.put_chunk(life, id, bytes)?;
+    }
+    let id = chosen.unwrap_or_else(|| derive_trn(tip.id, &ids));
+    let chain = tip.chain.extend(id, &ids);
+    txn.append(life, &Committed { id, seq, parent: tip.id, chunks: ids, chain })?;
+    Ok(id)
+}
+
+fn own(seq: Seq) -> Bytes {
+    Bytes::copy_from_slice(format!("chunk of {seq}").as_bytes())
+}
+
+fn read<R>(storage: &Arc<dyn Storage>, rules: impl Fn(&dyn ReadTxn) -> Result<R, StorageError>) -> R {
+    let mut found = None;
+    storage
+        .read(&mut |txn| {
+            found = Some(rules(txn)?);
+            Ok(())
+        })
+        .unwrap();
+    found.unwrap()
+}
+
+/// The listing as the file has it.
+fn listing(directory: &Path, life: Life) -> Listing {
+    let connection = Connection::open(directory.join(DATABASE)).unwrap();
+    Txn::reading(&connection).listing(life).unwrap().unwrap()
+}
+
+fn findings(directory: &Path) -> Vec<String> {
+    struct Heard(Vec<String>);
+    impl Listener for Heard {
+        fn found(&mut self, finding: Finding) {
+            self.0.push(finding.to_string());
+        }
+        fn done(&mut self, _: u64, _: u64) {}
+    }
+    let mut heard = Heard(Vec::new());
+    fsck(directory, &mut heard).unwrap();
+    heard.0
+}
+
+/// All names lead where they must, and others nowhere.
+fn check(storage: &Arc<dyn Storage>, life: Life, ids: &[TrnId]) {
+    read(storage, |txn| {
+        for (seq, id) in (1..).map(Seq).zip(ids) {
+            assert_eq!(txn.committed(life, *id)?.map(|trn| trn.seq), Some(seq));
+            assert_eq!(txn.chunk(life, &ChunkId::of(&own(seq)))?, Some(own(seq)));
+            assert!(!txn.is_committed(life, TrnId(Uuid::from_u64_pair(1, seq.0)))?);
+            assert!(!txn.has_chunk(life, &ChunkId::of(&seq.0.to_be_bytes()))?);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn every_name_leads_to_its_transaction_however_many_there_are() {
+    let directory = TempDir::new().unwrap();
+    let mut storage = open(directory.path());
+    let life = begin(&storage);
+    let mut ids = Vec::new();
+    let (mut highest, mut merging, mut dying) = (0, 0, 0);
+    let jobs = [(400, 1), (60, 16), (5, 300), (70, 7), (300, 1), (9, 290), (20, 50)];
+    for (at, (jobs, each)) in jobs.into_iter().enumerate() {
+        for _ in 0..jobs {
+            ids.extend(write(&storage, move |txn| {
+                (0..each).map(|_| append(txn, life, None)).collect::<Result<Vec<_>, _>>()
+            }));
+            if ids.len() > LISTED as usize {
+                let listing = listing(directory.path(), life);
+                highest = highest.max(listing.lists.first().map_or(0, |list| list.level));
+                merging += usize::from(!listing.merges.is_empty());
+                dying += usize::from(!listing.dead.is_empty());
+                assert!(listing.lists.len() < 7 * FAN_IN, "{listing:?}");
+            }
+        }
+        check(&storage, life, &ids);
+        assert_eq!(findings(directory.path()), [""; 0]);
+        if at == 3 {
+            drop(storage);
+            storage = open(directory.path());
+        }
+    }
+    assert!(highest > 1 && merging > 0 && dying > 0, "{highest} {merging} {dying}");
+    assert!(read(&storage, |txn| txn.all_derive(life)));
+    assert!(read(&storage, |txn| txn.has_chunk(life, &ChunkId::of(b"shared"))));
+
+    write(&storage, |txn| txn.end_life(LOG));
+    assert_eq!(findings(directory.path()), [""; 0]);
+    for _ in 0..3 {
+        assert!(write(&storage, |txn| txn.sweep(7)).more);
+    }
+    // A number of the lists that are being removed is not given to another log's.
+    let other =
+        write(&storage, |txn| txn.begin_life(LogId(Uuid::from_u128(8)), Generation { id: Uuid::nil(), number: 1 }));
+    let others: Vec<TrnId> = (0..20)
+        .flat_map(|_| {
+            write(&storage, move |txn| (0..100).map(|_| append(txn, other, None)).collect::<Result<Vec<_>, _>>())
+        })
+        .collect();
+    while write(&storage, |txn| txn.sweep(7)).more {}
+    check(&storage, other, &others);
+    assert_eq!(findings(directory.path()), [""; 0]);
+    write(&storage, |txn| txn.end_life(LogId(Uuid::from_u128(8))));
+    while write(&storage, |txn| txn.sweep(50)).more {}
+    drop(storage);
+    let connection = Connection::open(directory.path().join(DATABASE)).unwrap();
+    for table in ["list", "listing", "block", "name", "run"] {
+        let rows: i64 = connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
+        assert_eq!(rows, 0, "{table}");
+    }
+}
+
+#[test]
+fn ids_that_somebody_chose_are_known_of() {
+    let chosen = |n| TrnId(Uuid::from_u64_pair(2, n));
+    // In the tail when it is listed for the first time; after that; and after the writer has forgotten it.
+    for (before, reopen) in [(3, false), (3, true), (200, false), (200, true)] {
+        let directory = TempDir::new().unwrap();
+        let mut storage = open(directory.path());
+        let life = begin(&storage);
+        let more = |storage: &Arc<dyn Storage>, count| {
+            (0..count).map(|_| write(storage, move |txn| append(txn, life, None))).collect::<Vec<_>>()
+        };
+        let again = |storage: Arc<dyn Storage>| {
+            drop(storage);
+            open(directory.path())
+        };
+        let mut ids = more(&storage, before);
+        assert!(write(&storage, move |txn| txn.all_derive(life)));
+        ids.push(write(&storage, move |txn| append(txn, life, Some(chosen(1)))));
+        assert!(!write(&storage, move |txn| txn.all_derive(life)));
+        if reopen {
+            storage = again(storage);
+            assert!(!write(&storage, move |txn| txn.all_derive(life)));
+        }
+        ids.extend(more(&storage, 300));
+        storage = again(storage);
+        assert!(!write(&storage, move |txn| txn.all_derive(life)));
+        ids.push(write(&storage, move |txn| append(txn, life, Some(chosen(2)))));
+        check(&storage, life, &ids);
+        assert_eq!(findings(directory.path()), [""; 0]);
+    }
+    // Where none is, that is known again as soon as the log is not all in its tail.
+    let directory = TempDir::new().unwrap();
+    let storage = open(directory.path());
+    let life = begin(&storage);
+    for _ in 0..8 {
+        write(&storage, move |txn| append(txn, life, None));
+    }
+    drop(storage);
+    let storage = open(directory.path());
+    for _ in 0..12 {
+        write(&storage, move |txn| append(txn, life, None));
+    }
+    drop(storage);
+    assert!(write(&open(directory.path()), move |txn| txn.all_derive(life)));
+}
+
+#[test]
+fn a_record_says_what_it_was_made_of() {
+    let print = print_of(b"a key");
+    let record = record(print, Seq(100), Seq(100 + 70_000));
+    assert_eq!((has_print(&record), leads_to(&record, Seq(100))), (print, Seq(70_100)));
+    assert_eq!(expected(10, &[0; RECORD]), 0);
+    assert_eq!(expected(10, &[255; RECORD]), 9);
+    assert_eq!(expected(0, &[255; RECORD]), 0);
+}
