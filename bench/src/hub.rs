@@ -129,7 +129,7 @@ type Queue = mpsc::SyncSender<(LogId, Bytes, oneshot::Sender<()>)>;
 pub(crate) enum Rows {
     /// One row.
     One,
-    /// The rows that a hub writes: the frames, the log's own row, and every sixteenth time a block and the names.
+    /// The rows that a hub writes: the frames, the log's own row, and every sixteenth time a block with the names.
     Same,
 }
 
@@ -139,8 +139,7 @@ const VERSION_FRAMES: usize = 250;
 const SAME_ROWS: &str = "
 CREATE TABLE log (nr INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, head BLOB, seq INTEGER, chain BLOB, tail BLOB);
 CREATE TABLE run (nr INTEGER PRIMARY KEY, log INTEGER, first INTEGER, base BLOB, places BLOB, frames BLOB);
-CREATE TABLE block (log INTEGER, first INTEGER, runs BLOB, PRIMARY KEY (log, first)) WITHOUT ROWID;
-CREATE TABLE name (log INTEGER, key BLOB, at INTEGER, PRIMARY KEY (log, key)) WITHOUT ROWID;
+CREATE TABLE block (log INTEGER, first INTEGER, runs BLOB, names BLOB, PRIMARY KEY (log, first)) WITHOUT ROWID;
 CREATE TABLE rows (n INTEGER PRIMARY KEY, body BLOB)";
 
 /// Writes what a hub writes for one push, without any rule.
@@ -155,12 +154,11 @@ fn write_same(sql: &rusqlite::Connection, log: LogId, n: usize, body: &[u8]) {
         &[&log, &seq, &digest(seq), &body],
     );
     if n % 16 == 15 {
-        for key in seq - 15..=seq {
-            for kind in 0..2 {
-                exec("INSERT INTO name (log, key, at) VALUES (?1, ?2, ?3)", &[&log, &digest(key << 1 | kind), &key]);
-            }
-        }
-        exec("INSERT INTO block (log, first, runs) VALUES (?1, ?2, ?3)", &[&log, &(seq - 15), &vec![1_u8; 40]]);
+        let names: Vec<u8> = (0..16 * 2).flat_map(|name| digest(seq << 5 | name)[..20].to_vec()).collect();
+        exec(
+            "INSERT INTO block (log, first, runs, names) VALUES (?1, ?2, ?3, ?4)",
+            &[&log, &(seq - 15), &vec![1_u8; 40], &names],
+        );
     }
     let tail = vec![7_u8; 55 * (n % 16)];
     let sql = "INSERT INTO log (nr, id, head, seq, chain, tail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
