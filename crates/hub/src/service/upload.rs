@@ -176,8 +176,8 @@ impl Uploader {
         self.absent.extend(self.fresh.iter().skip(self.next));
         self.fresh.clear();
         self.next = 0;
-        // The sum over all transactions is bounded by the push's bytes; the ids of one, by the frame's limit.
-        if self.absent.len() > 8 * MAX_TRANSACTION_CHUNKS {
+        // Each is looked for within the write. A transaction has no more than this.
+        if self.absent.len() > MAX_TRANSACTION_CHUNKS {
             return Err(malformed("the push leaves out too many chunks: push in parts"));
         }
         Ok(())

@@ -76,7 +76,7 @@ macro_rules! storage_conformance {
 type Shared = Arc<dyn Storage>;
 
 /// Runs a job and waits for its end.
-fn try_write<R: Send + 'static>(
+pub(crate) fn try_write<R: Send + 'static>(
     storage: &Shared,
     rules: impl FnMut(&mut dyn WriteTxn) -> Result<R, StorageError> + Send + 'static,
 ) -> Result<R, StorageError> {

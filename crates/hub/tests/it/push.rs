@@ -32,6 +32,45 @@ async fn a_push_is_committed_whole_and_answers_the_state() {
     assert_eq!(hub.state(log(2)).await, LogState::EMPTY);
 }
 
+/// In a log of which all ids derive, and which is so long that they are in lists.
+#[tokio::test]
+async fn ids_of_a_long_log_cannot_come_again() {
+    let hub = TestHub::start().await;
+    let mut state = LogState::EMPTY;
+    let mut ids = Vec::new();
+    for n in 0..30 {
+        let push = (0..16).fold(Pushing::onto(&state), |push, k| push.text(&format!("{n} {k}")));
+        ids.extend(push.frames.iter().filter_map(|frame| match frame {
+            Frame::Transaction(trn) => Some(trn.id),
+            _ => None,
+        }));
+        state = hub.push(log(1), &push).await.state();
+    }
+    // In a list, in a block, in the tail; also behind one that derives.
+    for taken in [ids[3], ids[200], ids[450], ids[479]] {
+        for push in [Pushing::onto(&state), Pushing::onto(&state).text("derives")] {
+            let push = push.transaction(taken, vec![], vec![]);
+            let answer = hub.push(log(1), &push).await;
+            assert_eq!((answer.status, answer.error().as_str()), (409, "id-taken"), "{taken}");
+        }
+    }
+    // One that derives, and is uploaded with other content.
+    let next = Pushing::onto(&state).text("next");
+    assert_eq!(hub.put(&format!("{}/chunks/plain", paths::v0_base(log(1))), "other").await.status, 201);
+    let body = json!({"parent": state.head, "chunks": ["plain"]}).to_string();
+    assert_eq!(hub.put(&paths::v0_transaction(log(1), next.last.0), body).await.status, 201);
+    let answer = hub.push(log(1), &next).await;
+    assert_eq!((answer.status, answer.error().as_str()), (409, "id-taken"));
+    // Committed there, it is one whose id does not derive, and cannot come again either; nor can those before it.
+    assert_eq!(hub.put(&paths::v0_head(log(1)), json!({"head": next.last.0}).to_string()).await.status, 204);
+    let state = hub.state(log(1)).await;
+    for taken in [next.last.0, ids[3], ids[450]] {
+        let answer = hub.push(log(1), &Pushing::onto(&state).transaction(taken, vec![], vec![])).await;
+        assert_eq!((answer.status, answer.error().as_str()), (409, "id-taken"));
+    }
+    assert_eq!(hub.push(log(1), &Pushing::onto(&state).text("goes on")).await.status, 200);
+}
+
 #[tokio::test]
 async fn both_surfaces_show_the_same_log() {
     let (hub, state) = hub_with_three().await;
@@ -183,6 +222,24 @@ async fn a_chunk_that_the_hub_has_may_be_left_out_and_one_that_nobody_has_is_nam
     let many = (0..1500u32).map(|n| ChunkId::of(&n.to_be_bytes())).collect();
     let missing = hub.push(log(2), &Pushing::onto(&LogState::EMPTY).transaction(id, many, vec![])).await;
     assert_eq!(missing.json()["chunks"].as_array().unwrap().len(), 1000);
+}
+
+#[tokio::test]
+async fn a_push_leaves_out_so_many_chunks_at_most() {
+    let hub = TestHub::start().await;
+    let ids = |range: std::ops::Range<u32>| range.map(|n| ChunkId::of(&n.to_be_bytes())).collect::<Vec<_>>();
+    let push = |half: u32| {
+        Pushing::onto(&LogState::EMPTY).transaction(TrnId(log(80).0), ids(0..half), vec![]).transaction(
+            TrnId(log(81).0),
+            ids(half..2 * half),
+            vec![],
+        )
+    };
+    let missing = hub.push(log(1), &push(50_000)).await;
+    assert_eq!((missing.status, missing.error().as_str()), (422, "missing-chunks"));
+    let refused = hub.push(log(1), &push(50_001)).await;
+    assert_eq!((refused.status, refused.error().as_str()), (400, "bad-request"));
+    assert!(refused.text().contains("leaves out too many chunks: push in parts"), "{}", refused.text());
 }
 
 #[tokio::test]

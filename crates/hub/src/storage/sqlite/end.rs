@@ -4,9 +4,11 @@
 //! change no page of those.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use tolstoy_proto::{Generation, LogId, Seq, TrnId};
 
+use super::listing::Listing;
 use super::pack::{At, Unpack, put_key, put_number};
 use crate::storage::figures::minute;
 use crate::storage::{Life, StorageError, Tip, Usage};
@@ -38,6 +40,9 @@ pub(super) struct End {
     pub(super) any_loose: Option<bool>,
     /// Whether the ids of all transactions derive from their parents and chunks. None: look; false: there may be some that do not.
     pub(super) all_derive: Option<bool>,
+    /// Where the names are, and how many are in blocks and no list yet. None: look.
+    pub(super) listing: Option<Arc<Listing>>,
+    pub(super) unlisted: Option<u64>,
     tail: Vec<u8>,
     /// Transactions of the tail.
     count: usize,
@@ -68,6 +73,8 @@ impl End {
             any_pending: None,
             any_loose: None,
             all_derive: None,
+            listing: None,
+            unlisted: None,
             count: Entries(Unpack(&tail)).count(),
             tail,
             index: None,

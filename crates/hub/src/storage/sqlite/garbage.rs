@@ -327,7 +327,7 @@ impl Sweeper<'_, '_> {
 
     /// The lists of names, whose rows are all said to be dead since the log was deleted.
     fn lists(&mut self, life: i64) -> Result<bool, StorageError> {
-        let Some(mut listing) = self.txn.listing(Life(life))? else { return Ok(true) };
+        let Some(mut listing) = self.txn.read_listing(Life(life))? else { return Ok(true) };
         while self.left > 0 && !listing.dead.is_empty() {
             let most = usize::try_from(self.page()).unwrap_or(1);
             let removed = self.txn.remove_dead(&mut listing, most)?;

@@ -1,7 +1,7 @@
 //! Which lists hold the names of a life's committed transactions, and of the chunks that came with them.
 //!
-//! > The lists are of consecutive transactions, the oldest first, without a gap, from the listing's first transaction up to the
-//! > tail's. Their levels never ascend. So the oldest [`FAN_IN`] of a level are neighbours, and become one of the next level.
+//! > The lists are of consecutive transactions, the oldest first, without a gap, from the listing's first transaction on. The
+//! > transactions after them have their records in their blocks. Levels of lists never ascend. So the oldest [`FAN_IN`] of a level are neighbours, and become one of the next level.
 
 use tolstoy_proto::Seq;
 
@@ -13,6 +13,18 @@ pub(super) const FAN_IN: usize = 4;
 
 /// Records of a row: as many as fill a page.
 pub(super) const ROW: u64 = 400;
+
+/// Bits of a row's number that say which of its list it is.
+pub(super) const PLACE_BITS: u32 = 24;
+
+/// The number of no list.
+pub(super) const MOST_LISTS: i64 = 1 << (63 - PLACE_BITS);
+
+/// More rows than a list has.
+const MOST_ROWS: u64 = 1 << PLACE_BITS;
+
+/// A level that is not reached: each takes four lists of the one before.
+const MOST_LEVELS: u64 = 32;
 
 /// What is known of where a life's names are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +56,15 @@ impl List {
     pub(super) fn rows(&self) -> u64 {
         self.records.div_ceil(ROW)
     }
+
+    /// Whether a list can be so: what is damaged is not gone by.
+    fn is_possible(&self) -> bool {
+        let (transactions, rows) = (1..=u64::from(u32::MAX), 1..MOST_ROWS);
+        is_number(self.nr)
+            && self.level < MOST_LEVELS
+            && transactions.contains(&self.transactions)
+            && rows.contains(&self.rows())
+    }
 }
 
 /// Lists that become one, of which some rows are written.
@@ -61,6 +82,10 @@ impl Merge {
     pub(super) fn written(&self) -> u64 {
         self.taken.iter().fold(0, |sum, taken| sum.saturating_add(*taken))
     }
+}
+
+fn is_number(nr: i64) -> bool {
+    (1..MOST_LISTS).contains(&nr)
 }
 
 /// Rows of a list that are still to be removed.
@@ -95,13 +120,19 @@ impl Listing {
         Seq(self.lists.iter().fold(self.first.0, |end, list| end.saturating_add(list.transactions)))
     }
 
-    /// The oldest lists of a level, where they are as many as are merged, and not more than one list can tell of.
+    /// The oldest lists of a level, where they are as many as are merged, and have no more than one list can.
     pub(super) fn inputs(&self, level: u64) -> Option<Inputs> {
         let mut of_level = self.placed().into_iter().filter(|(_, list)| list.level == level);
         let mut next = || of_level.next();
         let inputs = [next()?, next()?, next()?, next()?];
-        let transactions = inputs.iter().fold(0, |sum: u64, (_, list)| sum.saturating_add(list.transactions));
-        (transactions <= u64::from(u32::MAX)).then_some(inputs)
+        let sum = |of: fn(&List) -> u64| inputs.iter().fold(0, |sum: u64, (_, list)| sum.saturating_add(of(list)));
+        let merged = List {
+            level: level + 1,
+            nr: 1,
+            transactions: sum(|list| list.transactions),
+            records: sum(|list| list.records),
+        };
+        merged.is_possible().then_some(inputs)
     }
 
     /// The lowest level with lists to merge, and these.
@@ -187,7 +218,20 @@ impl Listing {
         while !rest.is_empty() {
             listing.dead.push(Dead { nr: rest.row()?, from: rest.number()?, to: rest.number()? });
         }
-        listing.lists.is_sorted_by(|older, newer| older.level >= newer.level).then_some(listing).ok_or_else(damaged)
+        if listing.is_possible() { Ok(listing) } else { Err(damaged()) }
+    }
+
+    fn is_possible(&self) -> bool {
+        let is_merge = |merge: &Merge| {
+            let rows = 1..MOST_ROWS;
+            is_number(merge.nr) && merge.level < MOST_LEVELS && rows.contains(&merge.written().div_ceil(ROW))
+        };
+        let is_dead = |dead: &Dead| is_number(dead.nr) && dead.from <= dead.to && dead.to < MOST_ROWS;
+        self.first > Seq::ROOT
+            && self.lists.iter().all(List::is_possible)
+            && self.lists.is_sorted_by(|older, newer| older.level >= newer.level)
+            && self.merges.iter().all(is_merge)
+            && self.dead.iter().all(is_dead)
     }
 }
 
@@ -230,12 +274,30 @@ mod tests {
     fn what_is_packed_is_read_again_and_what_is_damaged_refused() {
         let mut listing = Listing::new(Seq(1), true);
         listing.lists = vec![list(3, 1 << 30), list(1, 7), list(1, 8)];
-        listing.merges = vec![Merge { level: 1, nr: 12, taken: [400, 0, 3, u64::MAX] }];
+        listing.merges = vec![Merge { level: 1, nr: 12, taken: [400, 0, 3, 800_000_000] }];
         listing.dead = vec![Dead { nr: 3, from: 1, to: 5 }];
         let [lists, merges, dead] = [listing.pack_lists(), listing.pack_merges(), listing.pack_dead()];
         assert_eq!(Listing::unpack(Seq(1), true, &lists, &merges, &dead), Ok(listing.clone()));
         assert!(Listing::unpack(Seq(1), true, &lists[1..], &[], &[]).is_err());
         assert!(Listing::unpack(Seq(1), true, &[], &merges[..3], &[]).is_err());
+        for impossible in [
+            List { level: 77, ..list(0, 1) },
+            List { nr: MOST_LISTS, ..list(0, 1) },
+            List { nr: -1, ..list(0, 1) },
+            List { transactions: 1 << 32, ..list(0, 1) },
+            List { records: 1 << 63, ..list(0, 1) },
+            List { records: 0, ..list(0, 1) },
+        ] {
+            let lists = Listing { lists: vec![impossible], ..listing.clone() }.pack_lists();
+            assert_eq!(Listing::unpack(Seq(1), true, &lists, &[], &[]), Err(damaged()), "{impossible:?}");
+        }
+        let merge =
+            |taken| Listing { merges: vec![Merge { taken, ..listing.merges[0] }], ..listing.clone() }.pack_merges();
+        assert!(Listing::unpack(Seq(1), true, &[], &merge([u64::MAX; FAN_IN]), &[]).is_err());
+        let dead = |to| Listing { dead: vec![Dead { nr: 1, from: 3, to }], ..listing.clone() }.pack_dead();
+        assert!(Listing::unpack(Seq(1), true, &[], &[], &dead(2)).is_err());
+        assert!(Listing::unpack(Seq(1), true, &[], &[], &dead(1 << 24)).is_err());
+        assert!(Listing::unpack(Seq(0), true, &[], &[], &[]).is_err());
         listing.lists.reverse();
         assert!(Listing::unpack(Seq(1), true, &listing.pack_lists(), &[], &[]).is_err(), "levels that ascend");
     }
@@ -243,7 +305,7 @@ mod tests {
     #[test]
     fn lists_that_one_cannot_tell_of_stay() {
         let mut listing = Listing::new(Seq(1), false);
-        listing.lists = vec![List { transactions: 1 << 30, ..list(9, 1) }; FAN_IN];
+        listing.lists = vec![List { transactions: 1 << 30, records: 400, ..list(9, 1) }; FAN_IN];
         assert_eq!(listing.to_merge(), None);
         listing.lists.extend([list(0, 1); FAN_IN]);
         assert_eq!(listing.to_merge().map(|(level, _)| level), Some(0));

@@ -1,18 +1,20 @@
 //! Names of committed transactions and of the chunks that came with them: in the rows of blocks at first, then in lists, which are
 //! sorted, written once, and merged into longer ones little by little.
 //!
-//! A record is the first 16 bytes of the SHA-256 of a name's key, enough to tell any two apart, whoever chose them, and how
-//! far after its block's or list's first transaction the one is that it leads to, in 4 bytes, the most significant first.
+//! A record is the first 16 bytes of the SHA-256 of a name's key, of which nobody finds two that are alike in less than 2^64
+//! tries, and how far after its block's or list's first transaction the one is that it leads to, in 4 bytes, the most significant first.
 //! Merging sorted records costs the same whatever the names are, where putting each into one large tree would change a page of
 //! it for each: so a push costs the same however long the log is. The method is that of log-structured merge-trees (O'Neil et
 //! al., 1996), with a part of the work done each time a list is added.
+
+use std::sync::Arc;
 
 use rusqlite::Row;
 use sha2::{Digest, Sha256};
 use tolstoy_proto::Seq;
 
 use super::failed;
-use super::listing::{Dead, FAN_IN, Inputs, List, Listing, Merge, ROW};
+use super::listing::{Dead, FAN_IN, Inputs, List, Listing, MOST_LISTS, Merge, PLACE_BITS, ROW};
 use super::pack::{blob, damaged};
 use super::txn::{Txn, seq, sql_int};
 use crate::storage::{Life, StorageError};
@@ -41,9 +43,9 @@ pub(super) fn print_of(key: &[u8]) -> Print {
     print
 }
 
-/// The row of a list's records from this one times [`ROW`] on.
+/// The row of a list's records from this one times [`ROW`] on. What a [`Listing`] says keeps within its bounds.
 pub(super) fn row_of(nr: i64, place: u64) -> i64 {
-    nr << 24 | place.cast_signed()
+    nr << PLACE_BITS | place.cast_signed()
 }
 
 /// A record of a list that begins with transaction `first`.
@@ -80,8 +82,26 @@ fn expected(rows: u64, record: &Record) -> u64 {
 }
 
 impl Txn<'_> {
-    /// What is known of where a life's names are; none: it has no lists.
-    pub(super) fn listing(&self, life: Life) -> Result<Option<Listing>, StorageError> {
+    /// What is known of where a living log's names are; none: they are in no list.
+    pub(super) fn listing(&self, life: Life) -> Result<Option<Arc<Listing>>, StorageError> {
+        if let Some(listing) = self.at_end(life, |end| Ok(end.listing.clone()))? {
+            return Ok(Some(listing));
+        }
+        let listing = self.read_listing(life)?.map(Arc::new);
+        self.know_listing(life, listing.clone())?;
+        Ok(listing)
+    }
+
+    /// Says what it is; none: look.
+    pub(super) fn know_listing(&self, life: Life, listing: Option<Arc<Listing>>) -> Result<(), StorageError> {
+        self.at_end(life, |end| {
+            end.listing = listing;
+            Ok(())
+        })
+    }
+
+    /// The same of any life, as it is in the file.
+    pub(super) fn read_listing(&self, life: Life) -> Result<Option<Listing>, StorageError> {
         let sql = "SELECT first, chosen, lists, merges, dead FROM listing WHERE log = ?1";
         let read = |row: &Row<'_>| {
             let blob = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_blob()?);
@@ -115,17 +135,17 @@ impl Txn<'_> {
     /// them.
     pub(super) fn find_listed(&self, life: Life, listing: &Listing, key: &[u8]) -> Result<Option<Seq>, StorageError> {
         let print = print_of(key);
+        // Who asks for a transaction asks for a new one as a rule.
         let mut found = None;
         self.unlisted(life, listing, &mut |first, records| {
             let at = records.partition_point(|record| record[..16] < print[..]);
-            if let Some(record) = records.get(at).filter(|record| record[..16] == print[..]) {
-                found = Some(leads_to(record, first));
-            }
+            let record = records.get(at).filter(|record| record[..16] == print[..]);
+            found = record.map(|record| leads_to(record, first));
+            found.is_none()
         })?;
         if found.is_some() {
             return Ok(found);
         }
-        // Who asks for a transaction asks for a new one as a rule.
         for (first, list) in listing.placed().into_iter().rev() {
             let record = self.find_record(&list, &record(print, first, first))?;
             if let Some(record) = record.filter(|record| has_print(record) == print) {
@@ -135,20 +155,42 @@ impl Txn<'_> {
         Ok(None)
     }
 
-    /// The records that are in blocks, with the place of each block's first transaction.
+    /// The records that are in blocks, the newest block first, with the place of its first transaction, until `visit` returns false.
     fn unlisted(
         &self,
         life: Life,
         listing: &Listing,
-        visit: &mut dyn FnMut(Seq, &[Record]),
+        visit: &mut dyn FnMut(Seq, &[Record]) -> bool,
     ) -> Result<(), StorageError> {
-        let sql = "SELECT first, names FROM block WHERE log = ?1 AND first >= ?2 ORDER BY first";
+        let sql = "SELECT first, names FROM block WHERE log = ?1 AND first >= ?2 ORDER BY first DESC";
         let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
         let mut rows = statement.query((life.0, sql_int(listing.end()))).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
-            visit(seq(row, 0).map_err(failed)?, records(blob(row, 1)?)?);
+            if !visit(seq(row, 0).map_err(failed)?, records(blob(row, 1)?)?) {
+                break;
+            }
         }
         Ok(())
+    }
+
+    /// How many records are in blocks.
+    fn count_unlisted(&self, life: Life, listing: &Listing) -> Result<u64, StorageError> {
+        if let Some(count) = self.at_end(life, |end| Ok(end.unlisted))? {
+            return Ok(count);
+        }
+        let mut count = 0;
+        self.unlisted(life, listing, &mut |_, records| {
+            count += records.len() as u64;
+            true
+        })?;
+        Ok(count)
+    }
+
+    fn know_unlisted(&self, life: Life, count: u64) -> Result<(), StorageError> {
+        self.at_end(life, |end| {
+            end.unlisted = Some(count);
+            Ok(())
+        })
     }
 
     /// Whether the name of something leads to this transaction, from where that is said.
@@ -207,33 +249,52 @@ impl Txn<'_> {
     ) -> Result<(Vec<Record>, bool), StorageError> {
         let (first, begin) = (block.0, listing.end());
         let transactions = first.0.saturating_sub(begin.0).saturating_add(block.1);
-        if transactions < LISTED {
+        let unlisted = self.count_unlisted(life, listing)?.saturating_add(names.len() as u64);
+        if transactions < LISTED && unlisted < ROW {
             names.sort_unstable();
+            self.know_unlisted(life, unlisted)?;
             return Ok((names, false));
         }
         let rebase = |record: &Record, first: Seq| self::record(has_print(record), begin, leads_to(record, first));
         names.iter_mut().for_each(|record| *record = rebase(record, first));
         self.unlisted(life, listing, &mut |first, records| {
             names.extend(records.iter().map(|record| rebase(record, first)));
+            true
         })?;
         names.sort_unstable();
         let sql = "UPDATE block SET names = x'' WHERE log = ?1 AND first >= ?2";
         self.execute(sql, (life.0, sql_int(begin)))?;
+        self.know_unlisted(life, 0)?;
         let list = List { level: 0, nr: self.next_list()?, transactions, records: names.len() as u64 };
         for (place, records) in (0..).zip(names.chunks(row_length())) {
             self.put_records(list.nr, place, records)?;
         }
         listing.lists.push(list);
-        // A row moves once a level, and then what it was moved from is removed, four rows a unit.
-        let levels = listing.lists.first().map_or(0, |list| list.level) + 1;
-        (0..2 * list.rows() * levels).try_for_each(|_| self.tidy(listing))?;
+        self.keep_few(listing, list.rows())?;
         Ok((Vec::new(), true))
+    }
+
+    /// Does a part of the work that keeps lists few, where one of so many rows was added.
+    ///
+    /// A row moves once a level, and then what it was moved from is removed, four rows a unit: that is less than two units for
+    /// each level. Where lists of very unlike sizes have come, so that there are more lists than that keeps up with, each list
+    /// too many has one unit more done.
+    fn keep_few(&self, listing: &mut Listing, rows: u64) -> Result<(), StorageError> {
+        let levels = listing.lists.first().map_or(0, |list| list.level) + 1;
+        let too_many = (listing.lists.len() as u64).saturating_sub(levels * FAN_IN as u64);
+        for _ in 0..2 * rows * levels + too_many {
+            if !self.tidy(listing)? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// A number that no list has.
     fn next_list(&self) -> Result<i64, StorageError> {
         let last = self.row("SELECT max(at) FROM list", [], |row| row.get::<_, Option<i64>>(0))?.flatten();
-        Ok(last.map_or(1, |at| (at >> 24) + 1))
+        let next = last.map_or(1, |at| (at >> PLACE_BITS) + 1);
+        if (1..MOST_LISTS).contains(&next) { Ok(next) } else { Err(damaged()) }
     }
 
     fn put_records(&self, nr: i64, place: u64, records: &[Record]) -> Result<(), StorageError> {
@@ -241,24 +302,25 @@ impl Txn<'_> {
         Ok(())
     }
 
-    /// One unit of work: removes a few dead rows, or writes a row of a merge.
-    fn tidy(&self, listing: &mut Listing) -> Result<(), StorageError> {
+    /// One unit of work: removes a few dead rows, or writes a row of a merge. False where there is nothing to do.
+    fn tidy(&self, listing: &mut Listing) -> Result<bool, StorageError> {
         if !listing.dead.is_empty() {
-            return self.remove_dead(listing, REMOVED).map(|_| ());
+            self.remove_dead(listing, REMOVED)?;
+            return Ok(true);
         }
-        let Some((level, inputs)) = listing.to_merge() else { return Ok(()) };
+        let Some((level, inputs)) = listing.to_merge() else { return Ok(false) };
         let begun = listing.merges.iter().position(|merge| merge.level == level);
         let mut merge = match begun {
             Some(at) => listing.merges.remove(at),
             None => Merge { level, nr: self.next_list()?, taken: [0; FAN_IN] },
         };
         self.merge_row(&mut merge, &inputs)?;
-        if merge.written() >= inputs.iter().map(|(_, list)| list.records).sum::<u64>() {
+        if merge.written() >= inputs.iter().fold(0, |sum: u64, (_, list)| sum.saturating_add(list.records)) {
             listing.is_merged(merge, &inputs);
         } else {
             listing.merges.push(merge);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Removes at most so many dead rows; gives how many.

@@ -29,7 +29,7 @@ impl LooseChunks {
 
 impl Txn<'_> {
     /// Whether the life has loose chunks in the table.
-    pub(super) fn any_loose(&self, life: Life) -> Result<bool, StorageError> {
+    fn any_loose(&self, life: Life) -> Result<bool, StorageError> {
         if let Some(any) = self.at_end(life, |end| Ok(end.any_loose))? {
             return Ok(any);
         }
@@ -64,10 +64,9 @@ impl Txn<'_> {
         Ok(())
     }
 
-    /// A committed transaction names the chunk, in this row where that is known: it stays as long as the log.
-    pub(super) fn take_loose(&mut self, life: Life, key: &[u8], row: Option<i64>) -> Result<(), StorageError> {
-        let new = row.and_then(|row| self.loose.new.remove(&row)).is_some();
-        if !new && self.any_loose(life)? {
+    /// A committed transaction names the chunk in this row: it stays as long as the log.
+    pub(super) fn take_loose(&mut self, life: Life, key: &[u8], row: i64) -> Result<(), StorageError> {
+        if self.loose.new.remove(&row).is_none() && self.any_loose(life)? {
             let taken = self.execute("DELETE FROM loose WHERE log = ?1 AND key = ?2", (life.0, key))?;
             if taken > 0 {
                 self.with_end(life, |end| {

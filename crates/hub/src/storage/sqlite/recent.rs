@@ -1,5 +1,5 @@
-//! What the writer remembers of the logs that were written last, from job to job: a push to one of them looks up nothing
-//! but its ids.
+//! What the writer remembers of the logs that were written last, from job to job: a push to one of them looks up
+//! its ids at most.
 //!
 //! > What is remembered is what the writer's connection would read. Nobody else changes the file, which is locked; each job
 //! > gives back the ends that it took, as it wrote them; and where a batch is not kept, all is forgotten.
@@ -11,7 +11,7 @@ use tolstoy_proto::{Generation, LogId};
 use super::end::End;
 use crate::storage::Life;
 
-/// Logs in the younger half. A log takes up to 2 KiB.
+/// Logs in the younger half. A log takes up to 3 KiB.
 const REMEMBERED: usize = 2048;
 
 /// The ends of chains, of bounded number: where the young half is full, the old one is forgotten, with those in it that

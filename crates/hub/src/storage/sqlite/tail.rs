@@ -1,5 +1,7 @@
 //! Moving the tail of a log into a block, and its names into the block or a list.
 
+use std::sync::Arc;
+
 use tolstoy_proto::{Seq, Transaction, derive_trn};
 
 use super::listing::Listing;
@@ -22,20 +24,15 @@ impl Txn<'_> {
         let Some(life) = self.end.get_mut().as_ref().map(|end| end.life) else { return Ok(()) };
         let found = self.listing(life)?;
         let is_new = found.is_none();
-        let mut listing = found.map_or_else(|| self.begin_listing(life), Ok)?;
-        let any_loose = self.any_loose(life)?;
-        let (mut names, mut came) = (Vec::new(), Vec::new());
+        let mut listing = found.map_or_else(|| self.begin_listing(life), |found| Ok(Listing::clone(&found)))?;
+        let mut names = Vec::new();
         let (first, transactions, runs) = self.at_end(life, |end| {
             let first = end.first();
             for (seq, entry) in (first.0..).map(Seq).zip(end.entries()) {
                 let entry = entry?;
                 names.push(record(print_of(&trn_key(entry.id)), first, seq));
                 for key in entry.keys() {
-                    let key = key?;
-                    names.push(record(print_of(key), first, seq));
-                    if any_loose {
-                        came.push(key.to_vec());
-                    }
+                    names.push(record(print_of(key?), first, seq));
                 }
             }
             let runs = end.runs()?;
@@ -47,9 +44,9 @@ impl Txn<'_> {
         self.execute(sql, (life.0, sql_int(first), pack_runs(&runs), names.as_flattened()))?;
         if is_new || is_changed {
             self.put_listing(life, &listing)?;
+            self.know_listing(life, Some(Arc::new(listing)))?;
         }
-        // The name of a loose chunk goes on leading to it, and it therefore stays.
-        came.iter().try_for_each(|key| self.take_loose(life, key, None))
+        Ok(())
     }
 
     /// The listing of a life that has none: of what is in no block yet the names are the first that are not in `name`.
@@ -86,6 +83,7 @@ impl Txn<'_> {
         self.execute("UPDATE listing SET chosen = 1 WHERE log = ?1 AND NOT chosen", [life.0])?;
         self.at_end(life, |end| {
             end.all_derive = Some(false);
+            end.listing = None;
             Ok(())
         })
     }

@@ -479,7 +479,7 @@ impl WriteTxn for Txn<'_> {
         if self.with_end(life, |end| Ok(!end.tail().is_empty()))? {
             self.empty_tail()?;
         }
-        if let Some(mut listing) = self.listing(life)? {
+        if let Some(mut listing) = self.read_listing(life)? {
             listing.is_ended();
             self.put_listing(life, &listing)?;
         }
@@ -564,7 +564,7 @@ impl WriteTxn for Txn<'_> {
             } else {
                 let at = self.chunk_here(life, id, &key)?;
                 if let At::Chunk(row) = at {
-                    self.take_loose(life, &key, Some(row))?;
+                    self.take_loose(life, &key, row)?;
                 }
                 Place::There(at)
             };

@@ -1,6 +1,7 @@
 //! One log: its chain, uploads, snapshots and figures.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use tolstoy_proto::{ChainDigest, ChunkId, LogId, Seq, TrnId, derive_trn};
@@ -28,7 +29,7 @@ pub(super) struct Log {
     /// Names of transactions, and of chunks that came with them, that must be in `name`.
     pub(super) names: u64,
     /// Where the others are, and how many must be there.
-    pub(super) listing: Option<Listing>,
+    pub(super) listing: Option<Arc<Listing>>,
     pub(super) listed: u64,
 }
 
@@ -72,14 +73,16 @@ impl Check<'_> {
             self.unread.insert(nr);
             return Ok(());
         }
-        log.listing = match self.txn.listing(Life(nr)) {
-            Ok(listing) => listing,
+        match self.txn.listing(Life(nr)) {
+            Ok(listing) => log.listing = listing,
             Err(error) => {
-                let what = format!("what tells of its names cannot be read: {}", why(&error));
+                let what =
+                    format!("what tells of its names cannot be read: {}; nothing else of it is checked", why(&error));
                 self.found(Finding { row: Some(("listing", nr)), ..log.finding(what) });
-                None
+                self.unread.insert(nr);
+                return Ok(());
             }
-        };
+        }
         let whole = self.chain(&mut log, head).and_then(|()| self.names(&mut log)).and_then(|()| self.lists(&log));
         let whole = whole.and_then(|()| self.uploads(&mut log)).and_then(|()| self.snapshots(&mut log, head));
         let whole = whole.and_then(|()| self.tasks(&mut log));

@@ -13,7 +13,7 @@ use rusqlite::{Connection, Row};
 use tolstoy_proto::{ChunkId, LogId, Seq, TrnId};
 use tolstoy_tasks::TaskId;
 
-use super::listing::Listing;
+use super::listing::{Listing, PLACE_BITS};
 use super::lists::row_of;
 use super::pack::{At, Unpack};
 use super::snapshots::piece_row;
@@ -191,7 +191,7 @@ impl Check<'_> {
                 }),
             }
         }
-        match self.txn.listing(Life(life)) {
+        match self.txn.read_listing(Life(life)) {
             Ok(listing) => listing.iter().flat_map(Listing::numbers).for_each(|nr| {
                 self.lists.insert(nr);
             }),
@@ -255,13 +255,15 @@ impl Check<'_> {
                 }
             }
         }
-        let sql = "SELECT at >> 24 FROM list WHERE at >= ?1 ORDER BY at LIMIT 1";
-        let mut last = 0;
-        while let Some(nr) = self.txn.row(sql, [row_of(last, 0)], |row| row.get::<_, i64>(0))? {
-            last = nr + 1;
+        let mut next = Some(i64::MIN);
+        while let Some(from) = next {
+            let sql = "SELECT at FROM list WHERE at >= ?1 ORDER BY at LIMIT 1";
+            let Some(at) = self.txn.row(sql, [from], |row| row.get::<_, i64>(0))? else { break };
+            let nr = at >> PLACE_BITS;
+            next = row_of(nr, (1 << PLACE_BITS) - 1).checked_add(1);
             if !self.lists.contains(nr) && self.unread.is_empty() {
                 let what = "nothing tells of its list".to_owned();
-                self.found(Finding { row: Some(("list", row_of(nr, 0))), what, ..Finding::default() });
+                self.found(Finding { row: Some(("list", at)), what, ..Finding::default() });
             }
         }
         let sql = "SELECT at >> 24 FROM piece WHERE at >= ?1 ORDER BY at LIMIT 1";

@@ -3,7 +3,7 @@
 use tolstoy_proto::ChunkId;
 
 use super::super::failed;
-use super::super::listing::{FAN_IN, Inputs, Merge, ROW};
+use super::super::listing::{FAN_IN, Inputs, Merge, PLACE_BITS, ROW};
 use super::super::lists::{Record, has_print, leads_to, record, row_of};
 use super::super::pack::{At, chunk_key, trn_key};
 use super::super::txn::sql_int;
@@ -42,12 +42,14 @@ impl Check<'_> {
 
     /// The same, where names are in blocks and lists.
     fn listed(&mut self, log: &mut Log, here: &Finding, came: &[ChunkId]) -> Result<(), StorageError> {
-        let (Some(seq), Some(id), Some(listing)) = (here.seq, here.transaction, &log.listing) else { return Ok(()) };
+        let (Some(seq), Some(id), Some(listing)) = (here.seq, here.transaction, log.listing.clone()) else {
+            return Ok(());
+        };
         let names = std::iter::once((None, trn_key(id).to_vec()));
         let names = names.chain(came.iter().map(|chunk| (Some(*chunk), chunk_key(chunk))));
         let (mut found, mut lost) = (0, Vec::new());
         for (chunk, key) in names {
-            match self.txn.is_listed(Life(log.nr), listing, &key, seq) {
+            match self.txn.is_listed(Life(log.nr), &listing, &key, seq) {
                 Ok(true) => found += 1,
                 Ok(false) => lost.push(Finding { chunk, what: "it has no name".to_owned(), ..here.clone() }),
                 Err(error) => {
@@ -102,7 +104,15 @@ impl Check<'_> {
         for list in &listing.lists {
             names = names.saturating_add(list.records);
             let mut last = None;
-            self.rows(log, list.nr, list.records, &mut |record| Ok(last.replace(*record) < Some(*record)))?;
+            for place in 0..list.rows() {
+                let Some(records) = self.records(log, list.nr, list.records, place)? else { break };
+                if !records.iter().all(|record| last.replace(*record) < Some(*record)) {
+                    self.found(Finding {
+                        row: Some(("list", row_of(list.nr, place))),
+                        ..log.finding("its names are not in order")
+                    });
+                }
+            }
         }
         if names > log.listed {
             self.found(log.finding(format!("of its names, {} lead to nothing", names - log.listed)));
@@ -118,59 +128,49 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Goes through the rows of a list, which must be as many as that many records take, and of which each must be right.
-    fn rows(
-        &mut self,
-        log: &Log,
-        nr: i64,
-        records: u64,
-        is_right: &mut dyn FnMut(&Record) -> Result<bool, StorageError>,
-    ) -> Result<(), StorageError> {
-        let here = |place| Finding { row: Some(("list", row_of(nr, place))), ..log.finding("") };
-        let rows = records.div_ceil(ROW);
-        for place in 0..rows {
-            let count = usize::try_from(ROW.min(records - place * ROW)).unwrap_or(usize::MAX);
-            let right = self.txn.with_records(nr, place, |found| {
-                let mut right = found.len() == count;
-                for record in found {
-                    right = is_right(record)? && right;
-                }
-                Ok(right)
-            });
-            match right {
-                Ok(true) => {}
-                Ok(false) => {
-                    self.found(Finding { what: "its names are not those that it must have".to_owned(), ..here(place) })
-                }
-                Err(error) => {
-                    self.found(Finding { what: format!("it cannot be read: {}", why(&error)), ..here(place) })
-                }
+    /// The records of a list's row, which must be there; none: what follows is not looked at.
+    fn records(&mut self, log: &Log, nr: i64, of: u64, place: u64) -> Result<Option<Vec<Record>>, StorageError> {
+        let wrong = |what: String| Finding { row: Some(("list", row_of(nr, place))), ..log.finding(what) };
+        let (rows, count) = (of.div_ceil(ROW), ROW.min(of.saturating_sub(place.saturating_mul(ROW))));
+        let records = match self.txn.with_records(nr, place, |records| Ok(records.to_vec())) {
+            Ok(records) => records,
+            Err(error) => {
+                self.found(wrong(format!("it cannot be read: {}", why(&error))));
+                return Ok(None);
+            }
+        };
+        if records.len() as u64 != count {
+            self.found(wrong(format!("it has {} names, and must have {count}", records.len())));
+        }
+        if place + 1 == rows {
+            let sql = "SELECT at FROM list WHERE at > ?1 AND at <= ?2 ORDER BY at LIMIT 1";
+            let range = [row_of(nr, place), row_of(nr, (1 << PLACE_BITS) - 1)];
+            if let Some(at) = self.txn.row(sql, range, |row| row.get(0))? {
+                self.found(Finding { row: Some(("list", at)), ..log.finding("its list has no row so far back") });
             }
         }
-        let sql = "SELECT at FROM list WHERE at >= ?1 AND at < ?2 ORDER BY at LIMIT 1";
-        if let Some(at) = self.txn.row(sql, [row_of(nr, rows), row_of(nr + 1, 0)], |row| row.get(0))? {
-            self.found(Finding { row: Some(("list", at)), ..log.finding("its list has no row so far back") });
-        }
-        Ok(())
+        Ok(Some(records))
     }
 
-    /// Checks what is written of a merge: the least records of all its inputs together, so many of each.
+    /// Checks what is written of a merge: records of its inputs, in order, so many of each.
     fn merging(&mut self, log: &Log, inputs: &Inputs, merge: Merge) -> Result<(), StorageError> {
-        let (begin, mut from) = (inputs[0].0, [0; FAN_IN]);
-        let mut last = None;
-        let mut rows = Vec::new();
-        self.rows(log, merge.nr, merge.written(), &mut |record| {
-            rows.push(*record);
-            Ok(last.replace(*record) < Some(*record))
-        })?;
-        for record in rows {
-            let (print, at) = (has_print(&record), leads_to(&record, begin));
-            // Which transaction it leads to says which input had it.
-            let origin = inputs.iter().rposition(|(first, _)| *first <= at).unwrap_or_default();
-            if let (Some((first, list)), Some(from)) = (inputs.get(origin), from.get_mut(origin))
-                && self.txn.has_record(list, &self::record(print, *first, at))?
-            {
-                *from += 1;
+        let (begin, written) = (inputs[0].0, merge.written());
+        let (mut from, mut last) = ([0; FAN_IN], None);
+        for place in 0..written.div_ceil(ROW) {
+            let Some(records) = self.records(log, merge.nr, written, place)? else { return Ok(()) };
+            if !records.iter().all(|record| last.replace(*record) < Some(*record)) {
+                let row = Some(("list", row_of(merge.nr, place)));
+                self.found(Finding { row, ..log.finding("its names are not in order") });
+            }
+            for record in records {
+                let (print, at) = (has_print(&record), leads_to(&record, begin));
+                // Which transaction it leads to says which input had it.
+                let origin = inputs.iter().rposition(|(first, _)| *first <= at).unwrap_or_default();
+                if let (Some((first, list)), Some(from)) = (inputs.get(origin), from.get_mut(origin))
+                    && self.txn.has_record(list, &self::record(print, *first, at)).unwrap_or(false)
+                {
+                    *from += 1;
+                }
             }
         }
         if from != merge.taken {
