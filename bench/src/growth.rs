@@ -13,7 +13,7 @@ use tolstoy_proto::v0::NewTransaction;
 use tolstoy_proto::{Chunk, ChunkId, End, Frame, LogId, LogState, Push, Seq, Transaction, TrnId, derive_trn, paths};
 use uuid::Uuid;
 
-use crate::hub::{WRITERS, Work, log, push_to, pushes, run, start_hub};
+use crate::hub::{Chain, WRITERS, Work, log, push_to, run, start_hub};
 use crate::load::{Connection, Request};
 use crate::round::{Comparison, Table, time};
 
@@ -21,6 +21,9 @@ use crate::round::{Comparison, Table, time};
 const LOGS: u64 = 100_000;
 /// Pending transactions that are never committed, each with a chunk of its own.
 const GARBAGE: u64 = 20_000;
+/// Transactions of each log that is pushed to, before the first round, and how many of them a push brings.
+const LENGTH: usize = 10_000;
+const LONG_PUSH: usize = 1000;
 /// Rounds of pushes.
 const ROUNDS: usize = 30;
 /// Pushes of each writer in a round.
@@ -111,6 +114,12 @@ pub(crate) fn start(table: &mut Table) {
     });
 }
 
+/// The next pushes of each writer: so many, each of so many transactions.
+fn requests(chains: &mut [Chain], count: usize, each: usize) -> Vec<Vec<Request>> {
+    let of = |(w, chain): (u64, &mut Chain)| (0..count).map(|_| push_to(log(w), chain.push(each))).collect();
+    (0..).zip(chains).map(of).collect()
+}
+
 /// Pushing to a hub that holds much. It is filled once, and each round goes on where the last one ended: so nothing is written
 /// just before a round but what a round wrote, and the logs grow. Both sides open their hub, so both begin with an empty
 /// write-ahead log and with nothing read yet.
@@ -119,33 +128,31 @@ pub(crate) fn push(table: &mut Table) {
     if !table.wants(name) {
         return;
     }
-    let mut rounds: Vec<Vec<Vec<Request>>> = vec![Vec::new(); ROUNDS];
-    for w in 0..WRITERS as u64 {
-        let mut requests = pushes(w + 1, ROUNDS * PUSHES, 1).into_iter().map(|body| push_to(log(w), body));
-        rounds.iter_mut().for_each(|round| round.push(requests.by_ref().take(PUSHES).collect()));
-    }
-    let first = rounds[0].clone();
-    let mut rounds = rounds.into_iter();
+    let mut chains: Vec<Chain> = (1..=WRITERS as u64).map(Chain::new).collect();
     let full = tempfile::tempdir().unwrap();
     let hub = Hub::open(full.path(), Env::system(), Options::default()).unwrap();
     fill_logs(hub.service());
     fill_garbage(hub.service());
     hub.close();
     drop(hub);
-    let (mut our_work, mut floor_work) = (Work::default(), Work::default());
     let round = |dir: &TempDir, requests: &[Vec<Request>], work: &mut Work| {
         let runtime = Runtime::new().unwrap();
         let address = start_hub(&runtime, dir);
         run(&runtime, address, requests, &mut Vec::new(), work)
     };
+    for _ in 0..LENGTH / LONG_PUSH {
+        round(&full, &requests(&mut chains, 1, LONG_PUSH), &mut Work::default());
+    }
+    let first = requests(&mut (1..=WRITERS as u64).map(Chain::new).collect::<Vec<_>>(), PUSHES, 1);
+    let (mut our_work, mut floor_work) = (Work::default(), Work::default());
     table.compare(Comparison {
         name,
         unit: "transactions/s",
         units: (WRITERS * PUSHES) as f64,
         goal: 1.0,
-        against: "the same into an empty hub; here 100,000 logs, 20,000 pending transactions in the logs pushed to, and logs that grow to 3,000",
+        against: "the same into an empty hub; here 100,000 logs, and in those pushed to 20,000 pending transactions, and 10,000 committed ones in each",
         rounds: ROUNDS,
-        ours: Box::new(|| round(&full, &rounds.next().unwrap(), &mut our_work)),
+        ours: Box::new(|| round(&full, &requests(&mut chains, PUSHES, 1), &mut our_work)),
         floor: Box::new(|| round(&tempfile::tempdir().unwrap(), &first, &mut floor_work)),
     });
     table.note(format!("{name}: {our_work}; the floor's {floor_work}"));

@@ -35,35 +35,51 @@ pub(crate) const BYTES: usize = 1024;
 
 /// A chain of transactions of 1 KB each, one push for every `each` of them.
 pub(crate) fn pushes(seed: u64, count: usize, each: usize) -> Vec<Vec<u8>> {
-    let (mut parent, mut chain) = (TrnId::ROOT, ChainDigest::ZERO);
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut bodies = Vec::new();
-    for first in (0..count).step_by(each) {
+    let mut chain = Chain::new(seed);
+    (0..count).step_by(each).map(|first| chain.push(each.min(count - first))).collect()
+}
+
+/// A chain of transactions of 1 KB each, as far as it has been pushed.
+pub(crate) struct Chain {
+    parent: TrnId,
+    seq: Seq,
+    digest: ChainDigest,
+    random: u64,
+}
+
+impl Chain {
+    pub(crate) fn new(seed: u64) -> Self {
+        let random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        Self { parent: TrnId::ROOT, seq: Seq::ROOT, digest: ChainDigest::ZERO, random }
+    }
+
+    /// The next push, of so many transactions.
+    pub(crate) fn push(&mut self, count: usize) -> Vec<u8> {
         let mut body = Vec::new();
-        encode_frame(&Frame::Push(Push { generation: None, expect: vec![parent] }), &mut body);
-        let group = first..(first + each).min(count);
-        for n in group.clone() {
-            let bytes: Vec<u8> = std::iter::repeat_with(|| {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                state.to_le_bytes()
-            })
-            .take(BYTES / 8)
-            .flatten()
-            .collect();
+        encode_frame(&Frame::Push(Push { generation: None, expect: vec![self.parent] }), &mut body);
+        for _ in 0..count {
+            let (parent, bytes) = (self.parent, self.bytes());
             let chunk = ChunkId::of(&bytes);
             let id = derive_trn(parent, std::slice::from_ref(&chunk));
             let chunks = vec![chunk];
-            chain = chain.extend(id, &chunks);
-            encode_frame(&Frame::Transaction(Transaction { id, seq: Seq(n as u64 + 1), parent, chunks }), &mut body);
+            self.digest = self.digest.extend(id, &chunks);
+            (self.parent, self.seq) = (id, self.seq.next());
+            encode_frame(&Frame::Transaction(Transaction { id, seq: self.seq, parent, chunks }), &mut body);
             encode_frame(&Frame::Chunk(Chunk { id: chunk, bytes: bytes.into() }), &mut body);
-            parent = id;
         }
-        encode_frame(&Frame::End(End { count: group.len() as u64, chain }), &mut body);
-        bodies.push(body);
+        encode_frame(&Frame::End(End { count: count as u64, chain: self.digest }), &mut body);
+        body
     }
-    bodies
+
+    fn bytes(&mut self) -> Vec<u8> {
+        let random = std::iter::repeat_with(|| {
+            self.random ^= self.random << 13;
+            self.random ^= self.random >> 7;
+            self.random ^= self.random << 17;
+            self.random.to_le_bytes()
+        });
+        random.take(BYTES / 8).flatten().collect()
+    }
 }
 
 pub(crate) fn push_to(log: LogId, body: Vec<u8>) -> Request {
