@@ -24,6 +24,12 @@ pub const MAX_PUSH: usize = 64 << 20;
 /// Frames of a push. No push of `MAX_PUSH` bytes with content ids reaches it.
 pub const MAX_PUSH_FRAMES: u64 = 1_000_000;
 
+/// Transactions of a push.
+pub const MAX_PUSH_TRANSACTIONS: usize = 100_000;
+
+/// Chunks that a push may leave out since the hub has them.
+pub const MAX_LEFT_OUT: usize = 100_000;
+
 /// Ids in `from` and `expect`.
 pub const MAX_CANDIDATES: usize = 64;
 

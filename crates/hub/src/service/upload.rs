@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::id_key::{IdKey, id_key};
 use crate::storage::weight;
-use tolstoy_proto::limits::{MAX_PUSH_FRAMES, MAX_TRANSACTION_CHUNKS};
+use tolstoy_proto::limits::{MAX_LEFT_OUT, MAX_PUSH_FRAMES, MAX_PUSH_TRANSACTIONS};
 use tolstoy_proto::{
     ChainDigest, Chunk, ChunkId, End, Form, Frame, FrameDecoder, Push, Seq, Transaction, TrnId, derive_trn,
     encode_frame,
@@ -135,6 +135,10 @@ impl Uploader {
         if id == TrnId::ROOT {
             return Err(malformed("the root is no transaction: it cannot be pushed"));
         }
+        // Each id may have to be looked for within the write.
+        if self.ids.len() == MAX_PUSH_TRANSACTIONS {
+            return Err(malformed(format!("a push has at most {MAX_PUSH_TRANSACTIONS} transactions: push in parts")));
+        }
         if trn.parent != parent {
             return Err(malformed(format!("the parent of {id} is {}, and must be {parent}", trn.parent)));
         }
@@ -176,8 +180,8 @@ impl Uploader {
         self.absent.extend(self.fresh.iter().skip(self.next));
         self.fresh.clear();
         self.next = 0;
-        // Each is looked for within the write. A transaction has no more than this.
-        if self.absent.len() > MAX_TRANSACTION_CHUNKS {
+        // Each is looked for within the write.
+        if self.absent.len() > MAX_LEFT_OUT {
             return Err(malformed("the push leaves out too many chunks: push in parts"));
         }
         Ok(())

@@ -225,7 +225,7 @@ async fn a_chunk_that_the_hub_has_may_be_left_out_and_one_that_nobody_has_is_nam
 }
 
 #[tokio::test]
-async fn a_push_leaves_out_so_many_chunks_at_most() {
+async fn a_push_has_so_many_transactions_and_leaves_out_so_many_chunks_at_most() {
     let hub = TestHub::start().await;
     let ids = |range: std::ops::Range<u32>| range.map(|n| ChunkId::of(&n.to_be_bytes())).collect::<Vec<_>>();
     let push = |half: u32| {
@@ -240,6 +240,10 @@ async fn a_push_leaves_out_so_many_chunks_at_most() {
     let refused = hub.push(log(1), &push(50_001)).await;
     assert_eq!((refused.status, refused.error().as_str()), (400, "bad-request"));
     assert!(refused.text().contains("leaves out too many chunks: push in parts"), "{}", refused.text());
+    let many = (0..=100_000).fold(Pushing::onto(&LogState::EMPTY), |push, _| push.chunks(&[]));
+    let refused = hub.push(log(1), &many).await;
+    assert_eq!((refused.status, refused.error().as_str()), (400, "bad-request"));
+    assert!(refused.text().contains("at most 100000 transactions: push in parts"), "{}", refused.text());
 }
 
 #[tokio::test]

@@ -196,7 +196,7 @@ impl End {
 
     /// The tail has gone.
     pub(super) fn clear(&mut self) {
-        self.tail.clear();
+        self.tail = Vec::new();
         self.index = None;
         self.count = 0;
         self.changed = true;

@@ -1,9 +1,10 @@
 //! Garbage: rows that may be, and their removal.
 
 use rusqlite::{Params, Row};
-use tolstoy_proto::{ChunkId, TrnId};
+use tolstoy_proto::{ChunkId, Seq, TrnId};
 
 use super::failed;
+use super::listing::Listing;
 use super::pack::{At, Unpack, chunk_key, chunk_of, damaged, pack_runs};
 use super::snapshots::{DROPPED, piece_row};
 use super::txn::{Txn, trn_id};
@@ -104,6 +105,9 @@ impl ReadGarbage for Txn<'_> {
             let chunks = "SELECT count(*), sum(length(bytes)) FROM name JOIN chunk ON chunk.nr = at >> 1
                           WHERE name.log = ?1 AND at & 1 AND substr(key, 1, 1) <> x'01'";
             add(count(chunks, [life])?);
+            let lists = self.read_listing(Life(life)).unwrap_or_default();
+            let rows = lists.iter().flat_map(|listing| &listing.dead).map(|dead| dead.to.saturating_sub(dead.from));
+            add((rows.sum::<u64>().cast_signed(), 0));
             add(count("SELECT count(*), 0 FROM pending WHERE log = ?1", [life])?);
             add(count("SELECT count(*), sum(length(document)) FROM task WHERE log = ?1", [life])?);
             add(count(
@@ -327,7 +331,9 @@ impl Sweeper<'_, '_> {
 
     /// The lists of names, whose rows are all said to be dead since the log was deleted.
     fn lists(&mut self, life: i64) -> Result<bool, StorageError> {
-        let Some(mut listing) = self.txn.read_listing(Life(life))? else { return Ok(true) };
+        // Of one that cannot be read, the rows stay: a check tells of them. It keeps no other log from being swept.
+        let listing = self.txn.read_listing(Life(life)).unwrap_or_default();
+        let mut listing = listing.unwrap_or_else(|| Listing::new(Seq::ROOT.next(), true));
         while self.left > 0 && !listing.dead.is_empty() {
             let most = usize::try_from(self.page()).unwrap_or(1);
             let removed = self.txn.remove_dead(&mut listing, most)?;

@@ -12,7 +12,7 @@ use crate::storage::StorageError;
 pub(super) const FAN_IN: usize = 4;
 
 /// Records of a row: as many as fill a page.
-pub(super) const ROW: u64 = 400;
+pub(super) const ROW_RECORDS: u64 = 400;
 
 /// Bits of a row's number that say which of its list it is.
 pub(super) const PLACE_BITS: u32 = 24;
@@ -25,6 +25,9 @@ const MOST_ROWS: u64 = 1 << PLACE_BITS;
 
 /// A level that is not reached: each takes four lists of the one before.
 const MOST_LEVELS: u64 = 32;
+
+/// More lists than a life has.
+const MOST_OF_A_LIFE: usize = 4096;
 
 /// What is known of where a life's names are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +44,7 @@ pub(super) struct Listing {
     pub(super) dead: Vec<Dead>,
 }
 
-/// The names of consecutive transactions, in order, in rows of [`ROW`] but for the last.
+/// The names of consecutive transactions, in order, in rows of [`ROW_RECORDS`] but for the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct List {
     /// How many merges it took.
@@ -54,7 +57,7 @@ pub(super) struct List {
 
 impl List {
     pub(super) fn rows(&self) -> u64 {
-        self.records.div_ceil(ROW)
+        self.records.div_ceil(ROW_RECORDS)
     }
 
     /// Whether a list can be so: what is damaged is not gone by.
@@ -156,7 +159,7 @@ impl Listing {
     /// The life has ended: all rows are to be removed.
     pub(super) fn is_ended(&mut self) {
         self.dead.extend(self.lists.drain(..).map(|list| Dead { nr: list.nr, from: 0, to: list.rows() }));
-        let written = |merge: Merge| Dead { nr: merge.nr, from: 0, to: merge.written().div_ceil(ROW) };
+        let written = |merge: Merge| Dead { nr: merge.nr, from: 0, to: merge.written().div_ceil(ROW_RECORDS) };
         self.dead.extend(self.merges.drain(..).map(written));
     }
 
@@ -222,16 +225,23 @@ impl Listing {
     }
 
     fn is_possible(&self) -> bool {
-        let is_merge = |merge: &Merge| {
-            let rows = 1..MOST_ROWS;
-            is_number(merge.nr) && merge.level < MOST_LEVELS && rows.contains(&merge.written().div_ceil(ROW))
-        };
         let is_dead = |dead: &Dead| is_number(dead.nr) && dead.from <= dead.to && dead.to < MOST_ROWS;
         self.first > Seq::ROOT
+            && self.lists.len() <= MOST_OF_A_LIFE
             && self.lists.iter().all(List::is_possible)
             && self.lists.is_sorted_by(|older, newer| older.level >= newer.level)
-            && self.merges.iter().all(is_merge)
+            && self.merges.iter().all(|merge| self.is_merge(merge))
             && self.dead.iter().all(is_dead)
+    }
+
+    /// Whether it is the one of its level, of lists that are there, and has whole rows of their records.
+    fn is_merge(&self, merge: &Merge) -> bool {
+        let Some(inputs) = self.inputs(merge.level) else { return false };
+        is_number(merge.nr)
+            && self.merges.iter().filter(|other| other.level == merge.level).count() == 1
+            && merge.taken.iter().zip(&inputs).all(|(taken, (_, list))| *taken <= list.records)
+            && merge.written() > 0
+            && merge.written().is_multiple_of(ROW_RECORDS)
     }
 }
 
@@ -273,8 +283,8 @@ mod tests {
     #[test]
     fn what_is_packed_is_read_again_and_what_is_damaged_refused() {
         let mut listing = Listing::new(Seq(1), true);
-        listing.lists = vec![list(3, 1 << 30), list(1, 7), list(1, 8)];
-        listing.merges = vec![Merge { level: 1, nr: 12, taken: [400, 0, 3, 800_000_000] }];
+        listing.lists = vec![list(3, 1 << 30), list(1, 7), list(1, 8), list(1, 9), list(1, 10), list(1, 11)];
+        listing.merges = vec![Merge { level: 1, nr: 12, taken: [128, 128, 100, 44] }];
         listing.dead = vec![Dead { nr: 3, from: 1, to: 5 }];
         let [lists, merges, dead] = [listing.pack_lists(), listing.pack_merges(), listing.pack_dead()];
         assert_eq!(Listing::unpack(Seq(1), true, &lists, &merges, &dead), Ok(listing.clone()));

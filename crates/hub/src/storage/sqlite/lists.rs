@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use tolstoy_proto::Seq;
 
 use super::failed;
-use super::listing::{Dead, FAN_IN, Inputs, List, Listing, MOST_LISTS, Merge, PLACE_BITS, ROW};
+use super::listing::{Dead, FAN_IN, Inputs, List, Listing, MOST_LISTS, Merge, PLACE_BITS, ROW_RECORDS};
 use super::pack::{blob, damaged};
 use super::txn::{Txn, seq, sql_int};
 use crate::storage::{Life, StorageError};
@@ -43,7 +43,7 @@ pub(super) fn print_of(key: &[u8]) -> Print {
     print
 }
 
-/// The row of a list's records from this one times [`ROW`] on. What a [`Listing`] says keeps within its bounds.
+/// The row of a list's records from this one times [`ROW_RECORDS`] on. What a [`Listing`] says keeps within its bounds.
 pub(super) fn row_of(nr: i64, place: u64) -> i64 {
     nr << PLACE_BITS | place.cast_signed()
 }
@@ -88,6 +88,11 @@ impl Txn<'_> {
             return Ok(Some(listing));
         }
         let listing = self.read_listing(life)?.map(Arc::new);
+        // Lists of transactions that are in no block would hide the names of those to come.
+        let first = self.with_end(life, |end| Ok(end.first()))?;
+        if listing.as_ref().is_some_and(|listing| listing.end() > first) {
+            return Err(damaged());
+        }
         self.know_listing(life, listing.clone())?;
         Ok(listing)
     }
@@ -250,7 +255,7 @@ impl Txn<'_> {
         let (first, begin) = (block.0, listing.end());
         let transactions = first.0.saturating_sub(begin.0).saturating_add(block.1);
         let unlisted = self.count_unlisted(life, listing)?.saturating_add(names.len() as u64);
-        if transactions < LISTED && unlisted < ROW {
+        if transactions < LISTED && unlisted < ROW_RECORDS {
             names.sort_unstable();
             self.know_unlisted(life, unlisted)?;
             return Ok((names, false));
@@ -350,7 +355,7 @@ impl Txn<'_> {
         for ((first, list), taken) in inputs.iter().zip(merge.taken) {
             sources.push(Source { list: *list, later: first.0 - begin.0, taken, row: Vec::new() });
         }
-        let place = merge.written() / ROW;
+        let place = merge.written() / ROW_RECORDS;
         let mut out = Vec::with_capacity(row_length());
         while out.len() < row_length() {
             for source in &mut sources {
@@ -371,7 +376,7 @@ impl Txn<'_> {
 }
 
 fn row_length() -> usize {
-    usize::try_from(ROW).unwrap_or(usize::MAX)
+    usize::try_from(ROW_RECORDS).unwrap_or(usize::MAX)
 }
 
 /// An input of a merge.
@@ -390,7 +395,7 @@ impl Source {
         if !self.row.is_empty() || self.taken >= self.list.records {
             return Ok(());
         }
-        let (place, skip) = (self.taken / ROW, usize::try_from(self.taken % ROW).unwrap_or(usize::MAX));
+        let (place, skip) = (self.taken / ROW_RECORDS, usize::try_from(self.taken % ROW_RECORDS).unwrap_or(usize::MAX));
         self.row = txn.with_records(self.list.nr, place, |records| {
             Ok(records.get(skip..).ok_or_else(damaged)?.iter().rev().copied().collect())
         })?;

@@ -15,7 +15,7 @@ pub(super) const APPLICATION_ID: i32 = 0x546f_6c48;
 /// `user_version`: the format that this code writes, and the newest that it reads.
 pub(super) const FORMAT: i32 = 4;
 
-/// The tables of format 1, which are those of the later ones too. A push dirties as few pages as it can: its transaction and small chunks are one row of `run`, behind the last
+/// The tables of format 1, which are those of the later ones too, but for what these add. A push dirties as few pages as it can: its transaction and small chunks are one row of `run`, behind the last
 /// push's of any log, and what else it changes is in its log's row.
 ///
 /// - A row of `log` is one life of a log. Its number is never given again; an ended life leaves one row without a
@@ -233,6 +233,7 @@ fn to_format_4(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Lets a file of an older format be read as one of the newest: nothing is being removed from one of format 1, and there are no
 /// tasks in one of format 2, and no lists of names in one of format 3.
+/// Blocks of older formats have no column `names`: where there is no listing, no statement reads it.
 pub(super) fn stand_in(connection: &Connection, format: i32) -> rusqlite::Result<()> {
     if format < 2 {
         connection.execute_batch(&format!("CREATE TEMP TABLE dying {DYING}"))?;

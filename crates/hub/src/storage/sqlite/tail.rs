@@ -4,11 +4,34 @@ use std::sync::Arc;
 
 use tolstoy_proto::{Seq, Transaction, derive_trn};
 
+use super::end::End;
 use super::listing::Listing;
-use super::lists::{print_of, record};
+use super::lists::{Record, print_of, record};
 use super::pack::{pack_runs, trn_key};
 use super::txn::{Txn, sql_int};
 use crate::storage::{Committed, Life, StorageError};
+
+/// What was in a tail.
+struct Cut {
+    first: Seq,
+    transactions: u64,
+    runs: Vec<(i64, u64)>,
+    names: Vec<Record>,
+}
+
+/// Takes what is in a tail out of it.
+fn cut_tail(end: &mut End) -> Result<Cut, StorageError> {
+    let (first, runs, mut names) = (end.first(), end.runs()?, Vec::new());
+    for (seq, entry) in (first.0..).map(Seq).zip(end.entries()) {
+        let entry = entry?;
+        names.push(record(print_of(&trn_key(entry.id)), first, seq));
+        for key in entry.keys() {
+            names.push(record(print_of(key?), first, seq));
+        }
+    }
+    end.clear();
+    Ok(Cut { first, transactions: end.tip.seq.next().0.saturating_sub(first.0), runs, names })
+}
 
 impl Txn<'_> {
     /// Puts the tail into a block where it is long enough.
@@ -20,32 +43,38 @@ impl Txn<'_> {
     }
 
     /// Puts the tail of the end that is at hand into a block, and its names too.
-    pub(super) fn empty_tail(&mut self) -> Result<(), StorageError> {
+    fn empty_tail(&mut self) -> Result<(), StorageError> {
         let Some(life) = self.end.get_mut().as_ref().map(|end| end.life) else { return Ok(()) };
         let found = self.listing(life)?;
         let is_new = found.is_none();
         let mut listing = found.map_or_else(|| self.begin_listing(life), |found| Ok(Listing::clone(&found)))?;
-        let mut names = Vec::new();
-        let (first, transactions, runs) = self.at_end(life, |end| {
-            let first = end.first();
-            for (seq, entry) in (first.0..).map(Seq).zip(end.entries()) {
-                let entry = entry?;
-                names.push(record(print_of(&trn_key(entry.id)), first, seq));
-                for key in entry.keys() {
-                    names.push(record(print_of(key?), first, seq));
-                }
-            }
-            let runs = end.runs()?;
-            end.clear();
-            Ok((first, end.tip.seq.next().0 - first.0, runs))
-        })?;
+        let Cut { first, transactions, runs, names } = self.at_end(life, cut_tail)?;
         let (names, is_changed) = self.take_names(life, &mut listing, (first, transactions), names)?;
-        let sql = "INSERT INTO block (log, first, runs, names) VALUES (?1, ?2, ?3, ?4)";
-        self.execute(sql, (life.0, sql_int(first), pack_runs(&runs), names.as_flattened()))?;
+        self.put_block(life, first, &runs, &names)?;
         if is_new || is_changed {
             self.put_listing(life, &listing)?;
             self.know_listing(life, Some(Arc::new(listing)))?;
         }
+        Ok(())
+    }
+
+    /// A life ends: its tail goes into a block, where the sweeper finds it, and its lists are to be removed.
+    pub(super) fn end_names(&mut self, life: Life) -> Result<(), StorageError> {
+        let Cut { first, transactions, runs, .. } = self.with_end(life, cut_tail)?;
+        if transactions > 0 {
+            self.put_block(life, first, &runs, &[])?;
+        }
+        // One that cannot be read keeps nobody from deleting the log.
+        if let Ok(Some(mut listing)) = self.read_listing(life) {
+            listing.is_ended();
+            self.put_listing(life, &listing)?;
+        }
+        Ok(())
+    }
+
+    fn put_block(&self, life: Life, first: Seq, runs: &[(i64, u64)], names: &[Record]) -> Result<(), StorageError> {
+        let sql = "INSERT INTO block (log, first, runs, names) VALUES (?1, ?2, ?3, ?4)";
+        self.execute(sql, (life.0, sql_int(first), pack_runs(runs), names.as_flattened()))?;
         Ok(())
     }
 

@@ -476,13 +476,7 @@ impl WriteTxn for Txn<'_> {
         }
         // What the tail lists must be in `block`, where the sweeper finds it.
         self.note_loose()?;
-        if self.with_end(life, |end| Ok(!end.tail().is_empty()))? {
-            self.empty_tail()?;
-        }
-        if let Some(mut listing) = self.read_listing(life)? {
-            listing.is_ended();
-            self.put_listing(life, &listing)?;
-        }
+        self.end_names(life)?;
         self.nodes.forget(life);
         // What is left of the tree is swept; without this it is no living log's.
         self.execute("DELETE FROM node WHERE log = ?1 AND prefix = ''", [life.0])?;
@@ -582,13 +576,13 @@ impl WriteTxn for Txn<'_> {
         }
         if self.open.get_mut().as_ref().is_none_or(|run| run.life != life) {
             let base = self.with_end(life, |end| Ok(end.tip.chain))?;
+            self.flush_tail(false)?;
             *self.open.get_mut() = Some(OpenRun::new(life, trn.seq, base));
         }
         if let Some(run) = self.open.get_mut() {
             run.append(trn, &places, &came, was_pending);
             if run.is_full() {
                 self.settle()?;
-                self.flush_tail(false)?;
             }
         }
         Ok(())

@@ -31,6 +31,8 @@ pub(super) struct Log {
     /// Where the others are, and how many must be there.
     pub(super) listing: Option<Arc<Listing>>,
     pub(super) listed: u64,
+    /// Some could not be read; told once.
+    pub(super) unread_names: bool,
 }
 
 impl Log {
@@ -66,15 +68,15 @@ impl Check<'_> {
                 return Ok(());
             }
         };
-        let mut log = Log { id, nr, at: Tip::ROOT, bytes: 0, names: 0, listing: None, listed: 0 };
+        let mut log = Log { id, nr, at: Tip::ROOT, bytes: 0, names: 0, listing: None, listed: 0, unread_names: false };
         // Whatever is looked up is looked for in the tail first.
         if let Err(error) = self.txn.with_end(Life(nr), |end| end.runs()) {
             self.found(log.finding(format!("its tail cannot be read: {}; nothing else of it is checked", why(&error))));
             self.unread.insert(nr);
             return Ok(());
         }
-        match self.txn.listing(Life(nr)) {
-            Ok(listing) => log.listing = listing,
+        match self.txn.read_listing(Life(nr)) {
+            Ok(listing) => log.listing = listing.map(Arc::new),
             Err(error) => {
                 let what =
                     format!("what tells of its names cannot be read: {}; nothing else of it is checked", why(&error));

@@ -195,11 +195,14 @@ impl Check<'_> {
             Ok(listing) => listing.iter().flat_map(Listing::numbers).for_each(|nr| {
                 self.lists.insert(nr);
             }),
-            Err(error) => self.found(Finding {
-                row: Some(("ended", life)),
-                what: format!("what tells of this deleted log's names cannot be read: {error}"),
-                ..Finding::default()
-            }),
+            Err(error) => {
+                self.unread.insert(life);
+                self.found(Finding {
+                    row: Some(("ended", life)),
+                    what: format!("what tells of this deleted log's names cannot be read: {error}"),
+                    ..Finding::default()
+                });
+            }
         }
         let mut statement = self.connection.prepare("SELECT key, at FROM name WHERE log = ?1").map_err(failed)?;
         let mut rows = statement.query([life]).map_err(failed)?;

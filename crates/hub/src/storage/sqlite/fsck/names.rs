@@ -3,7 +3,7 @@
 use tolstoy_proto::ChunkId;
 
 use super::super::failed;
-use super::super::listing::{FAN_IN, Inputs, Merge, PLACE_BITS, ROW};
+use super::super::listing::{FAN_IN, Inputs, Merge, PLACE_BITS, ROW_RECORDS};
 use super::super::lists::{Record, has_print, leads_to, record, row_of};
 use super::super::pack::{At, chunk_key, trn_key};
 use super::super::txn::sql_int;
@@ -52,8 +52,10 @@ impl Check<'_> {
             match self.txn.is_listed(Life(log.nr), &listing, &key, seq) {
                 Ok(true) => found += 1,
                 Ok(false) => lost.push(Finding { chunk, what: "it has no name".to_owned(), ..here.clone() }),
+                Err(_) if log.unread_names => {}
                 Err(error) => {
-                    let what = format!("its name cannot be read: {}", why(&error));
+                    log.unread_names = true;
+                    let what = format!("its name cannot be read, nor others perhaps: {}", why(&error));
                     lost.push(Finding { chunk, what, ..here.clone() });
                 }
             }
@@ -114,15 +116,12 @@ impl Check<'_> {
                 }
             }
         }
-        if names > log.listed {
+        if names > log.listed && !log.unread_names {
             self.found(log.finding(format!("of its names, {} lead to nothing", names - log.listed)));
         }
         for merge in &listing.merges {
-            let Some(inputs) = listing.inputs(merge.level) else {
-                let what = format!("it tells of a merge of level {}, and there is nothing to merge", merge.level);
-                self.found(Finding { row, ..log.finding(what) });
-                continue;
-            };
+            // No listing is read without them.
+            let Some(inputs) = listing.inputs(merge.level) else { continue };
             self.merging(log, &inputs, *merge)?;
         }
         Ok(())
@@ -131,7 +130,8 @@ impl Check<'_> {
     /// The records of a list's row, which must be there; none: what follows is not looked at.
     fn records(&mut self, log: &Log, nr: i64, of: u64, place: u64) -> Result<Option<Vec<Record>>, StorageError> {
         let wrong = |what: String| Finding { row: Some(("list", row_of(nr, place))), ..log.finding(what) };
-        let (rows, count) = (of.div_ceil(ROW), ROW.min(of.saturating_sub(place.saturating_mul(ROW))));
+        let (rows, count) =
+            (of.div_ceil(ROW_RECORDS), ROW_RECORDS.min(of.saturating_sub(place.saturating_mul(ROW_RECORDS))));
         let records = match self.txn.with_records(nr, place, |records| Ok(records.to_vec())) {
             Ok(records) => records,
             Err(error) => {
@@ -156,7 +156,7 @@ impl Check<'_> {
     fn merging(&mut self, log: &Log, inputs: &Inputs, merge: Merge) -> Result<(), StorageError> {
         let (begin, written) = (inputs[0].0, merge.written());
         let (mut from, mut last) = ([0; FAN_IN], None);
-        for place in 0..written.div_ceil(ROW) {
+        for place in 0..written.div_ceil(ROW_RECORDS) {
             let Some(records) = self.records(log, merge.nr, written, place)? else { return Ok(()) };
             if !records.iter().all(|record| last.replace(*record) < Some(*record)) {
                 let row = Some(("list", row_of(merge.nr, place)));

@@ -285,11 +285,8 @@ fn each_damage_is_told_with_its_place() {
         a name too many
           log ONE: of its names, 1 lead to nothing
         names that cannot be read
-          log ONE, transaction 1 (ONE), row 1 of run: its name cannot be read: a column of the database is damaged
-          log ONE, transaction 1 (ONE), chunk 5cc7f7.., row 1 of run: its name cannot be read: a column of the database is damaged
-          log ONE, transaction 2 (02020202-0202-0202-0202-020202020202), row 3 of run: its name cannot be read: a column of the database is damaged
-          log ONE, transaction 2 (02020202-0202-0202-0202-020202020202), chunk 46599d.., row 3 of run: its name cannot be read: a column of the database is damaged
-          and 40 more
+          log ONE, transaction 1 (ONE), row 1 of run: its name cannot be read, nor others perhaps: a column of the database is damaged
+          log ONE: what follows cannot be read: a column of the database is damaged
         a lost name of a chunk in a row of its own
           log ONE, transaction 21 (15151515-1515-1515-1515-151515151515), chunk 44819c.., row 41 of run: it is said to be in row 21 of chunk, and its name does not lead there
           log ONE, transaction 22 (16161616-1616-1616-1616-161616161616), chunk 44819c.., row 42 of run: it is said to be in row 21 of chunk, and its name does not lead there
@@ -534,11 +531,9 @@ fn each_damage_of_lists_is_told_with_its_place() {
     let damages: Vec<(&str, &str)> = damages.iter().map(|(name, sql)| (*name, sql.as_str())).collect();
     insta::assert_snapshot!(told(&file, &damages), @r#"
         a lost row
-          log ONE, transaction 193 (c28b673f-ff7e-80ed-b8dd-306c176d866c), row 193 of run: its name cannot be read: row 0 of list 2 is lost
-          log ONE, transaction 193 (c28b673f-ff7e-80ed-b8dd-306c176d866c), chunk e25d20.., row 193 of run: its name cannot be read: row 0 of list 2 is lost
-          log ONE, transaction 194 (dcbb3fa7-b538-802c-adeb-b2e029f72739), row 194 of run: its name cannot be read: row 0 of list 2 is lost
-          log ONE, transaction 194 (dcbb3fa7-b538-802c-adeb-b2e029f72739), chunk 2fb066.., row 194 of run: its name cannot be read: row 0 of list 2 is lost
-          and 383 more
+          log ONE, transaction 193 (c28b673f-ff7e-80ed-b8dd-306c176d866c), row 193 of run: its name cannot be read, nor others perhaps: row 0 of list 2 is lost
+          log ONE, row 33554432 of list: it cannot be read: row 0 of list 2 is lost
+          log ONE, row 1 of listing: of the names of what is merged, list 5 is said to have [212, 193, 199, 196], and has [212, 0, 199, 196]
         a row too many
           log ONE, row 33554433 of list: its list has no row so far back
         a row cut short
@@ -564,7 +559,7 @@ fn each_damage_of_lists_is_told_with_its_place() {
         a merge of other names
           log ONE, row 1 of listing: of the names of what is merged, list 5 is said to have [193, 212, 199, 196], and has [212, 193, 199, 196]
         a merge of nothing
-          log ONE, row 1 of listing: it tells of a merge of level 7, and there is nothing to merge
+          log ONE, row 1 of listing: what tells of its names cannot be read: a column of the database is damaged; nothing else of it is checked
         a merge into what is merged
           log ONE, row 1 of listing: it tells of list 2, and that is told of twice
           log ONE, row 33554432 of list: it has 384 names, and must have 400

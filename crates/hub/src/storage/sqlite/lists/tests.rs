@@ -180,7 +180,7 @@ fn transactions_of_very_unlike_sizes_leave_few_lists_and_little_in_blocks() {
         assert!(left < LISTED, "{left} transactions are in no list");
         let unlisted = sizes[sizes.len() - left as usize..].iter().map(|chunks| chunks + 1).sum::<u64>();
         // What the tail has comes to it.
-        assert!(unlisted < ROW + 1024 + 256, "{unlisted} names are in no list");
+        assert!(unlisted < ROW_RECORDS + 1024 + 256, "{unlisted} names are in no list");
     }
     assert!(most <= 24, "{most} lists");
     read(&storage, |txn| {
@@ -196,28 +196,80 @@ fn transactions_of_very_unlike_sizes_leave_few_lists_and_little_in_blocks() {
 }
 
 #[test]
-fn a_job_that_fails_leaves_the_lists_as_they_were() {
+fn a_job_of_many_transactions_makes_blocks_as_it_goes() {
     let directory = TempDir::new().unwrap();
     let storage = open(directory.path());
     let life = begin(&storage);
-    let mut ids = Vec::new();
-    for job in 0..400_u64 {
-        let fails = job % 3 == 1;
+    write(&storage, move |txn| append(txn, life, None));
+    let known = ChunkId::of(&own(Seq(1)));
+    // Each looks for its chunk, so that each has a run of its own.
+    write(&storage, move |txn| {
+        for _ in 0..3000 {
+            let tip = txn.tip(life)?;
+            let id = derive_trn(tip.id, &[known]);
+            let chain = tip.chain.extend(id, &[known]);
+            txn.append(life, &Committed { id, seq: tip.seq.next(), parent: tip.id, chunks: vec![known], chain })?;
+        }
+        Ok(())
+    });
+    let connection = Connection::open(directory.path().join(DATABASE)).unwrap();
+    let blocks: i64 = connection.query_row("SELECT count(*) FROM block", [], |row| row.get(0)).unwrap();
+    assert!(blocks >= 11, "{blocks} blocks of 3,000 transactions");
+    assert_eq!(findings(directory.path()), [""; 0]);
+}
+
+/// Of two logs in each job, some of them deleted and begun anew, and where some jobs fail.
+#[test]
+fn a_job_that_fails_leaves_the_lists_as_they_were() {
+    let directory = TempDir::new().unwrap();
+    let storage = open(directory.path());
+    let log = |n: u128| LogId(Uuid::from_u128(n));
+    let generation = |number| Generation { id: Uuid::nil(), number };
+    let mut lives = [1, 2].map(|n| write(&storage, move |txn| txn.begin_life(log(n), generation(1))));
+    let mut ids = [Vec::new(), Vec::new()];
+    for job in 0..500_u64 {
+        let (fails, ends) = (job % 3 == 1, job % 100 > 97);
         let (tell, told) = std::sync::mpsc::channel();
+        let before = lives;
         let outcome = crate::storage::conformance::try_write(&storage, move |txn| {
-            let appended = (0..11).map(|_| append(txn, life, None)).collect::<Result<Vec<_>, _>>()?;
-            tell.send(appended).unwrap();
+            let mut lives = before;
+            let mut appended = [Vec::new(), Vec::new()];
+            for round in 0..2 {
+                for (life, appended) in lives.iter().zip(&mut appended) {
+                    for _ in 0..5 + round {
+                        appended.push(append(txn, *life, None)?);
+                    }
+                }
+            }
+            if ends {
+                txn.end_life(log(2))?;
+                lives[1] = txn.begin_life(log(2), generation(job + 2))?;
+                appended[1].clear();
+            }
+            tell.send((lives, appended)).unwrap();
             if fails { Err(StorageError::Failed("for the test".to_owned())) } else { Ok(()) }
         });
         assert_eq!(outcome.is_err(), fails);
         // A batch that failed is run once more, job by job.
-        let appended = told.iter().last().unwrap();
+        let (now, appended) = told.iter().last().unwrap();
         if !fails {
-            ids.extend(appended);
+            lives = now;
+            if ends {
+                ids[1].clear();
+            }
+            ids.iter_mut().zip(appended).for_each(|(ids, appended)| ids.extend(appended));
+        }
+        if job % 50 == 0 {
+            for (life, ids) in lives.into_iter().zip(&ids) {
+                check(&storage, life, ids);
+                // Of one that is all in its tail it need not be known.
+                assert!(ids.len() < 32 || write(&storage, move |txn| txn.all_derive(life)));
+            }
+            assert_eq!(findings(directory.path()), [""; 0]);
         }
     }
-    assert!(listing(directory.path(), life).lists[0].level > 0);
-    check(&storage, life, &ids);
+    assert!(listing(directory.path(), lives[0]).lists[0].level > 0);
+    while write(&storage, |txn| txn.sweep(40)).more {}
     assert_eq!(findings(directory.path()), [""; 0]);
 }
 
