@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::{Barrier, mpsc};
 use tokio::task::JoinSet;
 use tolstoy_proto::{
-    Chunk, ChunkId, End, Form, Frame, FrameDecoder, LogId, LogState, Push, Pushed, Start, Transaction, TrnId,
+    Chunk, ChunkId, End, Form, Frame, FrameDecoder, LogId, LogState, Push, Pushed, Seq, Start, Transaction, TrnId,
     derive_trn, encode_frame,
 };
 use tolstoy_sync::{Answer, Begin, Body, HttpTransport, Remote, Transport};
@@ -40,6 +40,9 @@ async fn a_hub_that_is_killed_under_load_keeps_what_it_acknowledged() {
             writers.spawn(async move {
                 let mut transport = transport(&url, log.id);
                 log.check(&mut transport).await;
+                if log.known.seq == Seq::ROOT {
+                    log.lengthen(&mut transport).await;
+                }
                 seen.wait().await;
                 log.write_until_it_breaks(&mut transport, &acknowledged).await;
                 log
@@ -173,6 +176,18 @@ impl Log {
                 return;
             }
             told.send(()).unwrap();
+        }
+    }
+
+    /// Makes the log so long that its names are in lists, of which the next pushes make one more, and begin to merge them.
+    async fn lengthen(&mut self, transport: &mut HttpTransport) {
+        for push in 0..7 {
+            let transaction = |n| {
+                let bytes = format!("{} long {push} {n}", self.id).into_bytes();
+                (vec![ChunkId::of(&bytes)], Some(bytes))
+            };
+            let transactions = (0..190).map(transaction).collect();
+            assert!(self.push(transport, transactions).await);
         }
     }
 
