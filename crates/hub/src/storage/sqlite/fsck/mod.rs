@@ -292,4 +292,4 @@ fn blob(row: &Row<'_>, column: usize) -> Result<Vec<u8>, StorageError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

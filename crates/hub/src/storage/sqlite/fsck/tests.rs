@@ -26,7 +26,7 @@ impl Listener for Heard {
     }
 }
 
-fn check(path: &Path) -> (Checked, Vec<String>) {
+pub(in super::super) fn check(path: &Path) -> (Checked, Vec<String>) {
     let mut heard = Heard::default();
     let checked = fsck(path, &mut heard).unwrap();
     assert_eq!(checked.findings as usize, heard.0.len());

@@ -8,9 +8,10 @@ use tolstoy_proto::{ChunkId, Generation, LogId, TrnId, derive_trn};
 use uuid::Uuid;
 
 use super::super::DATABASE;
+use super::super::fsck::tests::check as check_file;
 use super::*;
 use crate::storage::conformance::write;
-use crate::storage::{Committed, Finding, Listener, ReadTxn, SqliteOptions, SqliteStorage, Storage, WriteTxn, fsck};
+use crate::storage::{Committed, ReadTxn, SqliteOptions, SqliteStorage, Storage, WriteTxn};
 
 fn open(directory: &Path) -> Arc<dyn Storage> {
     Arc::new(SqliteStorage::open(directory, &SqliteOptions::default()).unwrap())
@@ -63,16 +64,7 @@ fn listing(directory: &Path, life: Life) -> Listing {
 }
 
 fn findings(directory: &Path) -> Vec<String> {
-    struct Heard(Vec<String>);
-    impl Listener for Heard {
-        fn found(&mut self, finding: Finding) {
-            self.0.push(finding.to_string());
-        }
-        fn done(&mut self, _: u64, _: u64) {}
-    }
-    let mut heard = Heard(Vec::new());
-    fsck(directory, &mut heard).unwrap();
-    heard.0
+    check_file(directory).1
 }
 
 /// All names lead where they must, and others nowhere.
